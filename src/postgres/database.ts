@@ -1,0 +1,61 @@
+/**
+ * The one shape in which the rest of the engine sees a database.
+ *
+ * Owns: the words *database*, *lane*, *query*. Does not own: how a driver is recognised (connection.ts) or
+ * what is asked (calls live beside their callers).
+ *
+ * A *lane* is one connection used serially. It lives for ever: when its connection breaks it connects again and
+ * **sends the same query again**. That is sound because every query the engine sends is a single autocommit
+ * statement whose second execution answers as the first did (docs/architecture.md, "Lost answers"). A lane never
+ * looks up whether the first attempt arrived: of 150 calls cut right after sending, 2 were visible at once and all
+ * 150 a moment later.
+ */
+
+/** An array parameter. Sent in Postgres' binary format by `pg`, as a plain array by PGlite. */
+export interface ArrayParameter {
+  readonly type: 'bool' | 'int2' | 'int4' | 'int8' | 'float8' | 'text';
+  readonly items: readonly (boolean | number | string | null)[];
+}
+
+export type Parameter = ArrayParameter | string | number | boolean | null;
+
+export interface Query {
+  /** The statement; parameters are cast in the text (`$1::bigint[]`). */
+  readonly text: string;
+  /** Prepare under this name where the connection allows it. Only for the few hot calls. */
+  readonly name?: string;
+  readonly values: readonly Parameter[];
+}
+
+export interface QueryOptions {
+  /** After this long without an answer the connection is dropped and the query is sent on a new one. Default 10,000. */
+  readonly deadlineMs?: number;
+  /** Give up with `ConnectionError` when no answer came for this long. Default: never. */
+  readonly giveUpAfterMs?: number;
+  /** Stop trying; rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** A row. `int8` arrives as a JavaScript number (our numbers stay below 2^53), everything else as text, number, boolean or null. */
+export type Row = Record<string, unknown>;
+
+export interface Lane {
+  query<R extends object = Row>(query: Query, options?: QueryOptions): Promise<R[]>;
+  /** Runs several statements in the simple protocol (migrations). Not retried. */
+  script(sql: string): Promise<void>;
+  /** Ends the connection after the query under way. */
+  close(): Promise<void>;
+}
+
+export interface Database {
+  readonly kind: 'pg' | 'pglite';
+  /** Opens a connection of its own for `purpose` (shown as application_name). Lazy: connects on the first query. */
+  lane(purpose: string): Lane;
+  /**
+   * Calls `heard` with each payload on `channel`, and `reconnected` after each (re)connection, when notifications may
+   * have been lost. Resolves to null where the connection cannot listen (transaction pooler, small pool).
+   */
+  listen(channel: string, heard: (payload: string) => void, reconnected: () => void): Promise<{ close(): Promise<void> } | null>;
+  /** One user less; the last one closes what the database itself opened (never a user's Pool or PGlite instance). */
+  release(): Promise<void>;
+}
