@@ -1,0 +1,41 @@
+/** All error classes of the engine, by family, and the table that describes them. */
+export { PerdureError } from './branded-error.js';
+export { type ErrorEntry, errorEntry, errorFromSqlState, errorTable } from './error-table.js';
+export {
+  ConnectionError,
+  IsolationLevelError,
+  LeaseLostError,
+  type Mismatch,
+  NondeterminismError,
+  PayloadCodecError,
+  SchemaVersionError,
+} from './infrastructure-errors.js';
+export {
+  DuplicateJobError,
+  GetStateError,
+  InactiveJobError,
+  InvalidArgumentError,
+  PayloadError,
+  type PayloadSize,
+  PayloadTooLargeError,
+  SharedPromiseError,
+  WorkflowContextError,
+} from './misuse-errors.js';
+export {
+  ActivityLostError,
+  CancelledFailure,
+  DurableFatalError,
+  DurableMaxedError,
+  DurableRetryError,
+  DurableTimeoutError,
+  TerminatedError,
+} from './outcome-errors.js';
+export {
+  DurableChildError,
+  DurableContinueAsNewError,
+  DurableProxyError,
+  DurableSleepError,
+  DurableWaitForAllError,
+  DurableWaitForError,
+  SuspensionError,
+} from './suspension-errors.js';

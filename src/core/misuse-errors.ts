@@ -1,0 +1,117 @@
+/** Misuse: errors thrown at once to whoever made the call, before or instead of any effect. */
+import { markErrorClass, PerdureError } from './branded-error.js';
+
+/**
+ * An argument or option was refused. The message has the form
+ * `<call>: <path> must be <rule>; got <type or value>. <what to do>`.
+ */
+export class InvalidArgumentError extends PerdureError {
+  static {
+    markErrorClass(this, 'InvalidArgumentError');
+  }
+}
+
+/** A value cannot be stored as JSON without losing something, or is nested too deep. The message names its path, never its content. */
+export class PayloadError extends PerdureError {
+  static {
+    markErrorClass(this, 'PayloadError');
+  }
+}
+
+/** What {@link PayloadTooLargeError} knows about the value. */
+export interface PayloadSize {
+  /** Where the value stands, e.g. `args[0]`. */
+  readonly path?: string;
+  /** Bytes of the encoded value; a lower bound when the encoding was given up early. */
+  readonly size?: number;
+  /** Bytes allowed. */
+  readonly limit?: number;
+}
+
+/** A value is larger than what may be stored in one piece (8 MiB by default). Store it elsewhere and pass a reference. */
+export class PayloadTooLargeError extends PayloadError implements PayloadSize {
+  declare readonly path?: string;
+  declare readonly size?: number;
+  declare readonly limit?: number;
+  static {
+    markErrorClass(this, 'PayloadTooLargeError');
+  }
+
+  constructor(message: string, size: PayloadSize = {}) {
+    super(message);
+    Object.assign(this, size);
+  }
+}
+
+/** A workflow id is taken in its namespace, by a running workflow or by a finished one that is still kept. */
+export class DuplicateJobError extends PerdureError {
+  static {
+    markErrorClass(this, 'DuplicateJobError');
+  }
+
+  constructor(
+    readonly jobId: string,
+    message = `Duplicate job: ${jobId}`,
+  ) {
+    super(message);
+  }
+}
+
+/** No workflow of this id is stored: it never existed, or was pruned. */
+export class GetStateError extends PerdureError {
+  readonly code = 404;
+  static {
+    markErrorClass(this, 'GetStateError');
+  }
+
+  constructor(
+    readonly jobId: string,
+    message = `${jobId} Not Found`,
+  ) {
+    super(message);
+  }
+}
+
+/** The workflow is finished, so what was asked of it cannot be done any more. */
+export class InactiveJobError extends PerdureError {
+  static {
+    markErrorClass(this, 'InactiveJobError');
+  }
+
+  constructor(
+    readonly jobId: string,
+    message = `Job ${jobId} already completed`,
+  ) {
+    super(message);
+  }
+}
+
+/** A function that belongs inside a workflow was called where no workflow runs. */
+export class WorkflowContextError extends PerdureError {
+  static {
+    markErrorClass(this, 'WorkflowContextError');
+  }
+
+  /** @param call The function as the user wrote it, e.g. `sleep`. */
+  constructor(readonly call: string) {
+    super(`${call}: called outside of a workflow. Call it from a function that a worker runs`);
+  }
+}
+
+/**
+ * A durable call ran in the context of another execution than the one it was made for: typically a batching loader or a
+ * memoised promise shared by several workflows of one process, whose callback runs in the context of whoever came first.
+ */
+export class SharedPromiseError extends PerdureError {
+  static {
+    markErrorClass(this, 'SharedPromiseError');
+  }
+
+  /** @param call The function as the user wrote it, e.g. `sleep`. */
+  constructor(readonly call: string) {
+    super(
+      `${call}: called in the context of another execution. A promise, cache or loader is shared between workflows; ` +
+        `make one per workflow, or wrap its callback with AsyncResource.bind`,
+    );
+  }
+}
