@@ -10,6 +10,9 @@
 /** Own static property of a marked class: the symbol that its instances carry. */
 const MARK = Symbol.for('perdure.error.mark');
 
+/** Property of every instance: the name of its class, out of reach of a user's own `type` field. */
+const TYPE = Symbol.for('perdure.error.type');
+
 /** Base class of all errors that the engine makes. Never thrown itself. */
 export abstract class PerdureError extends Error {
   /** Name of the engine's class, the same for a user's subclass of it. Not enumerable. */
@@ -33,10 +36,21 @@ export function markErrorClass(errorClass: abstract new (...args: never) => Erro
   Object.defineProperty(errorClass, MARK, { value: mark });
   Object.defineProperties(errorClass.prototype, {
     [mark]: { value: true },
+    [TYPE]: { value: type },
     // Like the names of built-in errors: on the prototype, writable on the instance.
     name: { value: type, writable: true, configurable: true },
     type: { value: type, writable: true, configurable: true },
   });
+}
+
+/** Name of the engine's class that an error belongs to, from whichever copy of the package; undefined for all other values. */
+export function engineType(value: unknown): string | undefined {
+  if (!(value instanceof PerdureError)) return undefined;
+  try {
+    return (value as { readonly [TYPE]?: string })[TYPE];
+  } catch {
+    return undefined; // a Proxy that only claims to be one
+  }
 }
 
 function isInstance(this: { readonly [MARK]?: symbol; prototype: object }, value: unknown): boolean {

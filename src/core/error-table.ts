@@ -209,7 +209,7 @@ export const errorTable: readonly ErrorEntry[] = [
     code: null,
     sqlState: null,
     meaning: 'The database could not be reached in time; the call may or may not have taken effect.',
-    remedy: 'Check the database (`cause` has the driver\'s error), then repeat the call with the same id.',
+    remedy: "Check the database (`cause` has the driver's error), then repeat the call with the same id.",
   },
   {
     type: 'IsolationLevelError',
@@ -238,7 +238,7 @@ export const errorTable: readonly ErrorEntry[] = [
     code: null,
     sqlState: 'PD005',
     fromSql: (message) => new SchemaVersionError(message),
-    meaning: 'The namespace\'s schema and this code do not fit together.',
+    meaning: "The namespace's schema and this code do not fit together.",
     remedy: 'Upgrade the side that the message names.',
   },
   {
@@ -300,6 +300,8 @@ export function errorFromSqlState(sqlState: string, message: string): PerdureErr
 
 /** The id in one of the contract's messages: `Duplicate job: <id>`, `<id> Not Found`, `Job <id> not found` and the like. */
 function jobIdIn(message: string): string {
-  const known = /^Duplicate job: (.*)$|^(.*) Not Found$|^Job (.*) (?:not found|already completed|is .*)$/s.exec(message);
+  const known = /^Duplicate job: (.*)$|^(.*) Not Found$|^Job (.*) (?:not found|already completed|is .*)$/s.exec(
+    message,
+  );
   return known?.[1] ?? known?.[2] ?? known?.[3] ?? '';
 }

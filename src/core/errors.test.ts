@@ -7,7 +7,10 @@ const { errorTable, errorFromSqlState, PerdureError } = errors;
 /** Every exported class that users can meet: all but the two abstract bases. */
 const classes = Object.entries(errors).filter(
   (entry): entry is [string, (typeof entry)[1] & { prototype: Error }] =>
-    typeof entry[1] === 'function' && entry[1].prototype instanceof Error && entry[0] !== 'SuspensionError' && entry[0] !== 'PerdureError',
+    typeof entry[1] === 'function' &&
+    entry[1].prototype instanceof Error &&
+    entry[0] !== 'SuspensionError' &&
+    entry[0] !== 'PerdureError',
 );
 
 describe('the error table', () => {
@@ -29,11 +32,14 @@ describe('the error table', () => {
   it('gives the code that instances have', () => {
     for (const { errorClass, code, type } of errorTable) {
       const make = errorClass as unknown as new (argument: unknown) => { code?: number };
-      expect([type, new make(type === 'NondeterminismError' ? { location: null } : 'm').code ?? null]).toEqual([type, code]);
+      expect([type, new make(type === 'NondeterminismError' ? { location: null } : 'm').code ?? null]).toEqual([
+        type,
+        code,
+      ]);
     }
   });
 
-  it('makes an instance of the row\'s class for each SQLSTATE, and only for those', () => {
+  it("makes an instance of the row's class for each SQLSTATE, and only for those", () => {
     for (const { sqlState, errorClass, type } of errorTable) {
       if (sqlState === null) continue;
       const error = errorFromSqlState(sqlState, 'the message');
@@ -107,8 +113,15 @@ describe('an error class', () => {
       produced: 'timer',
       location: 'orders.ts:14',
     });
-    expect(error.message).toMatch(/^history entry 4 records activity "charge", but this code produced timer at orders\.ts:14\. /);
-    expect(error).toMatchObject({ entry: 4, recorded: 'activity "charge"', produced: 'timer', location: 'orders.ts:14' });
+    expect(error.message).toMatch(
+      /^history entry 4 records activity "charge", but this code produced timer at orders\.ts:14\. /,
+    );
+    expect(error).toMatchObject({
+      entry: 4,
+      recorded: 'activity "charge"',
+      produced: 'timer',
+      location: 'orders.ts:14',
+    });
   });
 });
 
@@ -125,7 +138,7 @@ describe('instanceof', () => {
     expect(foreign).not.toBeInstanceOf(errors.DurableMaxedError);
   });
 
-  it('tells a user\'s subclass from the class that it extends', () => {
+  it("tells a user's subclass from the class that it extends", () => {
     class CardDeclined extends errors.DurableFatalError {}
     expect(new CardDeclined('m')).toBeInstanceOf(CardDeclined);
     expect(new CardDeclined('m')).toBeInstanceOf(errors.DurableFatalError);
@@ -135,7 +148,16 @@ describe('instanceof', () => {
   it('is false for anything else, and never throws', () => {
     const { proxy, revoke } = Proxy.revocable({}, {});
     revoke();
-    for (const value of [undefined, null, 598, 'DurableFatalError', {}, new Error('m'), { code: 598, type: 'DurableFatalError' }, proxy]) {
+    for (const value of [
+      undefined,
+      null,
+      598,
+      'DurableFatalError',
+      {},
+      new Error('m'),
+      { code: 598, type: 'DurableFatalError' },
+      proxy,
+    ]) {
       expect(value instanceof errors.DurableFatalError).toBe(false);
       expect(value instanceof PerdureError).toBe(false);
     }
