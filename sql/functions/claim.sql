@@ -1,0 +1,88 @@
+-- Takes up to p_limit threads that are ready, or whose timer is due, for the given services. A claim carries a number;
+-- the same call again returns the same rows. Should the first still be under way, this one takes others, and the
+-- worker's comparison (give_back) returns what it never heard of.
+-- A thread that another worker has in its cache is left to it for half a second. p_wanted names parked threads to take
+-- though nothing woke them: code in this worker's cache produced a late command.
+-- Accepts thread states: ready, parked (timer due). Locks: own worker, then threads (held ones skipped).
+-- The last row has no thread: `due_in_ms` says when the next timer of these services is due.
+create or replace function claim(p_worker_no int, p_claim_no bigint, p_services int[], p_limit int, p_wanted bigint[])
+returns table (
+  thread_no bigint, run_no bigint, chain_no bigint, request_no bigint, epoch int, service_no int,
+  last_seq int, last_commit_no bigint, created_ms double precision, clock_ms double precision,
+  workflow_id text, run int, args text, config text, expire_s double precision, cancel_requested boolean,
+  parent_workflow_id text, origin_id text, timers text, tasks text, mail text, due_in_ms double precision
+)
+language plpgsql as $$
+-- plans: index only
+#variable_conflict use_column
+declare
+  v_threads bigint[];
+  v_now timestamptz;
+begin
+  perform begin_write(false);
+  perform lock_lease(p_worker_no);
+  v_now := clock();
+  v_threads := array(select t.thread_no from thread t where t.owner = p_worker_no and t.claim_no = p_claim_no);
+  if v_threads = '{}' then
+    v_threads := array(
+      select r.thread_no
+      from unnest(p_services) s (service_no)
+      cross join lateral (
+        select t.thread_no, t.ready_at from thread t
+        where t.service_no = s.service_no and t.ready_at <= v_now
+          and (t.affinity is null or t.affinity = p_worker_no or t.ready_at <= v_now - interval '500 ms')
+          and (t.excluded is null or not p_worker_no = any(t.excluded))
+        order by t.ready_at
+        limit p_limit
+        for no key update skip locked
+      ) r
+      limit p_limit);
+    if p_wanted <> '{}' then
+      v_threads := v_threads || array(
+        select t.thread_no from thread t
+        where t.thread_no = any(p_wanted) and t.state in ('parked', 'ready') and not t.thread_no = any(v_threads)
+        order by t.thread_no for no key update skip locked);
+    end if;
+    -- pause: picked
+    update thread t set
+      state = 'owned', owner = p_worker_no, claim_no = p_claim_no, epoch = t.epoch + 1,
+      ready_at = null, blocked_on = null, blocked_reason = null, affinity = null
+    where t.thread_no = any(v_threads);
+  end if;
+  return query
+  select t.thread_no, t.run_no, e.chain_no, e.request_no, t.epoch, t.service_no,
+    h.seq, h.commit_no,
+    extract(epoch from e.created_at)::double precision * 1000, extract(epoch from v_now)::double precision * 1000,
+    e.workflow_id, e.run, e.args, e.config, e.expire_s, e.cancel_requested,
+    e.parent_workflow_id, e.origin_id,
+    case when h.seq is not null then (
+      select json_agg(json_build_array(m.op, extract(epoch from m.due_at - v_now) * 1000))::text
+      from timer m where m.thread_no = t.thread_no) end,
+    case when h.seq is not null then (
+      select json_agg(a.op)::text from activity_task a where a.thread_no = t.thread_no) end,
+    case when t.epoch > 1 or e.cancel_requested then (
+      select json_agg(json_build_array(i.inbox_no, i.kind, i.op, i.payload) order by i.inbox_no)::text
+      from inbox i where i.thread_no = t.thread_no) end,
+    null::double precision
+  from thread t
+  join execution e on e.run_no = t.run_no
+  left join lateral (
+    select x.seq, x.commit_no from history x where t.epoch > 1 and x.thread_no = t.thread_no order by x.seq desc limit 1
+  ) h on true
+  where t.thread_no = any(v_threads);
+  if cardinality(v_threads) < p_limit then
+    due_in_ms := (
+      select min(extract(epoch from r.ready_at - v_now) * 1000)
+      from unnest(p_services) s (service_no)
+      cross join lateral (
+        select t.ready_at from thread t
+        where t.service_no = s.service_no and t.ready_at is not null
+          and (t.excluded is null or not p_worker_no = any(t.excluded))
+        order by t.ready_at limit 1
+      ) r);
+    if due_in_ms is not null then
+      thread_no := null;
+      return next;
+    end if;
+  end if;
+end $$;

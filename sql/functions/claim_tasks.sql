@@ -1,0 +1,59 @@
+-- Takes up to p_limit activity tasks that are due. Re-sendable by claim number, like claim.
+-- Locks: own worker, then tasks (held ones skipped); never a thread, so it cannot meet those who go thread -> task.
+-- The last row has no thread: `due_in_ms` says when the next task of these services is due.
+create or replace function claim_tasks(p_worker_no int, p_claim_no bigint, p_services int[], p_limit int)
+returns table (
+  thread_no bigint, op int, epoch int, service_no int, attempt int, losses int, name text, input text, last_failure text,
+  workflow_id text, run_no bigint, request_no bigint, workflow_name text, workflow_queue text, due_in_ms double precision
+)
+language plpgsql as $$
+-- plans: index only
+#variable_conflict use_column
+declare
+  v_now timestamptz;
+  v_taken int := 0;
+begin
+  perform begin_write(false);
+  perform lock_lease(p_worker_no);
+  v_now := clock();
+  if not exists (select from activity_task a where a.owner = p_worker_no and a.claim_no = p_claim_no) then
+    with picked as (
+      select r.* from unnest(p_services) s (service_no)
+      cross join lateral (
+        select a.thread_no, a.op from activity_task a
+        where a.service_no = s.service_no and a.ready_at <= v_now
+        order by a.ready_at
+        limit p_limit
+        for no key update skip locked
+      ) r
+      limit p_limit
+    ), taken as (
+      update activity_task a set owner = p_worker_no, claim_no = p_claim_no, epoch = a.epoch + 1, ready_at = null
+      from picked p where a.thread_no = p.thread_no and a.op = p.op
+      returning 1
+    )
+    select count(*) into v_taken from taken;
+  end if;
+  return query
+  select a.thread_no, a.op, a.epoch, a.service_no, a.attempt, a.losses, a.name, a.input, a.last_failure,
+    e.workflow_id, e.run_no, e.request_no, s.name, s.task_queue, null::double precision
+  from activity_task a
+  join thread t on t.thread_no = a.thread_no
+  join execution e on e.run_no = t.run_no
+  join service s on s.service_no = e.service_no
+  where a.owner = p_worker_no and a.claim_no = p_claim_no;
+  if v_taken < p_limit then
+    due_in_ms := (
+      select min(extract(epoch from r.ready_at - v_now) * 1000)
+      from unnest(p_services) s (service_no)
+      cross join lateral (
+        select a.ready_at from activity_task a
+        where a.service_no = s.service_no and a.ready_at is not null
+        order by a.ready_at limit 1
+      ) r);
+    if due_in_ms is not null then
+      thread_no := null;
+      return next;
+    end if;
+  end if;
+end $$;

@@ -1,0 +1,49 @@
+-- Ends threads whose closing entry was just written. A main thread ends its run: the other threads of the run end
+-- with it, the parent hears of it, continueAsNew begins the next run. All in the closing commit.
+-- The caller holds the executions, all their threads and the parents' threads.
+create or replace function close_threads(p_threads bigint[], p_closing text[], p_result text[]) returns text[]
+language plpgsql as $$
+-- plans: index only
+declare
+  v_now timestamptz := clock();
+  v_runs bigint[];
+  v_others bigint[];
+  v_continued bigint[];
+  v_parents bigint[];
+  v_hints text[] := '{}';
+begin
+  v_runs := array(select t.run_no from thread t where t.thread_no = any(p_threads) and t.thread_no = t.run_no);
+  v_others := array(
+    select t.thread_no from thread t
+    where t.run_no = any(v_runs) and t.state <> 'done' and not t.thread_no = any(p_threads));
+  if v_others <> '{}' then
+    perform end_threads(v_others);
+  end if;
+  v_continued := array(select u.t from unnest(p_threads, p_closing) u (t, c) where u.c = 'continued');
+  if v_continued <> '{}' then
+    v_hints := continue_runs(v_continued,
+      array(select u.r from unnest(p_threads, p_closing, p_result) with ordinality u (t, c, r, n) where u.c = 'continued' order by n));
+  end if;
+  update execution e set state = u.c, closed_at = v_now
+  from unnest(p_threads, p_closing) u (t, c)
+  where e.run_no = u.t;
+  update thread set state = 'done', owner = null, claim_no = null, ready_at = null, blocked_on = null, blocked_reason = null,
+    affinity = null, excluded = null
+  where thread_no = any(p_threads || v_others);
+  perform clear_threads(p_threads || v_others, v_continued);
+  with told as (
+    insert into inbox (thread_no, op, worker_no, kind, payload)
+    select p.thread_no, e.parent_op, p.owner, case u.c when 'completed' then 'done' else 'fail' end, u.r
+    from unnest(p_threads, p_closing, p_result) with ordinality u (t, c, r, n)
+    join execution e on e.run_no = u.t and e.parent_thread is not null
+    join thread p on p.thread_no = e.parent_thread and p.state <> 'done'
+    where u.c <> 'continued'
+    order by u.n
+    returning thread_no
+  )
+  select array_agg(thread_no) into v_parents from told;
+  if v_parents is not null then
+    v_hints := v_hints || wake(v_parents);
+  end if;
+  return v_hints || 'r'::text;
+end $$;

@@ -1,0 +1,215 @@
+-- Commits activations: each item is one history entry of one thread, with its effects. One call for many threads; an
+-- item whose thread moved on is refused alone.
+--
+-- An item is accepted when the worker's lease is alive, the thread is owned by it in the named epoch, and the entry
+-- before it carries the named commit (DESIGN 3.3). Refused items change nothing.
+--
+-- Effects (e_*), by kind:
+--   timer    op, number = ms from now          fire     op: timer that fired; refused while not due ('early')
+--   untimer  op: disarmed                      wait     op, key = signal id
+--   unwait   op: ended without its signal; refused when the signal came first ('stale')
+--   task     op, key = queue, extra = name, value = input
+--   untask   op
+--   child    op, key = workflow id, value = args, extra = { taskQueue, workflowName, awaited, ... }
+--   uncall   op: awaited child to cancel
+--   signal   op, key = signal id, value = payload, number = ms to keep it
+-- Closing (p_closing): completed | failed | cancelled | continued; p_result is the result, the failure, or the new args.
+--
+-- Answers only what is not plain success, as (item, status, detail):
+--   again    this very commit was done before; detail = its outcome        decided   detail = outcome: [[op, what, value], ...]
+--   early    a timer is not due yet; detail = ms to wait                   stale     reload: a signal came first
+--   fenced   reload or drop: the thread is no longer ours, or the history differs
+--   hints    (item 0) who should look
+-- Locks, in this order, each class sorted: own worker; rendezvous; executions that close or are cancelled; threads
+-- (own where others may deliver to them, parents, children to cancel, receivers of signals); inserts.
+-- Raises PD001, PD002, 40001.
+create or replace function commit(
+  p_worker_no int, p_patient boolean,
+  p_thread_no bigint[], p_epoch int[], p_seq int[], p_commit_no bigint[], p_previous_commit_no bigint[],
+  p_opened_from int[], p_opened_count int[], p_resolved int[], p_resolved_more text[], p_body text[],
+  p_closing text[], p_result text[],
+  c_item int[], c_inbox_no bigint[],
+  e_item int[], e_kind text[], e_op int[], e_key text[], e_value text[], e_number double precision[], e_extra text[]
+) returns table (item int, status text, detail text)
+language plpgsql as $$
+-- plans: index only
+#variable_conflict use_column
+declare
+  v_now timestamptz;
+  v_kinds text[] := '{}';
+  v_closing bigint[] := '{}';    -- threads that close
+  v_refused int[] := '{}';       -- items refused before the insert
+  v_ok boolean[];                -- by item, filled only when one was refused
+  v_accepted bigint[];
+  v_locked bigint[] := '{}';
+  v_runs bigint[] := '{}';
+  v_signal_ids text[] := '{}';
+  v_gone text[];
+  v_hints text[] := '{}';
+  v_row record;
+begin
+  perform begin_write(p_patient);
+  perform lock_lease(p_worker_no);
+  -- pause: leased
+
+  if cardinality(e_item) > 0 then
+    v_kinds := array(select distinct k from unnest(e_kind) k);
+  end if;
+  v_closing := array(
+    select u.thread_no from unnest(p_thread_no, p_closing) u (thread_no, closing) where u.closing is not null);
+
+  if v_kinds && '{wait,signal}' then
+    v_signal_ids := array(select u.k from unnest(e_kind, e_key) u (kind, k) where u.kind = 'signal');
+    perform lock_rendezvous(
+      array(select u.k from unnest(e_kind, e_key) u (kind, k) where u.kind in ('wait', 'signal')), v_signal_ids <> '{}');
+    -- pause: met
+  end if;
+
+  if v_closing <> '{}' or v_kinds && '{uncall}' then
+    v_runs := array(
+      select e.run_no from execution e
+      where e.run_no in (
+        select t.run_no from thread t where t.thread_no = any(v_closing)
+        union all select unnest(awaited_runs(p_thread_no, e_item, e_kind, e_op)))
+      order by e.run_no for no key update);
+  end if;
+  if v_closing <> '{}' or v_kinds && '{wait,unwait,signal,uncall}' then
+    v_locked := array(
+      select t.thread_no from thread t
+      where t.thread_no in (
+        select p_thread_no[u.item] from unnest(e_item, e_kind) u (item, kind) where u.kind in ('wait', 'unwait')
+        union all select r.thread_no from thread r where r.run_no = any(v_runs)
+        union all select e.parent_thread from execution e where e.run_no = any(v_runs)
+        union all select unnest(waiters_of(v_signal_ids, array_fill(null::bigint, array[cardinality(v_signal_ids)]))))
+      order by t.thread_no for no key update);
+    -- pause: locked
+  end if;
+
+  v_now := clock();
+  if v_kinds && '{unwait,fire}' then
+    for v_row in
+      select u.item, 'stale' as status, null::double precision as ms
+      from unnest(e_item, e_kind, e_op) u (item, kind, op)
+      where u.kind = 'unwait'
+        and not exists (select from wait w where w.thread_no = p_thread_no[u.item] and w.op = u.op)
+      union all
+      select u.item, 'early', extract(epoch from t.due_at - v_now) * 1000
+      from unnest(e_item, e_kind, e_op) u (item, kind, op)
+      join timer t on t.thread_no = p_thread_no[u.item] and t.op = u.op
+      where u.kind = 'fire' and t.due_at > v_now
+      order by 1, 2 desc, 3 desc
+    loop
+      if not v_row.item = any(v_refused) then
+        v_refused := v_refused || v_row.item::int;
+        -- a repeated commit finds its own traces here; that is told below
+        if not exists (select from history h where h.thread_no = p_thread_no[v_row.item] and h.seq = p_seq[v_row.item]) then
+          item := v_row.item; status := v_row.status; detail := v_row.ms::text;
+          return next;
+        end if;
+      end if;
+    end loop;
+  end if;
+
+  with made as (
+    insert into history (thread_no, commit_no, previous_commit_no, at, seq, worker_no, epoch,
+      opened_from, opened_count, resolved, resolved_more, closes, body, result)
+    select u.thread_no, u.commit_no, u.previous_commit_no, v_now, u.seq, p_worker_no, u.epoch,
+      u.opened_from, u.opened_count, u.resolved, u.resolved_more::int[], u.closing is not null, u.body, u.result
+    from unnest(p_thread_no, p_epoch, p_seq, p_commit_no, p_previous_commit_no, p_opened_from, p_opened_count,
+      p_resolved, p_resolved_more, p_body, p_closing, p_result) with ordinality
+      u (thread_no, epoch, seq, commit_no, previous_commit_no, opened_from, opened_count,
+         resolved, resolved_more, body, closing, result, n)
+    join thread t on t.thread_no = u.thread_no and t.owner = p_worker_no and t.epoch = u.epoch
+    where not u.n = any(v_refused)
+      and (u.seq = 0 or exists (
+        select from history h
+        where h.thread_no = u.thread_no and h.seq = u.seq - 1 and h.commit_no = u.previous_commit_no and not h.closes))
+    order by u.thread_no
+    on conflict (thread_no, seq) do nothing
+    returning thread_no
+  )
+  select coalesce(array_agg(thread_no), '{}') into v_accepted from made;
+  -- pause: inserted
+
+  if cardinality(v_accepted) < cardinality(p_thread_no) then
+    -- A later statement, hence a later snapshot: an own first call that was just committing is seen now.
+    return query
+    select u.n::int, case when h.commit_no is null then 'fenced' else 'again' end, h.outcome
+    from unnest(p_thread_no, p_seq, p_commit_no) with ordinality u (thread_no, seq, commit_no, n)
+    left join history h on h.thread_no = u.thread_no and h.seq = u.seq and h.commit_no = u.commit_no
+    where not u.thread_no = any(v_accepted)
+      and (h.commit_no is not null or not u.n = any(v_refused)
+        or exists (select from history x where x.thread_no = u.thread_no and x.seq = u.seq));
+    -- from here on the arrays hold accepted items only
+    v_ok := array(select u = any(v_accepted) from unnest(p_thread_no) with ordinality x (u, n) order by n);
+    v_closing := array(select u from unnest(v_closing) u where u = any(v_accepted));
+    select coalesce(array_agg(u.item), '{}'), coalesce(array_agg(u.no), '{}') into c_item, c_inbox_no
+    from unnest(c_item, c_inbox_no) u (item, no) where v_ok[u.item];
+    select coalesce(array_agg(u.item order by n), '{}'), coalesce(array_agg(u.kind order by n), '{}'),
+      coalesce(array_agg(u.op order by n), '{}'), coalesce(array_agg(u.k order by n), '{}'),
+      coalesce(array_agg(u.v order by n), '{}'), coalesce(array_agg(u.num order by n), '{}'),
+      coalesce(array_agg(u.x order by n), '{}')
+    into e_item, e_kind, e_op, e_key, e_value, e_number, e_extra
+    from unnest(e_item, e_kind, e_op, e_key, e_value, e_number, e_extra) with ordinality u (item, kind, op, k, v, num, x, n)
+    where v_ok[u.item];
+  end if;
+
+  if cardinality(c_item) > 0 then
+    delete from inbox i using unnest(c_item, c_inbox_no) u (item, inbox_no)
+    where i.thread_no = p_thread_no[u.item] and i.inbox_no = u.inbox_no;
+  end if;
+  if v_kinds && '{untimer,fire}' then
+    delete from timer t using unnest(e_item, e_kind, e_op) u (item, kind, op)
+    where u.kind in ('untimer', 'fire') and t.thread_no = p_thread_no[u.item] and t.op = u.op;
+  end if;
+  if v_kinds && '{timer}' then
+    insert into timer (thread_no, op, due_at)
+    select p_thread_no[u.item], u.op, v_now + u.ms * interval '1 ms'
+    from unnest(e_item, e_kind, e_op, e_number) u (item, kind, op, ms)
+    where u.kind = 'timer';
+  end if;
+  if v_kinds && '{untask}' then
+    delete from activity_task a using unnest(e_item, e_kind, e_op) u (item, kind, op)
+    where u.kind = 'untask' and a.thread_no = p_thread_no[u.item] and a.op = u.op;
+  end if;
+  if v_kinds && '{task}' then
+    v_hints := v_hints || insert_tasks(p_thread_no, e_item, e_kind, e_op, e_key, e_value, e_extra);
+  end if;
+  if v_kinds && '{unwait}' then
+    with gone as (
+      delete from wait w using unnest(e_item, e_kind, e_op) u (item, kind, op)
+      where u.kind = 'unwait' and w.thread_no = p_thread_no[u.item] and w.op = u.op
+      returning w.signal_id)
+    select array_agg(signal_id) into v_gone from gone;
+    perform forget_rendezvous(v_gone);
+  end if;
+  if v_kinds && '{uncall}' then
+    v_hints := v_hints || cancel_runs(awaited_runs(p_thread_no, e_item, e_kind, e_op));
+  end if;
+  if v_kinds && '{child,signal,wait}' then
+    for v_row in
+      select d.* from decide_effects(p_thread_no, v_locked, e_item, e_kind, e_op, e_key, e_value, e_number, e_extra) d
+    loop
+      if v_row.item = 0 then
+        v_hints := v_hints || string_to_array(v_row.outcome, ',');
+      else
+        -- in the row that commits the command: returned again on a retry, found by every replay
+        update history h set outcome = v_row.outcome
+        where h.thread_no = p_thread_no[v_row.item] and h.seq = p_seq[v_row.item];
+        item := v_row.item; status := 'decided'; detail := v_row.outcome;
+        return next;
+      end if;
+    end loop;
+  end if;
+
+  if v_closing <> '{}' then
+    v_hints := v_hints || close_threads(v_closing,
+      array(select u.c from unnest(v_closing) with ordinality x (t, n) join unnest(p_thread_no, p_closing) u (t, c) on u.t = x.t order by n),
+      array(select u.r from unnest(v_closing) with ordinality x (t, n) join unnest(p_thread_no, p_result) u (t, r) on u.t = x.t order by n));
+  end if;
+  -- pause: done
+
+  if v_hints <> '{}' then
+    return query select 0, 'hints'::text, string_agg(distinct h, ',') from unnest(v_hints) h;
+  end if;
+end $$;

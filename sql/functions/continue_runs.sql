@@ -1,0 +1,30 @@
+-- continueAsNew: begins the next run of each chain, with search fields, entity and parent; a cancel request that the
+-- old run has not seen yet goes along.
+create or replace function continue_runs(p_runs bigint[], p_args text[]) returns text[]
+language plpgsql as $$
+-- plans: index only
+declare
+  v_services int[];
+begin
+  with asked as materialized (
+    select nextval('run_number') as new_run_no, u.args, e.*,
+      exists (select from inbox i where i.thread_no = e.run_no and i.kind = 'cancel') as cancels
+    from unnest(p_runs, p_args) u (run_no, args)
+    join execution e on e.run_no = u.run_no
+  ), made as (
+    insert into execution (run_no, chain_no, request_no, parent_thread, parent_op, run, service_no, expire_s, created_at,
+      signal_in, cancel_requested, workflow_id, state, cause, args, config, parent_workflow_id, origin_id, entity, search)
+    select a.new_run_no, a.chain_no, (random() * 281474976710655)::bigint, a.parent_thread, a.parent_op, a.run + 1, a.service_no,
+      a.expire_s, clock(), a.signal_in, a.cancels, a.workflow_id, 'open', 'continued', a.args, a.config,
+      a.parent_workflow_id, a.origin_id, a.entity, a.search
+    from asked a
+    returning run_no, service_no, cancel_requested
+  ), threads as (
+    insert into thread (thread_no, run_no, service_no, state, ready_at, epoch)
+    select m.run_no, m.run_no, m.service_no, 'ready', clock(), 0 from made m
+  ), told as (
+    insert into inbox (thread_no, kind) select m.run_no, 'cancel' from made m where m.cancel_requested
+  )
+  select array_agg(distinct service_no) into v_services from made;
+  return array(select 'q' || s from unnest(v_services) s);
+end $$;

@@ -1,0 +1,75 @@
+-- The effects whose outcome the database decides: a child's id may be taken, a signal may find no waiter, a wait may
+-- find a signal already there. Answers only what differs from the usual (child started, signal delivered, wait waits),
+-- per item: [[op, what, value], ...]; then hints on item 0. The caller holds the locks (commit).
+create or replace function decide_effects(
+  p_thread_no bigint[], p_locked bigint[],
+  e_item int[], e_kind text[], e_op int[], e_key text[], e_value text[], e_number double precision[], e_extra text[]
+) returns table (item int, outcome text)
+language plpgsql as $$
+-- plans: index only
+#variable_conflict use_column
+declare
+  v_kinds text[] := array(select distinct k from unnest(e_kind) k);
+  v_items int[] := '{}';
+  v_facts text[] := '{}';
+  v_item int[];
+  v_op int[];
+  v_key text[];
+  v_value text[];
+  v_number double precision[];
+  v_hints text[] := '{}';
+  v_row record;
+begin
+  if v_kinds && '{child}' then
+    for v_row in
+      select s.* from start_children(p_thread_no, e_item, e_kind, e_op, e_key, e_value, e_extra) s
+    loop
+      if v_row.op is null then
+        v_hints := v_hints || v_row.hint::text;
+      else
+        v_items := v_items || v_row.item::int;
+        v_facts := v_facts || format('[%s,"duplicate",%s]', v_row.op, to_json(v_row.hint));
+      end if;
+    end loop;
+  end if;
+  if v_kinds && '{signal}' then
+    select array_agg(u.item order by n), array_agg(u.op order by n), array_agg(u.k order by n), array_agg(u.v order by n),
+      array_agg(u.num order by n)
+    into v_item, v_op, v_key, v_value, v_number
+    from unnest(e_item, e_kind, e_op, e_key, e_value, e_number) with ordinality u (item, kind, op, k, v, num, n)
+    where u.kind = 'signal';
+    select d.* into v_row from deliver_signals(
+      p_locked, v_key, array_fill(null::bigint, array[cardinality(v_key)]), v_value, v_number) d;
+    v_hints := v_hints || v_row.hints;
+    for i in 1 .. cardinality(v_item) loop
+      if v_row.statuses[i] <> 'delivered' then
+        v_items := v_items || v_item[i];
+        v_facts := v_facts || format('[%s,"%s"]', v_op[i], v_row.statuses[i]);
+      end if;
+    end loop;
+  end if;
+  if v_kinds && '{wait}' then
+    insert into wait (thread_no, chain_no, op, signal_id)
+    select t.thread_no, e.chain_no, u.op, u.k
+    from unnest(e_item, e_kind, e_op, e_key) with ordinality u (item, kind, op, k, n)
+    join thread t on t.thread_no = p_thread_no[u.item]
+    join execution e on e.run_no = t.run_no
+    where u.kind = 'wait'
+    order by u.n;
+    for v_row in
+      select u.item, b.op, b.payload
+      from take_buffered_signals(
+        array(select p_thread_no[u.item] from unnest(e_item, e_kind) with ordinality u (item, kind, n) where u.kind = 'wait' order by n),
+        array(select u.op from unnest(e_kind, e_op) with ordinality u (kind, op, n) where u.kind = 'wait' order by n)) b
+      join unnest(e_item, e_kind, e_op) u (item, kind, op)
+        on u.kind = 'wait' and p_thread_no[u.item] = b.thread_no and u.op = b.op
+    loop
+      v_items := v_items || v_row.item::int;
+      v_facts := v_facts || ('[' || v_row.op || ',"signal"' || coalesce(',' || v_row.payload, '') || ']');
+    end loop;
+  end if;
+  return query
+  select f.item, '[' || string_agg(f.fact, ',') || ']' from unnest(v_items, v_facts) f (item, fact) group by f.item;
+  return query
+  select 0, array_to_string(v_hints, ',') where v_hints <> '{}';
+end $$;

@@ -1,0 +1,42 @@
+-- Hands each signal, in order, to the longest waiter under its id (of its chain, when targeted), or buffers it.
+-- The caller holds: the rendezvous rows of untargeted signals alone; the executions of targeted ones; the threads
+-- that waiters_of named. When a waiter left in between, the whole call starts over (40001): taking another thread's
+-- lock now would break the lock order, passing it over would break the order of waiters.
+-- Returns 'delivered' or 'buffered' for each, and hints. Raises 40001.
+create or replace function deliver_signals(
+  p_locked bigint[], p_signal_id text[], p_chain_no bigint[], p_payload text[], p_expire_ms double precision[],
+  out statuses text[], out hints text[]
+) language plpgsql as $$
+-- plans: index only
+declare
+  v_wait record;
+  v_now timestamptz := clock();
+  v_woken bigint[] := '{}';
+  v_gone text[] := '{}';
+begin
+  statuses := '{}';
+  for i in 1 .. coalesce(array_length(p_signal_id, 1), 0) loop
+    select w.* into v_wait from wait w
+    where w.signal_id = p_signal_id[i] and (p_chain_no[i] is null or w.chain_no = p_chain_no[i])
+    order by w.wait_no limit 1;
+    if found then
+      if not v_wait.thread_no = any(p_locked) then
+        raise exception 'a waiter for signal "%" changed meanwhile', p_signal_id[i] using errcode = '40001';
+      end if;
+      delete from wait w where w.thread_no = v_wait.thread_no and w.op = v_wait.op;
+      insert into inbox (thread_no, op, worker_no, kind, signal_no, chain_no, expires_at, signal_id, payload)
+      select t.thread_no, v_wait.op, t.owner, 'signal', nextval('signal_signal_no_seq'),
+        p_chain_no[i], v_now + p_expire_ms[i] * interval '1 ms', p_signal_id[i], p_payload[i]
+      from thread t where t.thread_no = v_wait.thread_no;
+      v_woken := v_woken || v_wait.thread_no::bigint;
+      v_gone := v_gone || p_signal_id[i];
+      statuses := statuses || 'delivered'::text;
+    else
+      insert into signal (signal_id, chain_no, payload, expires_at, returned)
+      values (p_signal_id[i], p_chain_no[i], p_payload[i], v_now + p_expire_ms[i] * interval '1 ms', false);
+      statuses := statuses || 'buffered'::text;
+    end if;
+  end loop;
+  hints := wake(v_woken);
+  perform forget_rendezvous(v_gone);
+end $$;

@@ -1,0 +1,19 @@
+-- Gives threads back to be claimed by anyone, e.g. when the worker stops. Locks: own worker, then the threads.
+create or replace function release(p_worker_no int, p_patient boolean, p_thread_no bigint[], p_epoch int[]) returns text
+language plpgsql as $$
+-- plans: index only
+declare
+  v_hints text;
+begin
+  perform begin_write(p_patient);
+  perform lock_lease(p_worker_no);
+  perform from thread t where t.thread_no = any(p_thread_no) order by t.thread_no for no key update;
+  with released as (
+    update thread t set state = 'ready', ready_at = clock(), owner = null, claim_no = null, affinity = null
+    from unnest(p_thread_no, p_epoch) u (thread_no, epoch)
+    where t.thread_no = u.thread_no and t.owner = p_worker_no and t.epoch = u.epoch
+    returning t.service_no
+  )
+  select string_agg(distinct 'q' || service_no, ',') into v_hints from released;
+  return v_hints;
+end $$;

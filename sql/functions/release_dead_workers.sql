@@ -1,0 +1,42 @@
+-- Gives back what dead workers own. A thread held by someone's open transaction is left for the next look.
+-- Locks: dead workers, then their threads and the threads of their tasks (sorted, held ones skipped).
+create or replace function release_dead_workers() returns text[]
+language plpgsql as $$
+-- plans: index only
+declare
+  v_dead int[];
+  v_threads bigint[];
+  v_hints text[];
+  v_more text[];
+begin
+  v_dead := array(
+    select worker_no from worker where released_at is null and died_at is not null
+    order by worker_no for update skip locked);
+  if v_dead = '{}' then
+    return '{}';
+  end if;
+  v_threads := array(
+    select t.thread_no from thread t
+    where t.thread_no in (
+      select o.thread_no from thread o where o.owner = any(v_dead)
+      union select a.thread_no from activity_task a where a.owner = any(v_dead))
+    order by t.thread_no for no key update skip locked);
+  -- pause: locked
+  with released as (
+    update thread set state = 'ready', ready_at = clock(), owner = null, claim_no = null, affinity = null
+    where thread_no = any(v_threads) and owner = any(v_dead) and state = 'owned'
+    returning service_no
+  )
+  select array_agg(distinct 'q' || service_no) into v_hints from released;
+  with released as (
+    update activity_task set owner = null, claim_no = null, ready_at = clock(), losses = losses + 1
+    where thread_no = any(v_threads) and owner = any(v_dead)
+    returning service_no
+  )
+  select array_agg(distinct 'q' || service_no) into v_more from released;
+  update worker w set released_at = clock()
+  where w.worker_no = any(v_dead)
+    and not exists (select from thread t where t.owner = w.worker_no)
+    and not exists (select from activity_task a where a.owner = w.worker_no);
+  return coalesce(v_hints, '{}') || coalesce(v_more, '{}');
+end $$;

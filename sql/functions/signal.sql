@@ -1,0 +1,64 @@
+-- Sends signals: to a workflow (p_workflow_id) or to whoever waits longest in the namespace (null). Idempotent by
+-- request number for ten minutes. Answers per item: delivered | buffered | unknown | inactive; hints on item 0.
+-- Locks: request slot and rows; rendezvous (alone) of namespace signals; executions addressed (shared); waiting threads.
+-- Raises PD001, 40001 (a run continued, or a waiter left, meanwhile: start over).
+create or replace function signal(
+  p_patient boolean, p_request_no bigint[], p_signal_id text[], p_workflow_id text[], p_payload text[],
+  p_expire_ms double precision[]
+) returns table (item int, status text)
+language plpgsql as $$
+-- plans: index only
+#variable_conflict use_column
+declare
+  v_answers text[];
+  v_item int[];
+  v_id text[];
+  v_payload text[];
+  v_expire_ms double precision[];
+  v_chains bigint[];
+  v_runs bigint[];
+  v_locked bigint[];
+  v_sent record;
+begin
+  perform begin_write(p_patient);
+  v_answers := remember_requests(p_request_no);
+  -- pause: remembered
+  perform lock_rendezvous(
+    array(select u.id from unnest(p_signal_id, p_workflow_id, v_answers) u (id, workflow_id, answer)
+          where u.workflow_id is null and u.answer is null), true);
+  -- pause: met
+  v_runs := array(
+    select e.run_no from execution e
+    where e.run_no in (
+      select x.run_no from unnest(p_workflow_id) w (id)
+      cross join lateral (
+        select x.run_no from execution x where x.workflow_id = w.id order by x.run desc limit 1) x)
+    order by e.run_no for share);
+  if exists (select from execution e where e.run_no = any(v_runs) and e.state = 'continued') then
+    raise exception 'a run was continued meanwhile' using errcode = '40001';
+  end if;
+  select coalesce(array_agg(u.n::int order by u.n), '{}'), coalesce(array_agg(u.id order by u.n), '{}'),
+    coalesce(array_agg(u.payload order by u.n), '{}'), coalesce(array_agg(u.expire_ms order by u.n), '{}'),
+    coalesce(array_agg(e.chain_no order by u.n), '{}')
+  into v_item, v_id, v_payload, v_expire_ms, v_chains
+  from unnest(p_signal_id, p_workflow_id, p_payload, p_expire_ms, v_answers) with ordinality u (id, workflow_id, payload, expire_ms, answer, n)
+  left join execution e on e.run_no = any(v_runs) and e.workflow_id = u.workflow_id and e.state in ('open', 'pending')
+  where u.answer is null and (u.workflow_id is null or e.run_no is not null);
+  v_locked := array(
+    select t.thread_no from thread t
+    where t.thread_no = any(waiters_of(v_id, v_chains))
+       or t.run_no = any(v_runs)                     -- a waiter registers under its thread's lock: keep it out
+    order by t.thread_no for no key update);
+  -- pause: locked
+  select d.* into v_sent from deliver_signals(v_locked, v_id, v_chains, v_payload, v_expire_ms) d;
+  v_answers := array(
+    select coalesce(u.answer, v_sent.statuses[array_position(v_item, u.n::int)], case when e.run_no is null then 'unknown' else 'inactive' end)
+    from unnest(v_answers, p_workflow_id) with ordinality u (answer, workflow_id, n)
+    left join execution e on e.run_no = any(v_runs) and e.workflow_id = u.workflow_id
+    order by u.n);
+  perform answer_requests(p_request_no, v_answers);
+  return query select n::int, a from unnest(v_answers) with ordinality u (a, n);
+  if v_sent.hints <> '{}' then
+    return query select 0, array_to_string(v_sent.hints, ',');
+  end if;
+end $$;

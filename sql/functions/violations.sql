@@ -1,0 +1,102 @@
+-- What SQL can decide of the invariants (docs/architecture.md); one row per violation, none in a healthy database.
+-- One statement, hence one snapshot. p_grace_s: how long after a fault owned threads and due timers may lag (I7, I19).
+create or replace function violations(p_grace_s double precision default 15) returns table (name text, what text)
+language sql stable as $$
+with
+setting as (select clock() as at, p_grace_s * interval '1 s' as grace),
+h as (
+  select x.*, array_remove(x.resolved || coalesce(x.resolved_more, '{}'), null) as ops_resolved,
+    array(select generate_series(x.opened_from, x.opened_from + x.opened_count - 1)) as ops_opened
+  from history x
+),
+opened as (select thread_no, seq, unnest(ops_opened) as op from h),
+resolved as (select thread_no, seq, unnest(ops_resolved) as op from h),
+source as (                                          -- what can still wake an operation
+  select thread_no, op from activity_task
+  union all select thread_no, op from timer
+  union all select thread_no, op from wait
+  union all select parent_thread, parent_op from execution where state = 'open' and parent_thread is not null
+)
+select 'I1 history has a gap or a false predecessor', thread_no || '/' || seq from (
+  select thread_no, seq, previous_commit_no, lag(seq) over w as before, lag(commit_no) over w as before_commit
+  from h window w as (partition by thread_no order by seq)) x
+where seq <> coalesce(before + 1, 0) or previous_commit_no is distinct from before_commit
+union all
+select 'I2 an operation is opened twice', thread_no || '/' || op from opened group by thread_no, op having count(*) > 1
+union all
+select 'I2 an operation is resolved twice', thread_no || '/' || op from resolved group by thread_no, op having count(*) > 1
+union all
+select 'I3 resolved before it was opened', r.thread_no || '/' || r.op from resolved r
+where not exists (select from opened o where o.thread_no = r.thread_no and o.op = r.op and o.seq < r.seq)
+union all
+select 'I4 an entry follows the closing one, or an epoch goes back', thread_no || '/' || seq from (
+  select *, lead(seq) over w as next, lag(epoch) over w as before from h window w as (partition by thread_no order by seq)) x
+where closes and next is not null or before > epoch
+union all
+select 'I4 a thread is done without a closing entry, or closed and not done', t.thread_no::text from thread t
+where t.state not in ('pending') and (t.state = 'done') <> exists (select from history x where x.thread_no = t.thread_no and x.closes)
+union all
+select 'I5 continued without a next run, or runs with a gap', e.workflow_id || '/' || e.run from execution e
+left join execution n on n.workflow_id = e.workflow_id and n.run = e.run + 1
+where (e.state = 'continued') <> coalesce(n.cause = 'continued', false)
+   or (e.state in ('open', 'pending')) <> (e.closed_at is null)
+   or e.run > 0 and not exists (select from execution p where p.workflow_id = e.workflow_id and p.run = e.run - 1)
+union all
+select 'I5 execution and main thread disagree', e.workflow_id || '/' || e.run from execution e
+left join thread t on t.thread_no = e.run_no
+where t.thread_no is null or (e.state in ('open', 'pending')) <> (t.state <> 'done')
+union all
+select 'I7 a thread is stuck', t.thread_no || ' ' || t.state from execution e join thread t using (run_no), setting
+where e.state = 'open' and case t.state
+  when 'done' then t.thread_no <> t.run_no
+  when 'ready' then t.ready_at is not null
+  when 'blocked' then t.blocked_reason is not null
+  when 'owned' then exists (
+    select from worker w where w.worker_no = t.owner and w.released_at is null and w.lease_until > at - grace)
+  when 'parked' then cardinality(t.blocked_on) > 0 and not exists (
+    select from unnest(t.blocked_on) b
+    where not exists (select from source s where s.thread_no = t.thread_no and s.op = b))
+  end is not true
+union all
+select 'I7 a parked thread sleeps past its timer', t.thread_no::text from thread t
+where t.state = 'parked'
+  and t.ready_at is distinct from (select min(m.due_at) from timer m where m.thread_no = t.thread_no)
+union all
+select 'I8 a parked thread has mail', t.thread_no::text from thread t
+where t.state = 'parked' and exists (select from inbox i where i.thread_no = t.thread_no)
+union all
+select 'I9 an open operation is missing from blocked_on', o.thread_no || '/' || o.op from opened o join thread t using (thread_no)
+where t.state = 'parked' and not o.op = any(coalesce(t.blocked_on, '{}'))
+  and not exists (select from resolved r where r.thread_no = o.thread_no and r.op = o.op)
+union all
+select 'I10 a commit after the worker''s death', h.thread_no || '/' || h.seq from h join worker w using (worker_no)
+where h.at > w.died_at
+union all
+select 'I17 a task of an operation that is resolved or was never opened', a.thread_no || '/' || a.op from activity_task a
+where not exists (select from opened o where o.thread_no = a.thread_no and o.op = a.op)
+   or exists (select from resolved r where r.thread_no = a.thread_no and r.op = a.op)
+union all
+select 'I19 a timer is overdue or belongs to a closed thread', m.thread_no || '/' || m.op
+from timer m join thread t using (thread_no), setting
+where t.state = 'done' or t.state <> 'blocked' and m.due_at < at - grace
+union all
+select 'I22 a buffered signal beside its waiter', s.signal_no::text from signal s join wait w using (signal_id), setting
+where not s.returned and s.expires_at > at and (s.chain_no is null or s.chain_no = w.chain_no)
+union all
+select 'I25 a finished child whose parent never heard', c.workflow_id || '/' || c.run
+from execution c join thread p on p.thread_no = c.parent_thread
+where p.state <> 'done' and c.state not in ('open', 'pending', 'continued')
+  and not exists (select from inbox i where i.thread_no = c.parent_thread and i.op = c.parent_op)
+  and not exists (select from resolved r where r.thread_no = c.parent_thread and r.op = c.parent_op)
+union all
+select 'I28 a row without its thread', x.kind || ' ' || x.thread_no from (
+  select 'history' as kind, thread_no from history union all select 'inbox', thread_no from inbox
+  union all select 'timer', thread_no from timer union all select 'wait', thread_no from wait
+  union all select 'task', thread_no from activity_task) x
+where not exists (select from thread t where t.thread_no = x.thread_no)
+union all
+select 'I28 a closed thread left something behind', x.kind || ' ' || x.thread_no from (
+  select 'inbox' as kind, thread_no from inbox union all select 'wait', thread_no from wait
+  union all select 'task', thread_no from activity_task) x
+join thread t on t.thread_no = x.thread_no where t.state = 'done'
+$$;

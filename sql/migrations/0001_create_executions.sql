@@ -1,0 +1,185 @@
+-- The data model. docs/architecture.md tells it as a picture; this file is the truth.
+--
+-- Numbers, not names, connect the rows: a run, a thread, a worker and a service have a number each, and the text of
+-- a workflow id stands only in `execution` (with text keys a step cost 803 bytes of WAL, with numbers 328).
+-- A main thread carries the number of its run. Payloads are opaque text: SQL never looks into them, and jsonb would
+-- refuse or change some of them ("\u0000", "\ud800", the spelling of numbers).
+-- No foreign keys on the hot tables: each would lock a parent row per insert. violations() watches the links instead.
+
+create sequence run_number as bigint;
+
+-- Who can be asked to run something: a workflow function on a queue, or the activities of a queue (name '').
+create table service (
+  service_no int generated always as identity primary key,
+  kind text not null,
+  task_queue text collate "C" not null,
+  name text collate "C" not null,
+  unique (kind, task_queue, name)
+);
+
+-- A worker process. One lease covers all it owns. Dead rows stay a day, so that late commits can be told.
+create table worker (
+  worker_no int generated always as identity primary key,
+  worker_key text collate "C" not null unique,     -- made by the process, so that a repeated register finds its row
+  description text not null,                       -- host and process, for people
+  services int[] not null default '{}',
+  registered_at timestamptz not null,
+  lease_until timestamptz not null,
+  died_at timestamptz,
+  released_at timestamptz                          -- set when nothing belongs to the dead worker any more
+) with (fillfactor = 50);
+
+create index worker_unreleased on worker (lease_until) where released_at is null;
+
+create table execution (
+  run_no bigint primary key,
+  chain_no bigint not null,                        -- run_no of the first run; a handle and a targeted signal are bound to it
+  request_no bigint not null,                      -- random, made by the starter: recognises its retry, seeds random()
+  parent_thread bigint,                            -- the thread and the operation that await the outcome
+  parent_op int,
+  run int not null,                                -- 0, 1, ... within the workflow id
+  service_no int not null,
+  expire_s double precision,                       -- how long it stays readable once finished; null = default, 0 = for ever
+  created_at timestamptz not null,
+  closed_at timestamptz,
+  pending_until timestamptz,
+  signal_in boolean not null,
+  cancel_requested boolean not null,
+  workflow_id text collate "C" not null,
+  state text not null,                             -- pending open | completed failed cancelled terminated continued
+  cause text not null,                             -- start continued reused reset retried
+  args text not null,
+  config text,                                     -- the retry policy of the function, as JSON
+  parent_workflow_id text,                         -- lineage, for people
+  origin_id text,
+  entity text,
+  search jsonb,
+  unique (workflow_id, run)
+) with (fillfactor = 85);
+
+create index execution_children on execution (parent_thread, parent_op) where parent_thread is not null;
+
+-- What is owned, parked, claimed and delivered to. `ready_at` is set exactly while a thread may be claimed (from that
+-- moment on), so a sleeping thread is a row of one partial index and nothing else.
+create table thread (
+  thread_no bigint primary key,
+  run_no bigint not null,
+  claim_no bigint,
+  ready_at timestamptz,
+  service_no int not null,
+  owner int,
+  epoch int not null,                              -- counts claims; commits name it
+  affinity int,                                    -- the worker that has it cached
+  state text not null,                             -- pending ready owned parked blocked done
+  blocked_on int[],                                -- open operations, written on parking only
+  blocked_reason text,
+  excluded int[]                                   -- workers whose code cannot run it
+) with (fillfactor = 70);
+
+create index thread_claimable on thread (service_no, ready_at) where ready_at is not null;
+create index thread_owned on thread (owner, claim_no) where owner is not null;
+create index thread_of_run on thread (run_no);
+create index thread_excluded on thread (service_no) where excluded is not null;
+
+-- One row per activation: the events delivered since the last commit, each with the commands that came out of it.
+-- An entry names the commit of its predecessor; without it there it is refused: no gap, no mixture after a failover.
+create table history (
+  thread_no bigint not null,
+  commit_no bigint not null,
+  previous_commit_no bigint,
+  at timestamptz not null,
+  seq int not null,
+  worker_no int not null,                          -- 0: ended from outside
+  epoch int not null,
+  opened_from int,                                 -- operations this entry opened: opened_from ... + opened_count - 1
+  opened_count int,
+  resolved int,                                    -- the operation this entry resolved,
+  resolved_more int[],                             -- and any further ones
+  closes boolean not null,
+  body text not null,
+  outcome text,                                    -- what the database decided about the commands of this entry
+  result text,                                     -- the result or failure of the run, on its closing entry
+  primary key (thread_no, seq)
+);
+
+-- Events for a thread that came from elsewhere. Inserted under the thread's lock, hence in order.
+create table inbox (
+  inbox_no bigint generated always as identity,
+  thread_no bigint not null,
+  signal_no bigint,                                -- of a signal: what it takes to put it back
+  chain_no bigint,
+  expires_at timestamptz,
+  op int,
+  worker_no int,                                   -- the thread's owner when it was delivered
+  kind text not null,                              -- done fail signal cancel
+  signal_id text collate "C",
+  payload text,
+  primary key (thread_no, inbox_no)
+);
+
+create index inbox_of_worker on inbox (worker_no) where worker_no is not null;
+
+create table timer (
+  thread_no bigint not null,
+  due_at timestamptz not null,
+  op int not null,
+  primary key (thread_no, op)
+);
+
+-- Who awaits which signal.
+create table wait (
+  wait_no bigint generated always as identity,
+  thread_no bigint not null,
+  chain_no bigint not null,
+  op int not null,
+  signal_id text collate "C" not null,
+  primary key (thread_no, op)
+);
+
+create index wait_of_signal on wait (signal_id, wait_no);
+
+-- Accepted signals that nobody awaits yet.
+create table signal (
+  signal_no bigint generated always as identity primary key,
+  chain_no bigint,                                 -- null: for whoever waits in the namespace
+  expires_at timestamptz not null,
+  returned boolean not null,                       -- put back by a run that ended: may have a waiter, see return_signals
+  signal_id text collate "C" not null,
+  payload text
+);
+
+create index signal_of_id on signal (signal_id, signal_no);
+create index signal_returned on signal (signal_no) where returned;
+create index signal_expiry on signal (expires_at);
+
+-- The meeting place of a waiter and a sender in the namespace: both lock the row of the signal id, the waiter shared,
+-- the sender alone. The row means nothing; it may be deleted whenever nobody holds it.
+create table rendezvous (
+  signal_id text collate "C" primary key
+);
+
+-- Activities that do not run eagerly in the process that scheduled them.
+create table activity_task (
+  thread_no bigint not null,
+  claim_no bigint,
+  ready_at timestamptz,                            -- set exactly while it may be claimed
+  op int not null,
+  service_no int not null,
+  owner int,
+  epoch int not null,
+  attempt int not null,                            -- 1, 2, ...: the attempt running or next to run
+  losses int not null,                             -- attempts lost with their worker
+  name text not null,
+  input text not null,
+  last_failure text,
+  primary key (thread_no, op)
+) with (fillfactor = 70);
+
+create index activity_task_claimable on activity_task (service_no, ready_at) where ready_at is not null;
+create index activity_task_owned on activity_task (owner, claim_no) where owner is not null;
+
+-- Requests whose effect leaves no row of its own to recognise a retry by. Two tables, truncated in turn.
+create table request_0 (request_no bigint primary key, answer text);
+create table request_1 (request_no bigint primary key, answer text);
+create table request_slot (slot int not null, since timestamptz not null);
+insert into request_slot values (0, clock_timestamp());

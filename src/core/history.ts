@@ -1,0 +1,142 @@
+/**
+ * The words of a history: events go into a workflow, commands come out of it.
+ *
+ * A thread's history is a list of *entries*, one per commit. An entry is a list of *steps*. A step is one event and
+ * the commands that came out of it before anything else was delivered. Replay feeds the events in order and compares
+ * kind and name of each command.
+ */
+
+import type { Failure } from './failure.js';
+
+/** What can reach a workflow. `op` is the number of the operation it settles. */
+export type Event =
+  /** The first activation. */
+  | { readonly kind: 'start' }
+  /** An activity or a child completed. */
+  | { readonly kind: 'done'; readonly op: number; readonly value: unknown; readonly text: string | null }
+  /** An activity or a child failed for good. */
+  | { readonly kind: 'fail'; readonly op: number; readonly failure: Failure }
+  /** A timer fired: a sleep is over, a condition timed out. */
+  | { readonly kind: 'fire'; readonly op: number }
+  | { readonly kind: 'signal'; readonly op: number; readonly value: unknown; readonly text: string | null }
+  /** What the database decided when it committed the command (its value stands in that entry's row, not here). */
+  | { readonly kind: 'decided'; readonly op: number; readonly decision: Decision }
+  /** Somebody asked to cancel: rejects all that is pending, or else the next cancellable call. */
+  | { readonly kind: 'cancel' }
+  /** Not an event: commands that came outside any delivery, `delayMs` after the last one. */
+  | { readonly kind: 'late'; readonly delayMs: number }
+  /** The function failed before and runs anew, behind the same history. */
+  | { readonly kind: 'retry'; readonly op: number };
+
+/** The outcome of a command that the database decides. `usual`: child started, signal delivered. */
+export type Decision =
+  | { readonly what: 'usual' }
+  | { readonly what: 'buffered' }
+  | { readonly what: 'duplicate'; readonly id: string }
+  | { readonly what: 'signal'; readonly value: unknown };
+
+export type CommandKind =
+  | 'activity'
+  | 'timer'
+  | 'wait'
+  | 'child'
+  | 'signal'
+  | 'patch'
+  | 'retry'
+  | 'complete'
+  | 'fail'
+  | 'continue';
+
+/** What each kind of command carries into its commit and its history. Texts are encoded payloads. */
+export interface CommandSpec {
+  activity: {
+    readonly taskQueue: string;
+    readonly args: string;
+    readonly headers: string | null;
+    readonly retry: RetrySpec;
+    readonly startToCloseMs: number | null;
+  };
+  timer: { readonly ms: number };
+  wait: { readonly signalId: string; readonly timeoutMs: number | null };
+  child: {
+    readonly workflowId: string;
+    readonly taskQueue: string;
+    readonly args: string;
+    readonly awaited: boolean;
+    /** `expire`, `entity`, `search`, `signalIn`, `config`: as the start call would take them. */
+    readonly options: ChildOptions;
+  };
+  signal: { readonly signalId: string; readonly payload: string | null; readonly expireMs: number };
+  patch: Record<string, never>;
+  retry: { readonly attempt: number; readonly delayMs: number; readonly failure: Failure };
+  complete: { readonly result: string | null };
+  fail: { readonly failure: Failure; readonly cancelled: boolean };
+  continue: { readonly args: string };
+}
+
+export interface RetrySpec {
+  readonly maximumAttempts: number;
+  readonly backoffCoefficient: number;
+  readonly initialIntervalMs: number;
+  readonly maximumIntervalMs: number;
+  readonly nonRetryableErrorTypes?: readonly string[];
+}
+
+export interface ChildOptions {
+  readonly expire: number | null;
+  readonly entity: string | null;
+  readonly signalIn: boolean;
+  readonly config: string | null;
+  readonly search: Readonly<Record<string, string>> | null;
+  readonly originId: string;
+}
+
+/**
+ * One command. `name` is compared on replay (activity, child workflow, patch id; '' for what code may compute freely);
+ * `fingerprint` of its arguments only pairs same-named commands whose order changed.
+ */
+export type Command = {
+  [K in CommandKind]: {
+    readonly kind: K;
+    readonly name: string;
+    readonly fingerprint: number;
+    /** Position among the calls of the thread, as `export()` shows it. */
+    readonly counter: number;
+    readonly spec: CommandSpec[K];
+  };
+}[CommandKind];
+
+/** Kinds that open an operation, which an event settles later. Operations are numbered densely per thread, from 0. */
+export function opensOperation(kind: CommandKind): boolean {
+  return kind !== 'patch' && kind !== 'complete' && kind !== 'fail' && kind !== 'continue';
+}
+
+/** Kinds that end the thread. */
+export function closesThread(kind: CommandKind): boolean {
+  return kind === 'complete' || kind === 'fail' || kind === 'continue';
+}
+
+/** Kinds whose outcome comes back with the commit itself. */
+export function decidedAtCommit(command: Command): boolean {
+  return command.kind === 'signal' || (command.kind === 'child' && !command.spec.awaited);
+}
+
+export interface Step {
+  readonly event: Event;
+  /** The durable clock, ms since the epoch; never goes back. */
+  readonly now: number;
+  readonly commands: readonly Command[];
+}
+
+/** A step as history holds it: commands know the operation they opened. */
+export interface RecordedStep {
+  readonly entry: number;
+  readonly event: Event;
+  readonly now: number;
+  readonly commands: readonly RecordedCommand[];
+}
+
+export interface RecordedCommand {
+  readonly op: number | null;
+  readonly command: Command;
+}

@@ -1,0 +1,132 @@
+/**
+ * Group commit: whatever became ready while the last call was in flight goes out as one call.
+ *
+ * Owns: how items form calls, and that a fault does not spread. Does not own: what is sent.
+ *
+ * Invariants:
+ * 1. One call is in flight on the main lane. At low load a batch is one item; nothing waits for company.
+ * 2. An item is in one batch at a time. Callers submit two items of one execution one after the other.
+ * 3. When a call fails, its batch moves to the side lane and is split until the culprit stands alone; only that item
+ *    sees the error. The main lane goes on meanwhile.
+ * 4. A row held by a caller's open transaction (55P03 after 100 ms) is no error: the item is sent again on the side
+ *    lane until it passes, in turn with the others there, never passed over.
+ */
+
+import { ConnectionError, errorFromSqlState, IsolationLevelError, LeaseLostError } from '../core/errors.js';
+import type { Lane } from './database.js';
+import { SqlError } from './sql-error.js';
+
+export interface BatcherOptions<Item, Answer> {
+  readonly main: Lane;
+  readonly side: Lane;
+  /** Sends one call; the answers stand in the order of the items. */
+  readonly send: (lane: Lane, items: readonly Item[]) => Promise<Answer[]>;
+  readonly bytes: (item: Item) => number;
+  readonly maxItems?: number;
+  readonly maxBytes?: number;
+}
+
+interface Entry<Item, Answer> {
+  readonly item: Item;
+  readonly bytes: number;
+  resolve(answer: Answer): void;
+  reject(error: unknown): void;
+}
+
+/** How long a single item that is held by somebody's transaction rests before it is sent again. */
+const HELD_PAUSE_MS = 20;
+
+export class Batcher<Item, Answer> {
+  readonly #options: Required<BatcherOptions<Item, Answer>>;
+  #queue: Entry<Item, Answer>[] = [];
+  #aside: Entry<Item, Answer>[][] = [];
+  #sending = false;
+  #sendingAside = false;
+
+  constructor(options: BatcherOptions<Item, Answer>) {
+    this.#options = { maxItems: 500, maxBytes: 1_048_576, ...options };
+  }
+
+  /** Resolves with the item's answer once it is durable. */
+  submit(item: Item): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ item, bytes: this.#options.bytes(item), resolve, reject });
+      if (!this.#sending) void this.#pump();
+    });
+  }
+
+  async #pump(): Promise<void> {
+    this.#sending = true;
+    // Let everything that this turn makes ready join.
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    while (this.#queue.length > 0) {
+      const batch = this.#take();
+      if (!(await this.#try(this.#options.main, batch))) {
+        this.#aside.push(batch);
+        if (!this.#sendingAside) void this.#pumpAside();
+      }
+    }
+    this.#sending = false;
+  }
+
+  #take(): Entry<Item, Answer>[] {
+    const { maxItems, maxBytes } = this.#options;
+    let bytes = 0;
+    let count = 0;
+    for (const entry of this.#queue) {
+      bytes += entry.bytes;
+      if (count > 0 && (count >= maxItems || bytes > maxBytes)) break;
+      count++;
+    }
+    if (count === this.#queue.length) {
+      const all = this.#queue;
+      this.#queue = [];
+      return all;
+    }
+    return this.#queue.splice(0, count);
+  }
+
+  async #pumpAside(): Promise<void> {
+    this.#sendingAside = true;
+    for (let batch = this.#aside.shift(); batch !== undefined; batch = this.#aside.shift()) {
+      if (await this.#try(this.#options.side, batch)) continue;
+      if (batch.length === 1) {
+        this.#aside.push(batch); // held by somebody: its turn comes again
+        await new Promise<void>((resolve) => setTimeout(resolve, HELD_PAUSE_MS));
+      } else {
+        const middle = batch.length >> 1;
+        this.#aside.unshift(batch.slice(0, middle), batch.slice(middle));
+      }
+    }
+    this.#sendingAside = false;
+  }
+
+  /** @returns false when the batch has to be split, or sent again. */
+  async #try(lane: Lane, batch: Entry<Item, Answer>[]): Promise<boolean> {
+    try {
+      const answers = await this.#options.send(
+        lane,
+        batch.map((entry) => entry.item),
+      );
+      batch.forEach((entry, index) => entry.resolve(answers[index] as Answer));
+      return true;
+    } catch (error) {
+      const known = error instanceof SqlError ? (errorFromSqlState(error.code, error.message) ?? error) : error;
+      const single = batch.length === 1 && !isHeld(error);
+      if (single || concernsAll(known)) {
+        for (const entry of batch) entry.reject(known);
+        return true;
+      }
+      return false;
+    }
+  }
+}
+
+function isHeld(error: unknown): boolean {
+  return error instanceof SqlError && error.code === '55P03';
+}
+
+/** Not about one item: the lease is lost, the lane gave up or was closed, the isolation level is wrong. */
+function concernsAll(error: unknown): boolean {
+  return error instanceof LeaseLostError || error instanceof ConnectionError || error instanceof IsolationLevelError;
+}

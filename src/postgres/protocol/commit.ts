@@ -1,0 +1,139 @@
+/** Calls `commit`: history entries and their effects, many at a time. See sql/functions/commit.sql. */
+
+import type { Lane } from '../database.js';
+import { bigints, boolean, call, doubles, int, ints, texts } from './call.js';
+
+export type EffectKind =
+  | 'timer'
+  | 'untimer'
+  | 'fire'
+  | 'wait'
+  | 'unwait'
+  | 'task'
+  | 'untask'
+  | 'child'
+  | 'uncall'
+  | 'signal';
+
+export interface Effect {
+  readonly kind: EffectKind;
+  readonly op: number;
+  readonly key?: string;
+  readonly value?: string | null;
+  readonly number?: number;
+  readonly extra?: string;
+}
+
+/** One entry of one thread. `commitNo` is made once per entry, so that a repeated commit is recognised. */
+export interface CommitItem {
+  readonly threadNo: number;
+  readonly epoch: number;
+  readonly seq: number;
+  readonly commitNo: number;
+  readonly previousCommitNo: number | null;
+  readonly openedFrom: number;
+  readonly openedCount: number;
+  readonly resolved: readonly number[];
+  readonly body: string;
+  readonly closing: 'completed' | 'failed' | 'cancelled' | 'continued' | null;
+  readonly result: string | null;
+  readonly consumed: readonly number[];
+  readonly effects: readonly Effect[];
+}
+
+export type CommitAnswer =
+  /** Durable. `outcome`: what the database decided, if anything but the usual. */
+  | { readonly status: 'done'; readonly outcome: string | null }
+  /** A timer of it is not due yet: send it again after `waitMs`. */
+  | { readonly status: 'early'; readonly waitMs: number }
+  /** Refused: a signal came first, or the thread is not ours in this state. Reload. */
+  | { readonly status: 'stale' | 'fenced' };
+
+/** @returns the answer for each item, and hints for whoever should look. */
+export async function commit(
+  lane: Lane,
+  schema: string,
+  workerNo: number,
+  items: readonly CommitItem[],
+): Promise<{ answers: CommitAnswer[]; hints: string | null }> {
+  const consumed = { item: [] as number[], no: [] as number[] };
+  const effects = {
+    item: [] as number[],
+    kind: [] as string[],
+    op: [] as number[],
+    key: [] as (string | null)[],
+    value: [] as (string | null)[],
+    number: [] as (number | null)[],
+    extra: [] as (string | null)[],
+  };
+  items.forEach((item, index) => {
+    for (const no of item.consumed) {
+      consumed.item.push(index + 1);
+      consumed.no.push(no);
+    }
+    for (const effect of item.effects) {
+      effects.item.push(index + 1);
+      effects.kind.push(effect.kind);
+      effects.op.push(effect.op);
+      effects.key.push(effect.key ?? null);
+      effects.value.push(effect.value ?? null);
+      effects.number.push(effect.number ?? null);
+      effects.extra.push(effect.extra ?? null);
+    }
+  });
+  const rows = await lane.query<{ item: number; status: string; detail: string | null }>(
+    call(
+      schema,
+      'commit',
+      [
+        int(workerNo),
+        boolean(false),
+        bigints(items.map((item) => item.threadNo)),
+        ints(items.map((item) => item.epoch)),
+        ints(items.map((item) => item.seq)),
+        bigints(items.map((item) => item.commitNo)),
+        bigints(items.map((item) => item.previousCommitNo)),
+        ints(items.map((item) => (item.openedCount === 0 ? null : item.openedFrom))),
+        ints(items.map((item) => (item.openedCount === 0 ? null : item.openedCount))),
+        ints(items.map((item) => item.resolved[0] ?? null)),
+        texts(items.map((item) => (item.resolved.length > 1 ? `{${item.resolved.slice(1).join(',')}}` : null))),
+        texts(items.map((item) => item.body)),
+        texts(items.map((item) => item.closing)),
+        texts(items.map((item) => item.result)),
+        ints(consumed.item),
+        bigints(consumed.no),
+        ints(effects.item),
+        texts(effects.kind),
+        ints(effects.op),
+        texts(effects.key),
+        texts(effects.value),
+        doubles(effects.number),
+        texts(effects.extra),
+      ],
+      { prepare: true },
+    ),
+  );
+  const answers: CommitAnswer[] = items.map(() => ({ status: 'done', outcome: null }));
+  let hints: string | null = null;
+  for (const { item, status, detail } of rows) {
+    if (item === 0) hints = detail;
+    else if (status === 'again' || status === 'decided') answers[item - 1] = { status: 'done', outcome: detail };
+    else if (status === 'early') answers[item - 1] = { status, waitMs: Number(detail) };
+    else answers[item - 1] = { status: status as 'stale' | 'fenced' };
+  }
+  return { answers, hints };
+}
+
+/** How many bytes an item adds to a call, roughly. */
+export function commitBytes(item: CommitItem): number {
+  let bytes = 120 + item.body.length + (item.result?.length ?? 0);
+  for (const effect of item.effects) bytes += 40 + (effect.value?.length ?? 0) + (effect.extra?.length ?? 0);
+  return bytes;
+}
+
+/** A number that no other commit, claim or request has: 48 random bits, exact in a double. */
+export function randomNumber(): number {
+  const [high, low] = crypto.getRandomValues(new Uint32Array(2)) as unknown as [number, number];
+  return (high & 0xffff) * 0x100000000 + low;
+}
+

@@ -1,0 +1,183 @@
+/** Calls that claim, load, park and give back threads. */
+
+import type { Lane } from '../database.js';
+import { bigint, bigints, boolean, call, int, ints, text, texts } from './call.js';
+
+export interface ClaimedThread {
+  readonly thread_no: number;
+  readonly run_no: number;
+  readonly chain_no: number;
+  readonly request_no: number;
+  readonly epoch: number;
+  readonly service_no: number;
+  readonly last_seq: number | null;
+  readonly last_commit_no: number | null;
+  readonly created_ms: number;
+  readonly clock_ms: number;
+  readonly workflow_id: string;
+  readonly run: number;
+  readonly args: string;
+  readonly config: string | null;
+  readonly expire_s: number | null;
+  readonly cancel_requested: boolean;
+  readonly parent_workflow_id: string | null;
+  readonly origin_id: string | null;
+  /** `[[op, ms until due], ...]` */
+  readonly timers: string | null;
+  /** `[op, ...]` that have a task row */
+  readonly tasks: string | null;
+  /** `[[inbox number, kind, op, payload text], ...]` */
+  readonly mail: string | null;
+}
+
+export interface Claim<T> {
+  readonly rows: T[];
+  /** When the next timer of these services is due; null when none is known or the claim was full. */
+  readonly dueInMs: number | null;
+}
+
+export async function claimThreads(
+  lane: Lane,
+  schema: string,
+  request: { workerNo: number; claimNo: number; services: readonly number[]; limit: number; wanted?: readonly number[] },
+): Promise<Claim<ClaimedThread>> {
+  const rows = await lane.query<ClaimedThread & { due_in_ms: number | null }>(
+    call(
+      schema,
+      'claim',
+      [int(request.workerNo), bigint(request.claimNo), ints(request.services), int(request.limit), bigints(request.wanted ?? [])],
+      { prepare: true },
+    ),
+  );
+  return splitClaim(rows);
+}
+
+/** The last row of a claim may say only when to look again. */
+export function splitClaim<T extends { thread_no: number | null; due_in_ms: number | null }>(rows: T[]): Claim<T> {
+  const last = rows.at(-1);
+  if (last !== undefined && last.thread_no === null) return { rows: rows.slice(0, -1), dueInMs: Math.max(0, last.due_in_ms ?? 0) };
+  return { rows, dueInMs: null };
+}
+
+export interface HistoryRow {
+  readonly seq: number;
+  readonly commit_no: number;
+  readonly at_ms: number;
+  readonly body: string;
+  readonly outcome: string | null;
+  readonly closes: boolean;
+}
+
+/** The whole history of a thread, page by page. */
+export async function loadHistory(lane: Lane, schema: string, threadNo: number): Promise<HistoryRow[]> {
+  const rows: HistoryRow[] = [];
+  for (;;) {
+    const page = await lane.query<HistoryRow>(call(schema, 'load_history', [bigint(threadNo), int(rows.length)], { prepare: true }));
+    if (page.length === 0) return rows;
+    rows.push(...page);
+  }
+}
+
+export interface Mail {
+  readonly thread_no: number;
+  readonly inbox_no: number;
+  readonly kind: 'done' | 'fail' | 'signal' | 'cancel';
+  readonly op: number | null;
+  readonly payload: string | null;
+}
+
+export function fetchMail(lane: Lane, schema: string, workerNo: number, known: readonly number[]): Promise<Mail[]> {
+  return lane.query<Mail>(call(schema, 'mail', [int(workerNo), bigints(known)], { prepare: true }));
+}
+
+export interface ThreadToPark {
+  readonly threadNo: number;
+  readonly epoch: number;
+  readonly blockedOn: readonly number[];
+}
+
+/** @returns why threads were not parked; those not named are. */
+export async function parkThreads(
+  lane: Lane,
+  schema: string,
+  workerNo: number,
+  threads: readonly ThreadToPark[],
+): Promise<Map<number, 'mail' | 'fenced'>> {
+  const rows = await lane.query<{ thread_no: number; status: 'mail' | 'fenced' }>(
+    call(
+      schema,
+      'park',
+      [
+        int(workerNo),
+        boolean(false),
+        bigints(threads.map((thread) => thread.threadNo)),
+        ints(threads.map((thread) => thread.epoch)),
+        texts(threads.map((thread) => `{${thread.blockedOn.join(',')}}`)),
+      ],
+      { prepare: true },
+    ),
+  );
+  return new Map(rows.map((row) => [row.thread_no, row.status]));
+}
+
+/** Gives threads back to be claimed by anyone. @returns hints. */
+export async function releaseThreads(
+  lane: Lane,
+  schema: string,
+  workerNo: number,
+  threads: readonly { threadNo: number; epoch: number }[],
+): Promise<string | null> {
+  const rows = await lane.query<{ release: string | null }>(
+    call(schema, 'release', [
+      int(workerNo),
+      boolean(false),
+      bigints(threads.map((thread) => thread.threadNo)),
+      ints(threads.map((thread) => thread.epoch)),
+    ]),
+  );
+  return rows[0]?.release ?? null;
+}
+
+/** This worker's code cannot run the thread. @returns `ready` while others may try, else `blocked`; null when it is not ours. */
+export async function blockThread(
+  lane: Lane,
+  schema: string,
+  workerNo: number,
+  thread: { threadNo: number; epoch: number },
+  reason: string,
+): Promise<'ready' | 'blocked' | null> {
+  const rows = await lane.query<{ block: 'ready' | 'blocked' | null }>(
+    call(schema, 'block', [int(workerNo), boolean(false), bigint(thread.threadNo), int(thread.epoch), text(reason)]),
+  );
+  return rows[0]?.block ?? null;
+}
+
+/**
+ * Gives back what the database says the worker owns and the worker does not hold.
+ * @returns what the worker holds and does not own.
+ */
+export async function giveBack(
+  lane: Lane,
+  schema: string,
+  workerNo: number,
+  held: {
+    threads: readonly number[];
+    tasks: readonly { threadNo: number; op: number }[];
+    claimsBefore: number;
+  },
+): Promise<{ threads: number[]; tasks: { threadNo: number; op: number }[] }> {
+  const rows = await lane.query<{ kind: 'thread' | 'task'; thread_no: number; op: number | null }>(
+    call(schema, 'give_back', [
+      int(workerNo),
+      boolean(false),
+      bigints(held.threads),
+      bigint(held.claimsBefore),
+      bigints(held.tasks.map((task) => task.threadNo)),
+      ints(held.tasks.map((task) => task.op)),
+    ]),
+  );
+  return {
+    threads: rows.filter((row) => row.kind === 'thread').map((row) => row.thread_no),
+    tasks: rows.filter((row) => row.kind === 'task').map((row) => ({ threadNo: row.thread_no, op: row.op ?? 0 })),
+  };
+}

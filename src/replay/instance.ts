@@ -1,0 +1,277 @@
+/**
+ * One live run of a workflow function: a promise, the operations it awaits, the commands it produced.
+ *
+ * Owns: pending operations, the order of commands, the durable clock, cancellation inside the function.
+ * Does not own: where events come from and where commands go (worker), whether they fit a history (recording.ts).
+ *
+ * Invariants:
+ * 1. Nothing is thrown to suspend. A durable call returns a promise that the matching event settles.
+ * 2. A disposed instance records nothing and its promises never settle.
+ * 3. Behind the end of the function (or continueAsNew) nothing is recorded.
+ * 4. Cancellation is one event: it rejects what is pending and may be cancelled, or else the next such call; once.
+ */
+
+import { CancelledFailure, type NondeterminismError } from '../core/errors.js';
+import type { RetryPolicy } from '../core/retry-policy.js';
+import { type Command, closesThread, type Event, opensOperation, type RecordedCommand } from '../core/history.js';
+import type { Recording } from './recording.js';
+
+/** What a workflow may know about itself. */
+export interface ExecutionInfo {
+  readonly workflowId: string;
+  readonly workflowName: string;
+  readonly taskQueue: string;
+  readonly namespace: string;
+  readonly runNo: number;
+  readonly run: number;
+  readonly seed: string;
+  readonly createdMs: number;
+  readonly parentWorkflowId: string | null;
+  readonly originId: string | null;
+  readonly expireS: number | null;
+  /** The retry policy of the workflow function; also what its activities inherit. */
+  readonly retry: RetryPolicy;
+  readonly attempt: number;
+  readonly args: readonly unknown[];
+}
+
+export interface Pending {
+  readonly op: number;
+  /** The command as recorded: after a replay its ids are the recorded ones. */
+  readonly command: Command;
+  readonly cancellable: boolean;
+  /** The function of an activity, where the call itself brought it along. */
+  readonly implementation: ActivityFunction | null;
+  settle(event: Event): void;
+  reject(error: Error): void;
+}
+
+export type ActivityFunction = (...args: never[]) => unknown;
+
+/** How an operation ended: the event, and the command as recorded, whose ids count. */
+export interface Settled {
+  readonly event: Event;
+  readonly command: Command;
+}
+
+export interface OperationOptions {
+  /** Whether cancelling the workflow rejects it. */
+  readonly cancellable: boolean;
+  readonly implementation?: ActivityFunction | null;
+}
+
+/** A command with the operation it opened. */
+export interface ProducedCommand {
+  readonly op: number | null;
+  readonly command: Command;
+}
+
+export interface InstanceOptions {
+  readonly info: ExecutionInfo;
+  /** Runs the user's function inside this instance's context. */
+  readonly run: (instance: Instance) => Promise<unknown>;
+  /** Turns the outcome of the function into its closing command. */
+  readonly conclude: (outcome: Outcome, info: ExecutionInfo) => Command;
+  readonly recording: Recording | null;
+  /** A command came outside any delivery. */
+  readonly onLateCommand: () => void;
+}
+
+export type Outcome = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly error: unknown };
+
+/** Fresh each time: reactions of a shared promise that never settles would pile up on it. */
+const never = () => new Promise<never>(() => {});
+
+export class Instance {
+  readonly info: ExecutionInfo;
+  /** Operations that wait for an event. */
+  readonly pending = new Map<number, Pending>();
+  now: number;
+  #counter = 0;
+  #nextOp = 0;
+  #commands: ProducedCommand[] = [];
+  #state: 'running' | 'ended' | 'disposed' = 'running';
+  #cancelNext = false;
+  #delivering = false;
+  readonly #options: InstanceOptions;
+
+  constructor(options: InstanceOptions) {
+    this.#options = options;
+    this.info = options.info;
+    this.now = options.info.createdMs;
+  }
+
+  get ended(): boolean {
+    return this.#state !== 'running';
+  }
+
+  /** How many operations the thread has opened. */
+  get opened(): number {
+    return this.#nextOp;
+  }
+
+  set opened(count: number) {
+    this.#nextOp = count;
+  }
+
+  get counter(): number {
+    return this.#counter;
+  }
+
+  /** Whether the code runs behind its history. */
+  get replaying(): boolean {
+    return this.#options.recording?.replaying ?? false;
+  }
+
+  get failure(): NondeterminismError | null {
+    return this.#options.recording?.failure ?? null;
+  }
+
+  /** Counts a call of the thread (and those that open no operation: random, sessions). */
+  tick(by = 1): number {
+    this.#counter += by;
+    return this.#counter;
+  }
+
+  /** Hands an event to the function. What it does in the following turn belongs to this event. */
+  deliver(event: Event, now: number): void {
+    if (this.#state === 'disposed') return;
+    this.now = Math.max(this.now, now);
+    this.#delivering = true;
+    switch (event.kind) {
+      case 'start':
+        this.#begin();
+        break;
+      case 'cancel':
+        this.#cancel();
+        break;
+      case 'late':
+      case 'retry':
+        break;
+      default: {
+        const pending = this.pending.get(event.op);
+        this.pending.delete(event.op);
+        pending?.settle(event); // an operation that was cancelled meanwhile has nobody left to tell
+      }
+    }
+  }
+
+  /** The turn of the last delivery is over: what comes now comes late. */
+  endTurn(): void {
+    this.#delivering = false;
+  }
+
+  /** The commands produced since the last call. */
+  takeCommands(): ProducedCommand[] {
+    if (this.#commands.length === 0) return [];
+    const commands = this.#commands;
+    this.#commands = [];
+    return commands;
+  }
+
+  /**
+   * A durable call. Resolves with the event that settles it; rejects with `CancelledFailure` when the workflow is
+   * cancelled while it is pending.
+   */
+  operation(command: Command, { cancellable, implementation = null }: OperationOptions): Promise<Settled> {
+    if (this.#state !== 'running') return never();
+    if (cancellable && this.#cancelNext) {
+      this.#cancelNext = false;
+      return Promise.reject(new CancelledFailure());
+    }
+    const placed = this.#record(command);
+    if (placed === null) return never();
+    const { op } = placed;
+    if (op === null) throw new TypeError(`${command.kind} opens no operation`);
+    const { command: recorded } = placed;
+    const promise = new Promise<Settled>((resolve, reject) => {
+      const settle = (event: Event) => resolve({ event, command: recorded });
+      this.pending.set(op, { op, command: recorded, cancellable, implementation, settle, reject });
+    });
+    // A workflow may leave a call unawaited; its rejection must not end the process.
+    promise.catch(() => {});
+    return promise;
+  }
+
+  /** A marker: true when the code at this point never ran before, or ran with this marker. */
+  patched(command: Command): boolean {
+    if (this.#state !== 'running') return false;
+    const { recording } = this.#options;
+    if (recording === null || !recording.replaying) {
+      this.#record(command);
+      return true;
+    }
+    return recording.patched(command.name);
+  }
+
+  /** Ends the run from inside (continueAsNew). The caller's code behind it never executes. */
+  end(command: Command, { cancellable }: { cancellable: boolean }): Promise<never> {
+    if (this.#state !== 'running') return never();
+    if (cancellable && this.#cancelNext) {
+      this.#cancelNext = false;
+      return Promise.reject(new CancelledFailure());
+    }
+    this.#record(command);
+    this.#state = 'ended';
+    return never();
+  }
+
+  /** Drops the run: its promises never settle, its calls record nothing. */
+  dispose(): void {
+    this.#state = 'disposed';
+    this.pending.clear();
+    this.#commands = [];
+  }
+
+  #begin(): void {
+    const { run, conclude } = this.#options;
+    const finish = (outcome: Outcome) => {
+      if (this.#state !== 'running') return;
+      this.#record(conclude(outcome, this.info));
+      this.#state = 'ended';
+    };
+    run(this).then(
+      (value) => finish({ ok: true, value }),
+      (error: unknown) => finish({ ok: false, error }),
+    );
+  }
+
+  #cancel(): void {
+    const hit = [...this.pending.values()].filter((pending) => pending.cancellable);
+    if (hit.length === 0) this.#cancelNext = true;
+    for (const pending of hit) {
+      this.pending.delete(pending.op);
+      pending.reject(new CancelledFailure());
+    }
+  }
+
+  /** Gives the command its place; null when it does not fit the history (then nothing may go on). */
+  #record(produced: Command): { op: number | null; command: Command } | null {
+    const placement = this.#options.recording?.place(produced, sourceLine) ?? 'new';
+    const { recording } = this.#options;
+    if (recording?.failure) {
+      this.dispose();
+      return null;
+    }
+    if (placement !== 'new') {
+      const recorded: RecordedCommand = placement;
+      // The engine keeps what was decided then: a child's id, a signal's id.
+      return recorded.op === null || closesThread(produced.kind) ? { op: recorded.op, command: produced } : recorded;
+    }
+    const op = opensOperation(produced.kind) ? this.#nextOp++ : null;
+    const made = { op, command: produced };
+    this.#commands.push(made);
+    if (!this.#delivering && !this.replaying) this.#options.onLateCommand();
+    return made;
+  }
+}
+
+/** The first line of the stack that is not the engine's own, or null. */
+function sourceLine(): string | null {
+  const stack = new Error().stack ?? '';
+  const frames = stack.split('\n').slice(1).map((line) => line.trim());
+  const own = frames.find((line) => !ENGINE_FRAME.test(line) && !line.includes('node:internal') && !line.includes('<anonymous>'));
+  return own?.replace(/^at /, '') ?? null;
+}
+
+const ENGINE_FRAME = /[/\\](?:src|dist)[/\\](?:replay|workflow|core|codec|worker|activity)[/\\][\w-]+\.[jt]s/;

@@ -1,0 +1,252 @@
+/**
+ * Pairs the commands that code produces during a replay with those its history records.
+ *
+ * Owns: which recorded command a produced one is. Does not own: delivering events (replay.ts), settling (instance.ts).
+ *
+ * Invariants:
+ * 1. Within one turn after a delivery, kinds and names come in the recorded order; arguments, signal ids and child ids
+ *    are never compared.
+ * 2. A command whose live counterpart came late (outside any delivery) may come earlier or later here: a first
+ *    `import()` takes ten turns, the second one. Then the fingerprint of the arguments tells same-named commands
+ *    apart; where no pairing is unique, the thread is blocked, never guessed.
+ * 3. Nothing further is delivered while a recorded command is missing (replay.ts waits).
+ * 4. Behind the last recorded step everything is new.
+ * 5. A run whose function failed and is tried again records the retry's commands behind its `retry` event. The fresh
+ *    instance may produce them from the point of failure on: the steps between share one list.
+ */
+
+import { NondeterminismError } from '../core/errors.js';
+import { closesThread, type Command, type RecordedCommand, type RecordedStep } from '../core/history.js';
+
+interface Slot {
+  readonly recorded: RecordedCommand;
+  readonly step: number;
+  readonly late: boolean;
+  paired: boolean;
+}
+
+/** Where a produced command belongs: a recorded one, or `new` when history ends before it. */
+export type Placement = RecordedCommand | 'new';
+
+export class Recording {
+  readonly steps: readonly RecordedStep[];
+  readonly #slots: Slot[][];
+  /** Commands recorded at a retry, by the steps that may produce them already; 'open' while that retry is not recorded yet. */
+  readonly #window: (Slot[] | 'open' | null)[];
+  #lateAhead: Slot[];
+  #at = -1;
+  #inTurn = true;
+  #order: { readonly index: number; readonly produced: Command; readonly location: string | null }[] = [];
+  #someCameLate = false;
+  #failure: NondeterminismError | null = null;
+  #waiting: (() => void) | null = null;
+
+  constructor(steps: readonly RecordedStep[]) {
+    this.steps = steps;
+    this.#slots = steps.map((step, index) =>
+      step.commands
+        .filter(({ command }) => command.kind !== 'retry')
+        .map((recorded) => ({ recorded, step: index, late: step.event.kind === 'late', paired: false })),
+    );
+    this.#window = retryWindows(steps, this.#slots);
+    this.#lateAhead = this.#slots.flat().filter((slot) => slot.late);
+  }
+
+  get replaying(): boolean {
+    return this.#at < this.steps.length;
+  }
+
+  get failure(): NondeterminismError | null {
+    return this.#failure;
+  }
+
+  /** Begins a step: what comes until {@link endTurn} came in the turn of its event. */
+  enter(step: number): void {
+    this.#at = step;
+    this.#inTurn = true;
+    this.#someCameLate = false;
+    this.#order = [];
+  }
+
+  /** The macrotask turn after the delivery is over; whatever comes now comes late. */
+  endTurn(): void {
+    this.#inTurn = false;
+  }
+
+  /** Whether all commands of this step have come. Patch markers may be missing: the call may have been removed. */
+  get complete(): boolean {
+    return this.#failure !== null || this.#expected().every((slot) => slot.paired || slot.recorded.command.kind === 'patch');
+  }
+
+  /** Resolves when the step is complete or has failed. */
+  completed(): Promise<void> {
+    if (this.complete) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#waiting = resolve;
+    });
+  }
+
+  /** Ends a step. @throws {NondeterminismError} when a command is missing, or when code was reordered. */
+  leave(): void {
+    if (this.#failure !== null) throw this.#failure;
+    const missing = this.#expected().find((slot) => !slot.paired && slot.recorded.command.kind !== 'patch');
+    if (missing !== undefined) throw this.#mismatch(missing.recorded, null, null);
+    if (this.#someCameLate) return;
+    let highest = -1;
+    for (const { index, produced, location } of this.#order) {
+      if (index < highest) throw this.#mismatch(this.#expected()[highest - 1]?.recorded ?? null, produced, location);
+      highest = index;
+    }
+  }
+
+  /** Everything recorded was fed. */
+  finish(): void {
+    this.#at = this.steps.length;
+  }
+
+  /** Whether a marker for this patch stands at this point. Anything else at a recorded point means: the old code ran here. */
+  patched(name: string): boolean {
+    if (!this.replaying) return true;
+    const marker = [...this.#candidates(), ...this.#lateSlots()].find(
+      (slot) => !slot.paired && slot.recorded.command.kind === 'patch' && slot.recorded.command.name === name,
+    );
+    if (marker !== undefined) {
+      marker.paired = true;
+      return true;
+    }
+    return this.#window[this.#at] === 'open';
+  }
+
+  /** @returns null when the command does not fit; {@link failure} says why. `locate` finds the source line, only then. */
+  place(produced: Command, locate: () => string | null): Placement | null {
+    if (!this.replaying) return 'new';
+    if (this.#failure !== null) return null;
+    const slot = this.#find(produced, locate);
+    if (slot === 'new') return 'new';
+    if (slot === null) {
+      this.#failure = this.#mismatch(this.#nextExpected()?.recorded ?? null, produced, locate());
+      this.#waiting?.();
+      return null;
+    }
+    slot.paired = true;
+    if (slot.late) this.#lateAhead = this.#lateAhead.filter((other) => other !== slot);
+    if (this.complete) this.#waiting?.();
+    return slot.recorded;
+  }
+
+  #find(produced: Command, locate: () => string | null): Slot | 'new' | null {
+    const here = this.#candidates().filter((slot) => !slot.paired);
+    const ahead = this.#lateSlots().filter((slot) => !slot.paired && fits(slot, produced));
+    const next = here.find((slot) => slot.recorded.command.kind !== 'patch');
+
+    if (this.#inTurn && this.steps[this.#at]?.event.kind !== 'late') {
+      if (next !== undefined && fits(next, produced)) {
+        if (ahead.length === 0 || sameArguments(next, produced)) return this.#take(next, produced, locate);
+        const exact = ahead.filter((slot) => sameArguments(slot, produced));
+        if (exact.length === 1) return exact[0] ?? null;
+        // Arguments may be computed freely, so without a late twin of equal arguments the recorded order decides.
+        return exact.length === 0 && ahead.every((slot) => !sameArguments(slot, produced)) ? this.#take(next, produced, locate) : null;
+      }
+      const later = here.filter((slot) => fits(slot, produced));
+      const unique = pairUniquely([...later, ...ahead], produced);
+      if (unique !== null) return unique.late ? unique : this.#take(unique, produced, locate);
+    } else {
+      this.#someCameLate = true;
+      if (next !== undefined && fits(next, produced) && sameArguments(next, produced)) return next;
+      const unique = pairUniquely([...here.filter((slot) => fits(slot, produced)), ...ahead], produced);
+      if (unique !== null) return unique;
+    }
+    return this.#mayBeNew() ? 'new' : null;
+  }
+
+  #take(slot: Slot, produced: Command, locate: () => string | null): Slot {
+    const index = this.#expected().indexOf(slot);
+    // A source line costs a stack trace: taken only for a command that is out of order.
+    const outOfOrder = this.#order.some((taken) => taken.index > index);
+    if (index >= 0) this.#order.push({ index, produced, location: outOfOrder ? locate() : null });
+    return slot;
+  }
+
+  /** A late command that was under way when the process died may come in the last recorded step; so may a retry's. */
+  #mayBeNew(): boolean {
+    return this.#at === this.steps.length - 1 || this.#window[this.#at] === 'open';
+  }
+
+  /** What must have come before this step can be left. */
+  #expected(): Slot[] {
+    return this.#slots[this.#at] ?? [];
+  }
+
+  /** What may come in this step, in order. */
+  #candidates(): Slot[] {
+    const window = this.#window[this.#at];
+    const own = this.#expected();
+    return Array.isArray(window) && window !== own ? [...own, ...window] : own;
+  }
+
+  #lateSlots(): Slot[] {
+    return this.#lateAhead.filter((slot) => slot.step > this.#at);
+  }
+
+  #nextExpected(): Slot | undefined {
+    return this.#candidates().find((slot) => !slot.paired && slot.recorded.command.kind !== 'patch');
+  }
+
+  #mismatch(recorded: RecordedCommand | null, produced: Command | null, location: string | null): NondeterminismError {
+    return new NondeterminismError({
+      entry: this.steps[Math.min(this.#at, this.steps.length - 1)]?.entry ?? 0,
+      recorded: recorded === null ? null : describeCommand(recorded.command),
+      produced: produced === null ? null : describeCommand(produced),
+      location,
+    });
+  }
+}
+
+/** How people read a command: `activity "charge"`. */
+export function describeCommand(command: Command): string {
+  const words: Record<Command['kind'], string> = {
+    activity: 'activity',
+    timer: 'a sleep',
+    wait: 'a condition',
+    child: 'child workflow',
+    signal: 'a signal',
+    patch: 'patch',
+    retry: 'a failed attempt',
+    complete: 'the end of the workflow',
+    fail: 'the failure of the workflow',
+    continue: 'continueAsNew',
+  };
+  return command.name === '' ? words[command.kind] : `${words[command.kind]} "${command.name}"`;
+}
+
+function fits(slot: Slot, produced: Command): boolean {
+  const { command } = slot.recorded;
+  // How a run ends may depend on values that are not compared; its end is compared as such.
+  if (closesThread(command.kind)) return closesThread(produced.kind);
+  return command.kind === produced.kind && command.name === produced.name;
+}
+
+function sameArguments(slot: Slot, produced: Command): boolean {
+  return slot.recorded.command.fingerprint === produced.fingerprint;
+}
+
+/** The only one that fits; or the first of those with equal arguments, which are interchangeable. */
+function pairUniquely(candidates: readonly Slot[], produced: Command): Slot | null {
+  if (candidates.length <= 1) return candidates[0] ?? null;
+  return candidates.find((slot) => sameArguments(slot, produced)) ?? null;
+}
+
+/** For each step: the list of a later retry whose commands it may produce already. */
+function retryWindows(steps: readonly RecordedStep[], slots: Slot[][]): (Slot[] | 'open' | null)[] {
+  const windows: (Slot[] | 'open' | null)[] = steps.map(() => null);
+  let failedAt = -1;
+  steps.forEach((step, index) => {
+    if (step.event.kind === 'retry') {
+      for (let i = failedAt; i >= 0 && i <= index; i++) windows[i] = slots[index] ?? [];
+      failedAt = -1;
+    }
+    if (step.commands.some(({ command }) => command.kind === 'retry')) failedAt = index;
+  });
+  if (failedAt >= 0) for (let i = failedAt; i < steps.length; i++) windows[i] = 'open';
+  return windows;
+}

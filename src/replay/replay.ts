@@ -1,0 +1,40 @@
+/**
+ * Feeds a recorded history to a fresh instance, event by event, one macrotask turn after each.
+ *
+ * Events delivered together would let one more async wrapper (an interceptor) turn the order of commands round; with a
+ * turn between them it cannot. Replay has no clock and no I/O of its own: turns and patience come through a port.
+ */
+
+import type { Instance } from './instance.js';
+import type { Recording } from './recording.js';
+
+export interface ReplayPort {
+  /** Resolves after one macrotask turn, when all microtasks of the delivery have run. */
+  turn(): Promise<void>;
+  /** Resolves with false when `ms` passed before `until` did. */
+  patience(until: Promise<void>, ms: number): Promise<boolean>;
+}
+
+/** How long a recorded command that has not come yet is waited for. */
+export const LATE_COMMAND_MS = 10_000;
+
+/**
+ * Leaves the instance as it was after its last recorded step.
+ * @throws {NondeterminismError} when the code does something else than the history records.
+ */
+export async function replay(instance: Instance, recording: Recording, port: ReplayPort, lateCommandMs = LATE_COMMAND_MS): Promise<void> {
+  for (const [index, step] of recording.steps.entries()) {
+    recording.enter(index);
+    instance.deliver(step.event, step.now);
+    await port.turn();
+    instance.endTurn();
+    recording.endTurn();
+    if (!recording.complete && !instance.ended) {
+      const delay = step.event.kind === 'late' ? step.event.delayMs : 0;
+      await port.patience(recording.completed(), Math.max(lateCommandMs, 3 * delay));
+    }
+    recording.leave();
+  }
+  // A late command that was under way when the last process died may have come already: it is new, and stays taken.
+  recording.finish();
+}

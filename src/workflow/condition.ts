@@ -1,0 +1,52 @@
+import * as v from 'valibot';
+import { InvalidArgumentError } from '../core/errors.js';
+import { fingerprint } from '../core/fingerprint.js';
+import { checkSignalId } from '../core/identifier.js';
+import { duration, parseOptions } from '../core/options.js';
+import { contextOf } from './context.js';
+
+const conditionOptions = v.strictObject({ timeout: v.optional(duration) });
+
+/** Options of {@link condition}. */
+export interface ConditionOptions {
+  /** How long to wait at most. Default: for ever. */
+  readonly timeout?: string | number;
+}
+
+/**
+ * Waits for a signal.
+ *
+ * A signal sent before the wait began is kept (10 minutes unless its sender said otherwise) and found here. Several
+ * signals of one id arrive in order, one per wait. The id is not compared on replay: it may be computed freely, and the
+ * one recorded first counts.
+ *
+ * @param signalId What the sender calls it: `handle.signal(id, data)` reaches this workflow, `client.workflow.signal(id,
+ *   data)` whoever has waited longest in the namespace.
+ * @param timeout How long to wait, or `{ timeout }`.
+ * @returns The signal's data, or `false` when the timeout came first.
+ * @throws {CancelledFailure} when the workflow is cancelled meanwhile.
+ *
+ * @example
+ * const approval = await Durable.workflow.condition<{ by: string }>(`approve-${orderId}`, '2 days');
+ * if (approval === false) return 'timed out';
+ */
+export async function condition<T = unknown>(signalId: string, timeout?: string | number | ConditionOptions): Promise<T | false> {
+  const { instance, cancellable } = contextOf('condition');
+  checkSignalId('condition', signalId);
+  const timeoutMs = readTimeout(timeout);
+  const counter = instance.tick();
+  const { event } = await instance.operation(
+    { kind: 'wait', name: '', fingerprint: fingerprint(signalId), counter, spec: { signalId, timeoutMs } },
+    { cancellable },
+  );
+  if (event.kind === 'signal') return event.value as T;
+  if (event.kind === 'decided' && event.decision.what === 'signal') return event.decision.value as T;
+  return false;
+}
+
+function readTimeout(timeout: string | number | ConditionOptions | undefined): number | null {
+  if (timeout === undefined) return null;
+  if (timeout === null) throw new InvalidArgumentError('condition: timeout must be a duration; got null. Leave it out to wait for ever');
+  const options = typeof timeout === 'object' ? timeout : { timeout };
+  return parseOptions('condition', conditionOptions, options).timeout ?? null;
+}

@@ -1,0 +1,24 @@
+import { encodeArguments } from '../codec/payload.js';
+import { fingerprint } from '../core/fingerprint.js';
+import { contextOf } from './context.js';
+
+/**
+ * Ends this run and begins the next one of the same workflow id, with new arguments and an empty history. Search fields,
+ * entity, parent and signals that were not consumed yet go along; handles follow. Never returns.
+ *
+ * @example
+ * export async function poll(cursor: number): Promise<void> {
+ *   const next = await fetchPage(cursor);
+ *   await Durable.workflow.sleep('1 hour');
+ *   await Durable.workflow.continueAsNew(next);
+ * }
+ */
+export async function continueAsNew(...args: unknown[]): Promise<never> {
+  const { instance, cancellable } = contextOf('continueAsNew');
+  const text = encodeArguments(args, 'continueAsNew');
+  const counter = instance.tick();
+  return instance.end(
+    { kind: 'continue', name: '', fingerprint: fingerprint(text), counter, spec: { args: text } },
+    { cancellable },
+  );
+}

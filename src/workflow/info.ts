@@ -1,0 +1,52 @@
+import { contextOf } from './context.js';
+
+/** What a workflow may know about itself; see {@link workflowInfo}. */
+export interface WorkflowInfo {
+  readonly workflowId: string;
+  readonly workflowName: string;
+  /** `"{taskQueue}-{workflowName}"` */
+  readonly workflowTopic: string;
+  readonly taskQueue: string;
+  readonly namespace: string;
+  /** `''` on the main thread. */
+  readonly workflowDimension: string;
+  /** The run within the workflow id: 0, and one more with each `continueAsNew`. */
+  readonly run: number;
+  /** 1, and one more each time the function itself was retried. */
+  readonly attempt: number;
+  readonly startedAt: Date;
+  /** The workflow that started this one as a child; null on a root. */
+  readonly parentWorkflowId: string | null;
+  /** The root of the tree; undefined on a root. */
+  readonly originJobId: string | undefined;
+  /** Seconds the workflow stays readable once finished; null: the default. */
+  readonly expire: number | null;
+  readonly canRetry: boolean;
+  /** How many durable calls came before. */
+  readonly counter: number;
+  /** Whether the code runs behind its history. For logging only: code must not depend on it. */
+  readonly isReplaying: boolean;
+}
+
+/** Facts about the running workflow. Free: not recorded. */
+export function workflowInfo(): WorkflowInfo {
+  const { instance } = contextOf('workflowInfo');
+  const { info } = instance;
+  return {
+    workflowId: info.workflowId,
+    workflowName: info.workflowName,
+    workflowTopic: `${info.taskQueue}-${info.workflowName}`,
+    taskQueue: info.taskQueue,
+    namespace: info.namespace,
+    workflowDimension: '',
+    run: info.run,
+    attempt: info.attempt,
+    startedAt: new Date(info.createdMs),
+    parentWorkflowId: info.parentWorkflowId,
+    originJobId: info.originId ?? undefined,
+    expire: info.expireS,
+    canRetry: info.attempt <= info.retry.maximumAttempts,
+    counter: instance.counter,
+    isReplaying: instance.replaying,
+  };
+}

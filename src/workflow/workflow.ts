@@ -1,0 +1,50 @@
+/** `Durable.workflow`: what a workflow function may call. Older names are aliases of the newer ones. */
+
+import { CancelledFailure } from '../core/errors.js';
+import { CancellationScope, isCancellation } from './cancellation.js';
+import { executeChild, startChild } from './child.js';
+import { condition } from './condition.js';
+import { continueAsNew } from './continue-as-new.js';
+import { workflowInfo } from './info.js';
+import { deprecatePatch, patched } from './patched.js';
+import { proxyActivities } from './proxy-activities.js';
+import { now, random, uuid4 } from './random.js';
+import { signal } from './signal.js';
+import { sleep } from './sleep.js';
+
+/**
+ * Whether an error is control flow of the engine, which user code should pass on. Only a cancellation is: nothing is
+ * thrown to suspend, and final failures of activities and children are yours to catch.
+ */
+export const didInterrupt = isCancellation;
+
+/** Waits for all, like `Promise.all`, but takes them as arguments. */
+export function all<T extends readonly unknown[]>(...promises: T): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
+  return Promise.all(promises) as Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }>;
+}
+
+export const workflow = {
+  proxyActivities,
+  sleep,
+  condition,
+  signal,
+  executeChild,
+  startChild,
+  continueAsNew,
+  patched,
+  deprecatePatch,
+  random,
+  uuid4,
+  now,
+  all,
+  workflowInfo,
+  CancellationScope,
+  CancelledFailure,
+  isCancellation,
+  didInterrupt,
+  // the older generation
+  sleepFor: sleep,
+  waitFor: condition,
+  execChild: executeChild,
+  getContext: workflowInfo,
+} as const;
