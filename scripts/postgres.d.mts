@@ -1,0 +1,29 @@
+export interface ClusterOptions {
+  /** Where the cluster lives; kept when it is removed, used again when it holds one. Default: a temporary folder. */
+  dir?: string;
+  /** Default: a free one. */
+  port?: number;
+  /** Server settings, over the defaults in postgres.mjs (among them `fsync: 'off'`). */
+  settings?: Record<string, string | number>;
+}
+
+/** `fast` ends sessions and writes a checkpoint; `immediate` stops as in a crash, so that the next start recovers. */
+export type StopMode = 'fast' | 'immediate';
+
+export interface Cluster {
+  /** Of the maintenance database, as superuser. */
+  readonly url: string;
+  readonly dir: string;
+  readonly port: number;
+  readonly binDir: string;
+  readonly logFile: string;
+  start(): Promise<void>;
+  /** Default `fast`. */
+  stop(mode?: StopMode): Promise<void>;
+  restart(mode?: StopMode): Promise<void>;
+  /** Stops the server and removes the folder if it was a temporary one. */
+  remove(): Promise<void>;
+}
+
+export function startCluster(options?: ClusterOptions): Promise<Cluster>;
+export function findPostgres(): string | null;
