@@ -1,0 +1,76 @@
+/**
+ * What a user gets: packs the package, installs the tarball into an empty project beside its dependencies alone (no
+ * optional peer, no types of one), imports it, and type-checks an import of it with libraries checked too.
+ *
+ * Works offline: dependencies are linked from our own node_modules. `@arethetypeswrong/cli` would bring 56 packages for
+ * the same answer about a package that is ESM only.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+
+const root = resolve(import.meta.dirname, '..');
+const { name, dependencies = {} } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+const project = mkdtempSync(join(tmpdir(), 'perdure-package-'));
+try {
+  installTarball();
+  for (const dependency of [...Object.keys(dependencies), '@types/node']) link(dependency);
+  importIt();
+  typeCheckIt();
+} finally {
+  rmSync(project, { recursive: true, force: true });
+}
+
+function installTarball() {
+  const packed = execFileSync('npm', ['pack', '--json', '--silent', '--pack-destination', project], {
+    cwd: root,
+    encoding: 'utf8',
+  });
+  const [{ filename, files }] = JSON.parse(packed);
+  const target = join(project, 'node_modules', name);
+  mkdirSync(target, { recursive: true });
+  execFileSync('tar', ['-xzf', join(project, filename), '-C', target, '--strip-components=1']);
+  const tests = files.filter(({ path }) => path.includes('.test.'));
+  if (tests.length > 0) fail(`The package contains tests: ${tests.map(({ path }) => path).join(', ')}`);
+}
+
+function link(dependency) {
+  const target = join(project, 'node_modules', dependency);
+  mkdirSync(dirname(target), { recursive: true });
+  symlinkSync(join(root, 'node_modules', dependency), target, 'junction');
+}
+
+function importIt() {
+  const program = `const names = Object.keys(await import('${name}')); if (names.length === 0) throw new Error('no export');`;
+  run(process.execPath, ['--input-type=module', '--eval', program], 'The package cannot be imported');
+}
+
+function typeCheckIt() {
+  writeFileSync(join(project, 'package.json'), '{ "type": "module" }');
+  writeFileSync(
+    join(project, 'program.ts'),
+    `import * as all from '${name}';\nexport const names: (keyof typeof all)[] = [];\n`,
+  );
+  const flags = '--noEmit --strict --module NodeNext --moduleResolution NodeNext --target ES2023 --types node'.split(
+    ' ',
+  );
+  run(
+    process.execPath,
+    [join(root, 'node_modules/typescript/bin/tsc'), ...flags, 'program.ts'],
+    'Its types do not check',
+  );
+}
+
+function run(command, args, what) {
+  try {
+    execFileSync(command, args, { cwd: project, encoding: 'utf8', stdio: 'pipe' });
+  } catch (error) {
+    fail(`${what}:\n${error.stdout}${error.stderr}`);
+  }
+}
+
+function fail(message) {
+  console.error(message);
+  process.exitCode = 1;
+}
