@@ -30,7 +30,10 @@ export interface Query {
 export interface QueryOptions {
   /** After this long without an answer the connection is dropped and the query is sent on a new one. Default 10,000. */
   readonly deadlineMs?: number;
-  /** Give up with `ConnectionError` when no answer came for this long. Default: never. */
+  /**
+   * Give up with `ConnectionError` when no answer came for this long, or at once when connecting fails for a reason that time
+   * does not mend (wrong password, unknown database). Default: never.
+   */
   readonly giveUpAfterMs?: number;
   /** Stop trying; rejects with the signal's reason. */
   readonly signal?: AbortSignal;
@@ -41,21 +44,38 @@ export type Row = Record<string, unknown>;
 
 export interface Lane {
   query<R extends object = Row>(query: Query, options?: QueryOptions): Promise<R[]>;
-  /** Runs several statements in the simple protocol (migrations). Not retried. */
-  script(sql: string): Promise<void>;
-  /** Ends the connection after the query under way. */
+  /**
+   * Runs several statements in one READ COMMITTED transaction, all or nothing (migrations). Connecting is retried, the script is
+   * not: a connection that breaks under it is a `ConnectionError`, and whether it took effect is open. Default deadline 10 min.
+   */
+  script(sql: string, options?: QueryOptions): Promise<void>;
+  /** Ends the connection after the query under way. That one is not sent again, and those behind it are refused. */
+  close(): Promise<void>;
+}
+
+/** Where a database says what it does on its own account. The shape is pino's. */
+export interface DatabaseLogger {
+  info(fields: Record<string, unknown>, message: string): void;
+  warn(fields: Record<string, unknown>, message: string): void;
+}
+
+export interface Listener {
   close(): Promise<void>;
 }
 
 export interface Database {
   readonly kind: 'pg' | 'pglite';
-  /** Opens a connection of its own for `purpose` (shown as application_name). Lazy: connects on the first query. */
+  /**
+   * Opens a connection of its own for `purpose` (shown as application_name), or a share of one where a Pool has few to give.
+   * Lazy: connects on the first query.
+   */
   lane(purpose: string): Lane;
   /**
    * Calls `heard` with each payload on `channel`, and `reconnected` after each (re)connection, when notifications may
-   * have been lost. Resolves to null where the connection cannot listen (transaction pooler, small pool).
+   * have been lost. Does not wait for the first connection. Resolves to null where the connection cannot listen
+   * (transaction pooler, pool of fewer than 3).
    */
-  listen(channel: string, heard: (payload: string) => void, reconnected: () => void): Promise<{ close(): Promise<void> } | null>;
+  listen(channel: string, heard: (payload: string) => void, reconnected: () => void): Promise<Listener | null>;
   /** One user less; the last one closes what the database itself opened (never a user's Pool or PGlite instance). */
   release(): Promise<void>;
 }

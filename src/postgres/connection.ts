@@ -1,0 +1,128 @@
+/**
+ * From what the user passes as `connection` to a {@link Database}.
+ *
+ * Owns: recognising drivers by their shape, and which connections share one database in this process.
+ */
+import { existsSync, realpathSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { InvalidArgumentError } from '../core/errors.js';
+import type { Database, DatabaseLogger } from './database.js';
+import { PgDatabase, supplyFromClass, supplyFromPool } from './pg-database.js';
+import { isPgClient, isPgClientClass, isPgPool, isPgPoolClass } from './pg-driver.js';
+import { folderOf, PgliteDatabase, pgliteFromClass, pgliteFromInstance } from './pglite-database.js';
+import { isPglite, isPgliteClass } from './pglite-driver.js';
+import type { SharedDatabase } from './shared-database.js';
+
+/** How to reach a database. */
+export interface ConnectionOptions {
+  /** `Client` or `Pool` of `pg`, an instance of `Pool`, `PGlite`, or an instance of it. */
+  readonly class: unknown;
+  /** Handed to the class; unused with an instance. */
+  readonly options?: Record<string, unknown>;
+  /** A pooler in transaction mode (PgBouncer) is in between: statements stay unnamed, and polling replaces LISTEN. */
+  readonly pooler?: 'transaction';
+}
+
+/** The long form, one connection per role. There is one role here: `store` is used, the others are not looked at. */
+export interface ConnectionsByRole {
+  readonly store: ConnectionOptions;
+}
+
+export interface OpenOptions {
+  /** Of whoever opens a database first. */
+  readonly logger?: DatabaseLogger;
+}
+
+/** What makes two connections the same database. */
+interface Identity {
+  readonly class: unknown;
+  readonly pooler: string | undefined;
+  /** Compared by identity: what declares a database in memory. Two of those are two databases, however alike their options. */
+  readonly declaredBy: object | null;
+  /** Compared by value: the options of `pg`, or the folder of PGlite. */
+  readonly place: unknown;
+}
+
+const open: { readonly identity: Identity; readonly database: SharedDatabase }[] = [];
+
+/**
+ * The database a connection stands for, connected on first use. Calls with the same connection in one process get the same
+ * database; each of them releases it once.
+ *
+ * @throws InvalidArgumentError when `class` is nothing we know.
+ */
+export function openDatabase(
+  connection: ConnectionOptions | ConnectionsByRole,
+  { logger }: OpenOptions = {},
+): Database {
+  const given = shortForm(connection);
+  const identity = identityOf(given, given.options ?? connection);
+  const known = open.find((entry) => isSame(entry.identity, identity));
+  if (known !== undefined) return known.database.retain();
+
+  const closed = () => {
+    open.splice(open.indexOf(entry), 1);
+  };
+  const entry = { identity, database: create(given, logger, closed) };
+  open.push(entry);
+  return entry.database;
+}
+
+function shortForm(connection: unknown): ConnectionOptions {
+  const given = isObject(connection) && isObject(connection.store) ? connection.store : connection;
+  if (!isObject(given) || given.class === undefined) throw unknownClass('nothing');
+  const { class: driver, options, pooler } = given;
+  if (options !== undefined && !isObject(options))
+    throw new InvalidArgumentError(`connection: options must be an object; got ${typeof options}`);
+  if (pooler !== undefined && pooler !== 'transaction') {
+    throw new InvalidArgumentError(`connection: pooler must be 'transaction' or absent; got ${JSON.stringify(pooler)}`);
+  }
+  return { class: driver, ...(options !== undefined && { options }), ...(pooler !== undefined && { pooler }) };
+}
+
+function create(
+  { class: driver, options = {}, pooler }: ConnectionOptions,
+  logger: DatabaseLogger | undefined,
+  closed: () => void,
+): SharedDatabase {
+  const pgOptions = { pooled: pooler === 'transaction', logger, closed };
+  if (isPglite(driver)) return new PgliteDatabase(pgliteFromInstance(driver), closed);
+  if (isPgliteClass(driver)) return new PgliteDatabase(pgliteFromClass(driver, options), closed);
+  if (isPgPool(driver)) return new PgDatabase(supplyFromPool(driver, false), pgOptions);
+  if (isPgPoolClass(driver)) return new PgDatabase(supplyFromPool(new driver(options), true), pgOptions);
+  if (isPgClientClass(driver)) return new PgDatabase(supplyFromClass(driver, { ...options }), pgOptions);
+  throw unknownClass(isPgClient(driver) ? 'an instance of Client; pass the class' : described(driver));
+}
+
+function identityOf({ class: driver, options = {}, pooler }: ConnectionOptions, declaredBy: object): Identity {
+  const common = { class: driver, pooler, declaredBy: null };
+  if (isPgPool(driver) || isPglite(driver)) return { ...common, place: null };
+  if (!isPgliteClass(driver)) return { ...common, place: { ...options } };
+  const folder = folderOf(options.dataDir);
+  return folder === null ? { ...common, declaredBy, place: null } : { ...common, place: canonical(folder) };
+}
+
+function isSame(one: Identity, other: Identity): boolean {
+  if (one.class !== other.class || one.pooler !== other.pooler || one.declaredBy !== other.declaredBy) return false;
+  return isDeepStrictEqual(one.place, other.place);
+}
+
+function canonical(folder: string): string {
+  return existsSync(folder) ? realpathSync(folder) : resolve(folder);
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
+function described(driver: unknown): string {
+  return typeof driver === 'function' ? `class ${driver.name || '(anonymous)'}` : typeof driver;
+}
+
+function unknownClass(got: string): InvalidArgumentError {
+  return new InvalidArgumentError(
+    'Unable to identify provider type: connection.class must be the Client or Pool class of pg, a Pool, ' +
+      `the PGlite class or a PGlite; got ${got}`,
+  );
+}

@@ -1,0 +1,33 @@
+/** An error that Postgres answered with, from either driver. */
+
+/** What `pg` and PGlite put on the errors they make of an ErrorResponse. */
+interface ServerError extends Error {
+  readonly code: string;
+  readonly severity: string;
+  readonly detail?: string;
+  readonly hint?: string;
+  /** The C function that raised it: unlike message and severity never translated. */
+  readonly routine?: string;
+}
+
+/** The statement was refused. `code` is the SQLSTATE; those of class `PD` are raised by our own functions. */
+export class SqlError extends Error {
+  override readonly name = 'SqlError';
+  readonly code: string;
+  declare readonly detail?: string;
+  declare readonly hint?: string;
+
+  constructor(cause: ServerError) {
+    super(cause.message, { cause });
+    this.code = cause.code;
+    if (cause.detail !== undefined) this.detail = cause.detail;
+    if (cause.hint !== undefined) this.hint = cause.hint;
+  }
+}
+
+/** Whether the server said it, as opposed to the socket or the driver. `severity` tells: EPIPE looks like a SQLSTATE too. */
+export function isServerError(error: unknown): error is ServerError {
+  if (!(error instanceof Error)) return false;
+  const { code, severity } = error as Partial<ServerError>;
+  return typeof severity === 'string' && typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code);
+}
