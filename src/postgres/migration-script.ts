@@ -1,0 +1,188 @@
+/**
+ * The SQL that brings one namespace's schema to this version: what `migrate` runs and what is printed for a DBA.
+ *
+ * 1. Everything is decided inside, behind a lock on the schema's own table, so it may run any number of times and in twenty
+ *    processes at once. Before the lock things are only created: of two that create at once one fails and starts over.
+ *    (Two that alter at once fail with "tuple concurrently updated".)
+ * 2. Functions are re-applied only when the schema is older: old and new code share a database, and the old one must not put its
+ *    functions back.
+ * 3. No function is ever executable by PUBLIC, and none belongs to a superuser, if a superuser migrates.
+ */
+import { dollarQuote, quoteIdentifier, quoteLiteral } from './quoting.js';
+
+export interface Migration {
+  readonly number: number;
+  readonly name: string;
+  readonly sql: string;
+}
+
+export interface FunctionFile {
+  readonly name: string;
+  readonly sql: string;
+}
+
+/** What a version of the library brings along. */
+export interface SchemaSource {
+  /** Numbered from 1 without a gap. The highest number is the version. */
+  readonly migrations: readonly Migration[];
+  readonly functions: readonly FunctionFile[];
+  /** The oldest library version that still works with this schema. */
+  readonly oldestClient: number;
+}
+
+/** The function of a file with this text never scans or hashes a whole table; the file says which plan forced it. */
+const INDEX_PLANS_MARK = '-- plans: index only';
+
+export function versionOf({ migrations }: SchemaSource): number {
+  return migrations.at(-1)?.number ?? 0;
+}
+
+/** Statements for one READ COMMITTED transaction. */
+export function migrationStatements(source: SchemaSource, namespace: string, schema: string): string {
+  return `set local client_min_messages to warning;
+
+-- The schema, and who owns what is in it.
+do ${dollarQuote(owner(schema))};
+
+set local search_path to ${quoteIdentifier(schema)}, pg_catalog, pg_temp;
+-- Functions may call each other in any order of files.
+set local check_function_bodies to off;
+
+create table if not exists schema_info (
+  singleton boolean primary key default true check (singleton),
+  namespace text not null,
+  version integer not null,
+  oldest_client integer not null,
+  applied jsonb not null default '[]'
+);
+lock table schema_info in access exclusive mode;
+
+do ${dollarQuote(apply(source, namespace, schema))};
+`;
+}
+
+/**
+ * A superuser's objects go to a role of their own: a SECURITY DEFINER function runs with all rights of its owner. Anybody else
+ * owns what they create. Later migrations act as the schema's owner.
+ */
+function owner(schema: string): string {
+  const role = quoteIdentifier(`${schema}_owner`);
+  return `
+declare
+  v_superuser boolean := (select rolsuper from pg_catalog.pg_roles where rolname = current_user);
+  v_owner name;
+  v_owner_is_superuser boolean;
+begin
+  select r.rolname, r.rolsuper
+  into v_owner, v_owner_is_superuser
+  from pg_catalog.pg_namespace n
+  join pg_catalog.pg_roles r on r.oid = n.nspowner
+  where n.nspname = ${quoteLiteral(schema)};
+
+  if v_superuser and (v_owner is null or v_owner_is_superuser) then
+    if not exists (select from pg_catalog.pg_roles where rolname = ${quoteLiteral(`${schema}_owner`)}) then
+      create role ${role} nologin;
+    elsif exists (select from pg_catalog.pg_roles where rolname = ${quoteLiteral(`${schema}_owner`)} and (rolsuper or rolcanlogin)) then
+      raise exception 'role ${schema}_owner exists and is a superuser or may log in; the owner of the functions must be neither'
+        using errcode = 'PD003';
+    end if;
+    if v_owner is null then
+      create schema ${quoteIdentifier(schema)} authorization ${role};
+    else
+      alter schema ${quoteIdentifier(schema)} owner to ${role};
+    end if;
+    set local role ${role};
+  elsif v_owner is null then
+    create schema ${quoteIdentifier(schema)};
+  elsif not v_owner_is_superuser and pg_catalog.pg_has_role(v_owner, 'member') then
+    execute pg_catalog.format('set local role %I', v_owner);
+  end if;
+end `;
+}
+
+function apply(source: SchemaSource, namespace: string, schema: string): string {
+  const version = versionOf(source);
+  return `
+declare
+  v_version integer;
+  v_namespace text;
+  v_routine record;
+begin
+  insert into schema_info (namespace, version, oldest_client)
+  values (${quoteLiteral(namespace)}, 0, 0)
+  on conflict do nothing;
+  select s.version, s.namespace into v_version, v_namespace from schema_info s;
+
+  if v_namespace <> ${quoteLiteral(namespace)} then
+    raise exception ${quoteLiteral(foldedNames('%', '%', schema))}, ${quoteLiteral(namespace)}, v_namespace
+      using errcode = 'PD003';
+  end if;
+  if v_version >= ${version} then
+    return;
+  end if;
+
+  revoke all on schema ${quoteIdentifier(schema)} from public;
+  if current_user = ${quoteLiteral(`${schema}_owner`)} then
+    -- For the whole role: with "in schema" the statement does nothing, as PUBLIC's right does not come from there.
+    alter default privileges revoke execute on functions from public;
+  end if;
+
+${source.migrations.map(applyMigration).join('\n')}
+${source.functions.map(({ name, sql }) => `  -- ${name}\n  execute ${dollarQuote(sql)};`).join('\n')}
+  execute ${dollarQuote(SCHEMA_VERSION_FUNCTION)};
+${harden(source, schema)}
+  update schema_info
+  set version = ${version}, oldest_client = ${source.oldestClient};
+end `;
+}
+
+function applyMigration({ number, name, sql }: Migration): string {
+  const label = quoteLiteral(name);
+  return `  if v_version < ${number} then
+    execute ${dollarQuote(sql)};
+    update schema_info
+    set applied = applied || jsonb_build_object('number', ${number}, 'name', ${label}, 'at', clock_timestamp());
+  end if;`;
+}
+
+/** What every process asks first. */
+const SCHEMA_VERSION_FUNCTION = `
+create or replace function schema_version(out version integer, out oldest_client integer, out namespace text)
+language sql
+stable
+as $$
+  select s.version, s.oldest_client, s.namespace from schema_info s
+$$`;
+
+/** `clock` alone keeps the caller's rights and path: a plain function is inlined, and it touches no table. */
+function harden({ functions }: SchemaSource, schema: string): string {
+  const indexPlans = functions
+    .filter(({ sql }) => sql.includes(INDEX_PLANS_MARK))
+    .map(({ name }) => quoteLiteral(name));
+  return `
+  for v_routine in
+    select p.oid::regprocedure::text as name, p.proname <> 'clock' as is_definer,
+      p.proname = any (array[${indexPlans.join(', ')}]::name[]) as has_index_plans
+    from pg_proc p
+    where p.pronamespace = ${quoteLiteral(quoteIdentifier(schema))}::regnamespace
+    and p.prokind in ('f', 'p')
+  loop
+    execute format('revoke all on routine %s from public', v_routine.name);
+    if v_routine.is_definer then
+      execute format(
+        'alter routine %s security definer set search_path = pg_catalog, %I, pg_temp', v_routine.name, ${quoteLiteral(schema)}
+      );
+    end if;
+    if v_routine.has_index_plans then
+      execute format('alter routine %s set enable_seqscan = off', v_routine.name);
+      execute format('alter routine %s set enable_hashjoin = off', v_routine.name);
+      execute format('alter routine %s set enable_mergejoin = off', v_routine.name);
+    end if;
+  end loop;
+`;
+}
+
+/** Two namespaces on one schema would share every table. */
+export function foldedNames(namespace: string, holder: string, schema: string): string {
+  return `namespace "${namespace}" cannot be used: its schema "${schema}" belongs to namespace "${holder}". Spell it like that, or choose another name`;
+}
