@@ -16,12 +16,12 @@ export async function createDatabase(): Promise<TestDatabase> {
   return await asAdmin((admin, cluster) => cloneOf('template0', admin, cluster));
 }
 
-/** A database that holds a migrated `schema`, cloned from one that was migrated once in this run (40 ms). */
-export async function createMigratedDatabase(schema = 'durable'): Promise<TestDatabase> {
+/** A database that holds the schema of `namespace`, cloned from one that was migrated once in this run (40 ms). */
+export async function createMigratedDatabase(namespace = 'durable'): Promise<TestDatabase> {
   return await asAdmin(async (admin, cluster) => {
-    // Digested: the name of a database ends after 63 bytes, and so may that of a schema.
-    const template = `${cluster.prefix}_template_${createHash('sha1').update(schema).digest('hex').slice(0, 8)}`;
-    await ensureTemplate(template, schema, admin, cluster);
+    // Digested: the name of a database ends after 63 bytes, and so may that of a namespace.
+    const template = `${cluster.prefix}_template_${createHash('sha1').update(namespace).digest('hex').slice(0, 8)}`;
+    await ensureTemplate(template, namespace, admin, cluster);
     return await cloneOf(template, admin, cluster);
   });
 }
@@ -38,7 +38,12 @@ async function cloneOf(template: string, admin: pg.Client, cluster: TestCluster)
 }
 
 /** Test files run in several processes: the first that needs the template makes it, the others wait for the lock. */
-async function ensureTemplate(template: string, schema: string, admin: pg.Client, cluster: TestCluster): Promise<void> {
+async function ensureTemplate(
+  template: string,
+  namespace: string,
+  admin: pg.Client,
+  cluster: TestCluster,
+): Promise<void> {
   await admin.query('select pg_advisory_lock(hashtext($1))', [template]);
   try {
     const found = await admin.query('select from pg_database where datname = $1', [template]);
@@ -47,20 +52,20 @@ async function ensureTemplate(template: string, schema: string, admin: pg.Client
     const unfinished = `${template}_unfinished`;
     await admin.query(`drop database if exists ${unfinished} with (force)`);
     await admin.query(`create database ${unfinished} template template0`);
-    await migrateAt(urlOf(unfinished, cluster), schema);
+    await migrateAt(urlOf(unfinished, cluster), namespace);
     await admin.query(`alter database ${unfinished} rename to ${template}`);
   } finally {
     await admin.query('select pg_advisory_unlock(hashtext($1))', [template]);
   }
 }
 
-async function migrateAt(url: string, schema: string): Promise<void> {
+async function migrateAt(url: string, namespace: string): Promise<void> {
   // Loaded on demand: a test that needs an empty database only does not need the engine to load.
   const { openDatabase } = await import('../../src/postgres/connection.js');
   const { migrate } = await import('../../src/postgres/migrate.js');
   const database = openDatabase({ class: pg.Client, options: { connectionString: url } });
   try {
-    await migrate(database, schema);
+    await migrate(database, namespace);
   } finally {
     await database.release();
   }
