@@ -31,6 +31,8 @@ function eventText(event: Event): string {
       return `["${event.kind}",${event.op}]`;
     case 'late':
       return `["late",${Math.round(event.delayMs)}]`;
+    case 'cancel':
+      return `["cancel",[${event.ops.join(',')}]]`;
     default:
       return `["${event.kind}"]`;
   }
@@ -131,6 +133,8 @@ function readEvent(stored: unknown[], outcome: ReadonlyMap<number, Decision>): E
       return { kind, op, decision: outcome.get(op) ?? { what: 'usual' } };
     case 'late':
       return { kind, delayMs: op };
+    case 'cancel':
+      return { kind, ops: stored[1] as number[] };
     default:
       return { kind };
   }

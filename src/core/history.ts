@@ -21,8 +21,8 @@ export type Event =
   | { readonly kind: 'signal'; readonly op: number; readonly value: unknown; readonly text: string | null }
   /** What the database decided when it committed the command (its value stands in that entry's row, not here). */
   | { readonly kind: 'decided'; readonly op: number; readonly decision: Decision }
-  /** Somebody asked to cancel: rejects all that is pending, or else the next cancellable call. */
-  | { readonly kind: 'cancel' }
+  /** Somebody asked to cancel: rejects all that is pending (`ops`), or else the next cancellable call. */
+  | { readonly kind: 'cancel'; readonly ops: readonly number[] }
   /** Not an event: commands that came outside any delivery, `delayMs` after the last one. */
   | { readonly kind: 'late'; readonly delayMs: number }
   /** The function failed before and runs anew, behind the same history. */

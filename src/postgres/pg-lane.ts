@@ -15,7 +15,7 @@ import { isServerError, SqlError } from './sql-error.js';
 import type { StatementNames } from './statement-names.js';
 import { parserOf, pgParameters } from './values.js';
 
-export const DEADLINE_MS = 10_000;
+const DEADLINE_MS = 10_000;
 /** A migration waits for another one to finish, and rewrites tables. */
 const SCRIPT_DEADLINE_MS = 10 * 60_000;
 /** Deadlocks and serialization failures are over at once; a full disk is not, so the pauses grow. */

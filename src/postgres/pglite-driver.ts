@@ -1,13 +1,13 @@
 /** The part of PGlite that is used. Recognised by shape: PGlite is an optional peer and never imported. */
 import { hasMethods, prototypeOf } from './pg-driver.js';
 
-type Parsers = Record<number | string, (text: string) => unknown>;
+export type Parsers = Record<number | string, (text: string) => unknown>;
 
 export interface Pglite {
   /** By type oid; array types are added once it is ready. */
   readonly parsers: Parsers;
   readonly waitReady: Promise<void>;
-  query(text: string, values: unknown[], options: { parsers: Parsers }): Promise<{ readonly rows: unknown[] }>;
+  query(text: string, values: unknown[], options: { parsers?: Parsers }): Promise<{ readonly rows: unknown[] }>;
   transaction<T>(job: (transaction: { exec(sql: string): Promise<unknown> }) => Promise<T>): Promise<T>;
   listen(channel: string, heard: (payload: string) => void): Promise<() => Promise<void>>;
   close(): Promise<void>;

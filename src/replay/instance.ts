@@ -32,7 +32,6 @@ export interface ExecutionInfo {
   /** The retry policy of the workflow function; also what its activities inherit. */
   readonly retry: RetryPolicy;
   readonly attempt: number;
-  readonly args: readonly unknown[];
 }
 
 export interface Pending {
@@ -133,9 +132,12 @@ export class Instance {
     return this.#counter;
   }
 
-  /** Hands an event to the function. What it does in the following turn belongs to this event. */
-  deliver(event: Event, now: number): void {
-    if (this.#state === 'disposed') return;
+  /**
+   * Hands an event to the function. What it does in the following turn belongs to this event.
+   * @returns the operations that a cancel event rejected.
+   */
+  deliver(event: Event, now: number): number[] {
+    if (this.#state === 'disposed') return [];
     this.now = Math.max(this.now, now);
     this.#delivering = true;
     switch (event.kind) {
@@ -143,8 +145,7 @@ export class Instance {
         this.#begin();
         break;
       case 'cancel':
-        this.#cancel();
-        break;
+        return this.#cancel();
       case 'late':
       case 'retry':
         break;
@@ -154,11 +155,16 @@ export class Instance {
         pending?.settle(event); // an operation that was cancelled meanwhile has nobody left to tell
       }
     }
+    return [];
   }
 
   /** The turn of the last delivery is over: what comes now comes late. */
   endTurn(): void {
     this.#delivering = false;
+  }
+
+  get hasCommands(): boolean {
+    return this.#commands.length > 0;
   }
 
   /** The commands produced since the last call. */
@@ -236,13 +242,14 @@ export class Instance {
     );
   }
 
-  #cancel(): void {
+  #cancel(): number[] {
     const hit = [...this.pending.values()].filter((pending) => pending.cancellable);
     if (hit.length === 0) this.#cancelNext = true;
     for (const pending of hit) {
       this.pending.delete(pending.op);
       pending.reject(new CancelledFailure());
     }
+    return hit.map((pending) => pending.op);
   }
 
   /** Gives the command its place; null when it does not fit the history (then nothing may go on). */

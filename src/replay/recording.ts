@@ -29,10 +29,11 @@ interface Slot {
 export type Placement = RecordedCommand | 'new';
 
 export class Recording {
-  readonly steps: readonly RecordedStep[];
-  readonly #slots: Slot[][];
+  steps: readonly RecordedStep[];
+  #slots: Slot[][];
   /** Commands recorded at a retry, by the steps that may produce them already; 'open' while that retry is not recorded yet. */
-  readonly #window: (Slot[] | 'open' | null)[];
+  #window: (Slot[] | 'open' | null)[];
+  #finished = false;
   #lateAhead: Slot[];
   #at = -1;
   #inTurn = true;
@@ -53,7 +54,7 @@ export class Recording {
   }
 
   get replaying(): boolean {
-    return this.#at < this.steps.length;
+    return !this.#finished;
   }
 
   get failure(): NondeterminismError | null {
@@ -99,9 +100,13 @@ export class Recording {
     }
   }
 
-  /** Everything recorded was fed. */
+  /** Everything recorded was fed; it is not needed any more. */
   finish(): void {
-    this.#at = this.steps.length;
+    this.#finished = true;
+    this.steps = [];
+    this.#slots = [];
+    this.#window = [];
+    this.#lateAhead = [];
   }
 
   /** Whether a marker for this patch stands at this point. Anything else at a recorded point means: the old code ran here. */

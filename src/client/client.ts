@@ -1,0 +1,191 @@
+import * as v from 'valibot';
+import { encodeArguments, encodePayload } from '../codec/payload.js';
+import { parseDuration } from '../core/duration.js';
+import { DuplicateJobError, InvalidArgumentError } from '../core/errors.js';
+import { checkSignalId, checkTaskQueue, checkWorkflowId, checkWorkflowName, newWorkflowId } from '../core/identifier.js';
+import { flag, identifier, parseOptions, seconds } from '../core/options.js';
+import { type RetryOptions, resolveRetryPolicy } from '../core/retry-policy.js';
+import type { ConnectionOptions, ConnectionsByRole } from '../postgres/connection.js';
+import { schemaName } from '../postgres/namespace.js';
+import { randomNumber } from '../postgres/protocol/commit.js';
+import { SIGNAL_EXPIRE_MS, WorkflowHandle } from './handle.js';
+import { Link } from './link.js';
+
+/** Options of `client.workflow.start`. */
+export interface StartOptions {
+  /** Spread as the function's arguments. JSON values: a `Date` arrives as ISO text, `undefined` as `null`. */
+  readonly args: readonly unknown[];
+  /** The queue whose workers serve the function. Default: `entity`. */
+  readonly taskQueue?: string;
+  /** The function's name. With only `entity` given, the entity is queue and name. */
+  readonly workflowName?: string;
+  /** Unique in the namespace over all that is kept. Default: generated. */
+  readonly workflowId?: string;
+  /** Default: the client's, else `'durable'`. */
+  readonly namespace?: string;
+  /** A label to find the workflow by. */
+  readonly entity?: string;
+  /** Fields to find the workflow by, there before its first line runs. Values are stored as text. */
+  readonly search?: { readonly data: Readonly<Record<string, string | number | boolean>> };
+  /** Seconds it stays readable once finished; 0 keeps it for ever. Default 7 days. */
+  readonly expire?: number;
+  /** Whether it accepts hooks. Default true. */
+  readonly signalIn?: boolean;
+  /** Reserves the id for this many seconds without running; a later `start` of the id fills it. */
+  readonly pending?: number;
+  /** Retries of the function itself; its activities inherit it. Default: 50 retries after 1 s, 5 s, 25 s, then every 120 s. */
+  readonly config?: RetryOptions;
+  readonly parentWorkflowId?: string;
+  readonly originJobId?: string;
+}
+
+const startShape = v.strictObject({
+  args: v.array(v.unknown(), 'an array of arguments'),
+  taskQueue: v.optional(identifier),
+  workflowName: v.optional(identifier),
+  workflowId: v.optional(v.nullable(v.union([identifier, v.literal('')]))),
+  namespace: v.optional(v.string('text')),
+  entity: v.optional(identifier),
+  search: v.optional(v.strictObject({ data: v.record(v.string(), v.union([v.string(), v.number(), v.boolean()], 'text, a number or a boolean')) })),
+  expire: v.optional(seconds),
+  signalIn: v.optional(flag),
+  pending: v.optional(seconds),
+  config: v.optional(v.unknown()),
+  parentWorkflowId: v.optional(identifier),
+  originJobId: v.optional(identifier),
+});
+
+export interface ClientOptions {
+  /** How to reach the database: `{ class, options }` with `pg`'s Client or Pool, or PGlite. */
+  readonly connection: ConnectionOptions | ConnectionsByRole;
+  /** Default of the calls. Default `'durable'`. */
+  readonly namespace?: string;
+}
+
+const open = new Set<Client>();
+
+/**
+ * Starts and reaches workflows. Making one does no I/O; the first call connects, and makes or upgrades the schema.
+ *
+ * @example
+ * const client = new Durable.Client({ connection: { class: Pool, options: { connectionString } } });
+ * const handle = await client.workflow.start({ taskQueue: 'orders', workflowName: 'order', args: ['o-1'] });
+ * const receipt = await handle.result();
+ */
+export class Client {
+  readonly connection: ClientOptions['connection'];
+  readonly #namespace: string;
+  readonly #links = new Map<string, Promise<Link>>();
+
+  constructor(options: ClientOptions) {
+    const given = parseOptions('Client', v.strictObject({ connection: v.unknown(), namespace: v.optional(v.string('text')), events: v.optional(v.unknown()) }), options);
+    if (given.connection === undefined) throw new InvalidArgumentError('Client: connection must be { class, options }; got nothing');
+    this.connection = options.connection;
+    this.#namespace = given.namespace ?? 'durable';
+    schemaName(this.#namespace);
+    open.add(this);
+  }
+
+  readonly workflow = {
+    /**
+     * Starts a workflow, or reserves its id (`pending`). Resolves once it is durable; a worker need not be there yet.
+     * Many calls at once go out together.
+     *
+     * @throws {DuplicateJobError} when the id is taken, whether its workflow runs or has ended.
+     * @throws {InvalidArgumentError}, {PayloadError}, {PayloadTooLargeError} before anything is sent.
+     * @throws {ConnectionError} when the database did not answer for 30 s; the start may have happened.
+     */
+    start: (options: StartOptions): Promise<WorkflowHandle> => this.#start(options),
+
+    /**
+     * Sends a signal to whoever has waited longest for the id in the namespace; exactly one receives it. Kept for the
+     * first waiter when nobody waits.
+     *
+     * @param expire How long it is kept. Default 10 minutes.
+     * @returns `'delivered'` or `'buffered'`.
+     */
+    signal: (signalId: string, data?: unknown, namespace?: string, expire?: string | number): Promise<'delivered' | 'buffered'> =>
+      this.#signal(signalId, data, namespace, expire),
+
+    /** A handle of a workflow by its id. Does not check that it exists. */
+    getHandle: async (taskQueue: string, workflowName: string, workflowId: string, namespace?: string): Promise<WorkflowHandle> => {
+      checkTaskQueue('getHandle', taskQueue);
+      checkWorkflowName('getHandle', workflowName);
+      checkWorkflowId('getHandle', workflowId);
+      return new WorkflowHandle(this.#link(namespace), workflowId, `${taskQueue}-${workflowName}`, null);
+    },
+  };
+
+  async #start(options: StartOptions): Promise<WorkflowHandle> {
+    const given = parseOptions('start', startShape, options);
+    const taskQueue = given.taskQueue ?? given.entity;
+    if (taskQueue === undefined) throw new InvalidArgumentError('start: taskQueue must be given (or entity, which then is queue and name)');
+    const workflowName = given.taskQueue === undefined ? given.entity : (given.workflowName ?? given.entity);
+    if (workflowName === undefined) throw new InvalidArgumentError('start: workflowName must be given: the name of the function that a worker serves');
+    const config = given.config === undefined ? null : resolveRetryPolicy('start', given.config as RetryOptions, undefined, 'config');
+    const workflowId = given.workflowId || newWorkflowId();
+    const link = this.#link(given.namespace);
+    const item = {
+      requestNo: randomNumber(),
+      workflowId,
+      taskQueue,
+      workflowName,
+      args: encodeArguments(given.args, 'start'),
+      config: config === null ? null : JSON.stringify(config),
+      expireS: given.expire ?? null,
+      signalIn: given.signalIn ?? true,
+      pendingMs: given.pending === undefined ? null : given.pending * 1000,
+      entity: given.entity ?? null,
+      search: given.search === undefined ? null : searchText(given.search.data),
+      parentWorkflowId: given.parentWorkflowId ?? null,
+      originId: given.originJobId ?? null,
+    };
+    const answer = await (await link).start(item);
+    if (answer.status === 'duplicate') throw new DuplicateJobError(workflowId);
+    return new WorkflowHandle(link, workflowId, `${taskQueue}-${workflowName}`, answer.runNo);
+  }
+
+  async #signal(signalId: string, data: unknown, namespace?: string, expire?: string | number): Promise<'delivered' | 'buffered'> {
+    checkSignalId('signal', signalId);
+    const payload = encodePayload(data, 'data');
+    const expireMs = expire === undefined ? SIGNAL_EXPIRE_MS : parseDuration('signal', expire, 'expire');
+    const link = await this.#link(namespace);
+    return (await link.signal({ requestNo: randomNumber(), signalId, workflowId: null, payload, expireMs })) as 'delivered' | 'buffered';
+  }
+
+  /** Connects on first use; a failure is not kept. */
+  #link(namespace = this.#namespace): Promise<Link> {
+    const known = this.#links.get(namespace);
+    if (known !== undefined) return known;
+    schemaName(namespace);
+    open.add(this);
+    const link = Link.open(this.connection, namespace);
+    this.#links.set(namespace, link);
+    link.catch(() => this.#links.delete(namespace));
+    return link;
+  }
+
+  /** Ends this client's connections. Calls made later connect again. */
+  async close(): Promise<void> {
+    open.delete(this);
+    const links = [...this.#links.values()];
+    this.#links.clear();
+    await Promise.all(links.map(async (link) => (await link.catch(() => null))?.close()));
+  }
+
+  /** Ends the connections of all clients of this process. */
+  static async shutdown(): Promise<void> {
+    await Promise.all([...open].map((client) => client.close()));
+  }
+}
+
+function searchText(data: Readonly<Record<string, string | number | boolean>>): string {
+  for (const key of Object.keys(data)) checkField(key);
+  return JSON.stringify(Object.fromEntries(Object.entries(data).map(([key, value]) => [key, checkField(String(value))])));
+}
+
+/** Search fields are computed on by SQL, as jsonb, which cannot hold these. */
+function checkField(text: string): string {
+  if (text.includes('\0') || !text.isWellFormed()) throw new InvalidArgumentError('start: search.data must not hold NUL or lone surrogates');
+  return text;
+}

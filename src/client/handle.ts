@@ -1,0 +1,208 @@
+import * as v from 'valibot';
+import { encodePayload } from '../codec/payload.js';
+import { parseDuration } from '../core/duration.js';
+import { GetStateError, InactiveJobError } from '../core/errors.js';
+import { errorFromFailure, type Failure } from '../core/failure.js';
+import { checkSignalId } from '../core/identifier.js';
+import { flag, parseOptions, seconds, text } from '../core/options.js';
+import { randomNumber } from '../postgres/protocol/commit.js';
+import type { Description, ResultRow } from '../postgres/protocol/executions.js';
+import type { Link } from './link.js';
+
+/** How long a signal that nobody awaits yet is kept, unless `expire` says otherwise. */
+export const SIGNAL_EXPIRE_MS = 10 * 60 * 1000;
+
+const resultOptions = v.strictObject({ state: v.optional(flag), throwOnError: v.optional(flag) });
+const terminateOptions = v.strictObject({
+  reason: v.optional(text),
+  code: v.optional(v.pipe(v.number('a whole number'), v.integer('a whole number'))),
+  throw: v.optional(flag),
+  suppress: v.optional(flag),
+  expire: v.optional(seconds),
+});
+
+/** What {@link WorkflowHandle.state} answers. */
+export interface WorkflowState {
+  readonly done: boolean;
+  readonly response?: unknown;
+  readonly $error?: { readonly message: string; readonly code?: number; readonly name: string; readonly stack?: string };
+  /** Created and updated, compact UTC: `YYYYMMDDHHmmss.mmm`. */
+  readonly jc: string;
+  readonly ju: string;
+  readonly workflowId: string;
+}
+
+export interface WorkflowStateMetadata {
+  readonly jid: string;
+  readonly js: number;
+  readonly jc: string;
+  readonly ju: string;
+  readonly app: string;
+  readonly tpc: string;
+  readonly err?: string;
+}
+
+/**
+ * A workflow as its caller sees it. One from `start` follows the chain of runs it started (continueAsNew); one from
+ * `getHandle` whatever carries the id when it is asked.
+ */
+export class WorkflowHandle {
+  readonly workflowId: string;
+  readonly workflowTopic: string;
+  readonly #link: Promise<Link>;
+  readonly #chainNo: number | null;
+
+  /** @internal */
+  constructor(link: Promise<Link>, workflowId: string, workflowTopic: string, chainNo: number | null) {
+    this.#link = link;
+    this.workflowId = workflowId;
+    this.workflowTopic = workflowTopic;
+    this.#chainNo = chainNo;
+  }
+
+  /**
+   * Waits for the end of the workflow, however long it takes.
+   *
+   * @param options `throwOnError: false` resolves to the error instead of rejecting with it. `state` is accepted: the
+   *   stored state is always what counts.
+   * @throws what the workflow failed with: an `Error` with its class, name, message, `code`, stack and cause.
+   * @throws {CancelledFailure} when it let its cancellation pass.
+   * @throws {TerminatedError} when it was terminated.
+   * @throws {GetStateError} (404) when there is no such workflow.
+   */
+  async result<T = unknown>(options: { readonly state?: boolean; readonly throwOnError?: boolean } = {}): Promise<T> {
+    const { throwOnError = true } = parseOptions('result', resultOptions, options);
+    const link = await this.#link;
+    const chainNo = this.#chainNo ?? (await this.#describe()).chain_no;
+    const row = await link.watcher.outcome(chainNo);
+    const error = this.#errorOf(row);
+    if (error === null) return (row.result === null || row.state !== 'completed' ? undefined : JSON.parse(row.result)) as T;
+    if (throwOnError) throw error;
+    return error as T;
+  }
+
+  #errorOf(row: ResultRow): Error | null {
+    if (row.state === 'unknown') return new GetStateError(this.workflowId);
+    if (row.state === 'completed' || row.result === null) return null;
+    const failure = JSON.parse(row.result) as Failure;
+    return errorFromFailure(failure);
+  }
+
+  /**
+   * 0: ended, with a result or a failure. Above 0: not ended. -1: reserved (`pending`). Below -1,000,000: terminated.
+   * @throws when there is no such workflow: `Job <id> not found`.
+   */
+  async status(): Promise<number> {
+    const found = await (await this.#link).describe(this.workflowId, this.#chainNo);
+    if (found === null) throw new GetStateError(this.workflowId, `Job ${this.workflowId} not found`);
+    return statusOf(found);
+  }
+
+  /**
+   * The workflow as it is stored.
+   * @param metadata Whether to answer `{ data, metadata }`.
+   * @throws {GetStateError} (404) when there is no such workflow.
+   */
+  state(metadata?: false): Promise<WorkflowState>;
+  state(metadata: true): Promise<{ data: WorkflowState; metadata: WorkflowStateMetadata }>;
+  async state(metadata = false): Promise<WorkflowState | { data: WorkflowState; metadata: WorkflowStateMetadata }> {
+    const found = await this.#describe();
+    const data = stateOf(this.workflowId, found);
+    if (!metadata) return data;
+    const err = data.$error === undefined ? {} : { err: JSON.stringify(data.$error) };
+    const app = (await this.#link).namespace;
+    return { data, metadata: { jid: this.workflowId, js: statusOf(found), jc: data.jc, ju: data.ju, app, tpc: `${app}.execute`, ...err } };
+  }
+
+  /**
+   * Sends a signal to this workflow. Kept in order when it does not wait for it yet, also across continueAsNew.
+   *
+   * @param expire How long it is kept when the workflow does not wait. Default 10 minutes.
+   * @returns `'delivered'` to a waiting `condition`, or `'buffered'`.
+   * @throws {GetStateError} (404) when there is no such workflow.
+   * @throws {InactiveJobError} when it has ended.
+   */
+  async signal(signalId: string, data?: unknown, expire?: string | number): Promise<'delivered' | 'buffered'> {
+    checkSignalId('signal', signalId);
+    const payload = encodePayload(data, 'data');
+    const expireMs = expire === undefined ? SIGNAL_EXPIRE_MS : parseDuration('signal', expire, 'expire');
+    const link = await this.#link;
+    const answer = await link.signal({ requestNo: randomNumber(), signalId, workflowId: this.workflowId, payload, expireMs });
+    if (answer === 'unknown') throw new GetStateError(this.workflowId);
+    if (answer === 'inactive') throw new InactiveJobError(this.workflowId);
+    return answer;
+  }
+
+  /**
+   * Asks the workflow to cancel. It is woken at once, wherever it waits: what it waits for rejects with
+   * `CancelledFailure`, once. Silent when there is no such workflow or it has ended. Idempotent.
+   */
+  async cancel(): Promise<void> {
+    await (await this.#link).cancel(this.workflowId);
+  }
+
+  /**
+   * Ends the workflow at once, from outside. Its code learns nothing.
+   *
+   * @param options `reason`: message of the error that `result()` rejects with (default `job [<id>] interrupted`);
+   *   `code`: its code (410); `throw: false`: no error is stored; `suppress`: no error when there is nothing to end;
+   *   `expire`: seconds it stays readable.
+   * @throws `Job <id> not found`, `Job <id> already completed`.
+   */
+  async terminate(
+    options: { readonly reason?: string; readonly code?: number; readonly throw?: boolean; readonly suppress?: boolean; readonly expire?: number } = {},
+  ): Promise<void> {
+    const given = parseOptions('terminate', terminateOptions, options);
+    const failure: Failure = {
+      name: 'TerminatedError',
+      type: 'TerminatedError',
+      message: given.reason ?? `job [${this.workflowId}] interrupted`,
+      code: given.code ?? 410,
+      stack: '',
+      job_id: this.workflowId,
+      nonRetryable: true,
+    };
+    const status = await (await this.#link).terminate({
+      requestNo: randomNumber(),
+      workflowId: this.workflowId,
+      failure: given.throw === false ? null : JSON.stringify(failure),
+      expireS: given.expire ?? null,
+    });
+    if (given.suppress === true) return;
+    if (status === 'unknown') throw new GetStateError(this.workflowId, `Job ${this.workflowId} not found`);
+    if (status === 'completed') throw new InactiveJobError(this.workflowId, `Job ${this.workflowId} already completed`);
+  }
+
+  async #describe(): Promise<Description> {
+    const found = await (await this.#link).describe(this.workflowId, this.#chainNo);
+    if (found === null) throw new GetStateError(this.workflowId);
+    return found;
+  }
+}
+
+function statusOf({ state }: Description): number {
+  if (state === 'pending') return -1;
+  if (state === 'open' || state === 'continued') return 1;
+  return state === 'terminated' ? -1_000_000_000 : 0;
+}
+
+function stateOf(workflowId: string, found: Description): WorkflowState {
+  const jc = compact(found.created_ms);
+  const ju = compact(found.updated_ms);
+  const done = found.state === 'completed' || found.state === 'failed' || found.state === 'cancelled';
+  const failure = found.state === 'failed' || found.state === 'cancelled' ? (JSON.parse(found.result ?? 'null') as Failure | null) : null;
+  return {
+    done,
+    ...(found.state === 'completed' && found.result !== null && { response: JSON.parse(found.result) as unknown }),
+    ...(failure !== null && { $error: { name: failure.name, message: failure.message, stack: failure.stack, ...(failure.code !== undefined && { code: failure.code }) } }),
+    jc,
+    ju,
+    workflowId,
+  };
+}
+
+function compact(ms: number): string {
+  const [date = '', time = ''] = new Date(ms).toISOString().split('T');
+  return `${date.replaceAll('-', '')}${time.replaceAll(':', '').replace('Z', '')}`;
+}
+

@@ -1,0 +1,111 @@
+/**
+ * A client's way to one namespace: connections, batches, the watcher. One per database and namespace and process.
+ */
+
+import { openDatabase } from '../postgres/connection.js';
+import type { ConnectionOptions, ConnectionsByRole } from '../postgres/connection.js';
+import type { Database, Lane, QueryOptions } from '../postgres/database.js';
+import { Batcher } from '../postgres/batcher.js';
+import { migrate } from '../postgres/migrate.js';
+import { schemaName } from '../postgres/namespace.js';
+import { type Notifier, openNotifier } from '../postgres/notifications.js';
+import {
+  cancelWorkflow,
+  describeWorkflow,
+  type Description,
+  type SignalAnswer,
+  type SignalItem,
+  sendSignals,
+  type StartAnswer,
+  type StartItem,
+  startExecutions,
+  terminateWorkflow,
+} from '../postgres/protocol/executions.js';
+import { ResultWatcher } from './result-watcher.js';
+
+/** A client gives up with `ConnectionError` when the database does not answer for this long. */
+const patience: QueryOptions = { giveUpAfterMs: 30_000 };
+
+export class Link {
+  readonly namespace: string;
+  readonly schema: string;
+  readonly #database: Database;
+  readonly #notifier: Notifier;
+  readonly #lanes: { start: Lane; side: Lane; read: Lane };
+  readonly #starts: Batcher<StartItem, StartAnswer>;
+  readonly #signals: Batcher<SignalItem, SignalAnswer>;
+  readonly watcher: ResultWatcher;
+
+  private constructor(database: Database, namespace: string) {
+    this.namespace = namespace;
+    this.schema = schemaName(namespace);
+    this.#database = database;
+    this.#notifier = openNotifier(database, this.schema);
+    this.#lanes = { start: database.lane('client'), side: database.lane('client side'), read: database.lane('client read') };
+    const { start: main, side } = this.#lanes;
+    this.#starts = new Batcher({
+      main,
+      side,
+      bytes: (item) => 200 + item.args.length + (item.search?.length ?? 0),
+      send: async (lane, items) => this.#told(await startExecutions(lane, this.schema, items, patience)),
+    });
+    this.#signals = new Batcher({
+      main,
+      side,
+      bytes: (item) => 100 + (item.payload?.length ?? 0),
+      send: async (lane, items) => this.#told(await sendSignals(lane, this.schema, items, patience)),
+    });
+    this.watcher = new ResultWatcher(this.#lanes.read, this.schema, this.#notifier);
+  }
+
+  static async open(connection: ConnectionOptions | ConnectionsByRole, namespace: string): Promise<Link> {
+    const database = openDatabase(connection);
+    try {
+      await migrate(database, namespace, { giveUpAfterMs: 30_000 });
+    } catch (error) {
+      await database.release();
+      throw error;
+    }
+    return new Link(database, namespace);
+  }
+
+  start(item: StartItem): Promise<StartAnswer> {
+    return this.#starts.submit(item);
+  }
+
+  signal(item: SignalItem): Promise<SignalAnswer> {
+    return this.#signals.submit(item);
+  }
+
+  async cancel(workflowId: string): Promise<boolean> {
+    const { found, hints } = await cancelWorkflow(this.#lanes.side, this.schema, workflowId, patience);
+    this.#tell(hints);
+    return found;
+  }
+
+  async terminate(request: Parameters<typeof terminateWorkflow>[2]) {
+    const { status, hints } = await terminateWorkflow(this.#lanes.side, this.schema, request, patience);
+    this.#tell(hints);
+    return status;
+  }
+
+  describe(workflowId: string, chainNo: number | null): Promise<Description | null> {
+    return describeWorkflow(this.#lanes.read, this.schema, workflowId, chainNo, patience);
+  }
+
+  async close(): Promise<void> {
+    this.watcher.close();
+    await this.#notifier.close();
+    await Promise.all(Object.values(this.#lanes).map((lane) => lane.close()));
+    await this.#database.release();
+  }
+
+  #told<A>({ answers, hints }: { answers: A[]; hints: string | null }): A[] {
+    this.#tell(hints);
+    return answers;
+  }
+
+  #tell(hints: string | null): void {
+    for (const hint of hints?.split(',') ?? []) if (hint !== '') this.#notifier.notify(hint);
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * Waits for the outcomes of workflows: one watcher per database and namespace, whatever the number of waiters. It asks
+ * once for all of them when something ended (a hint), and every now and then in case the hint was lost.
+ */
+
+import type { Lane } from '../postgres/database.js';
+import type { Notifier } from '../postgres/notifications.js';
+import { ANYTHING } from '../postgres/notifications.js';
+import { fetchResults, type ResultRow } from '../postgres/protocol/executions.js';
+
+const POLL_WITH_HINTS_MS = 5_000;
+const POLL_WITHOUT_HINTS_MS = 1_000;
+const FIRST_POLL_MS = 20;
+
+interface Waiter {
+  resolve(row: ResultRow): void;
+  reject(error: unknown): void;
+}
+
+export class ResultWatcher {
+  readonly #lane: Lane;
+  readonly #schema: string;
+  readonly #waiters = new Map<number, Waiter[]>();
+  readonly #unsubscribe: () => void;
+  #timer: NodeJS.Timeout | null = null;
+  #asking = false;
+  #again = false;
+  #heard = false;
+  #pollMs = FIRST_POLL_MS;
+
+  constructor(lane: Lane, schema: string, notifier: Notifier) {
+    this.#lane = lane;
+    this.#schema = schema;
+    this.#unsubscribe = notifier.subscribe((hint) => {
+      if (hint === ANYTHING) this.#heard = true;
+      if (hint === 'r' || hint === ANYTHING) this.#ask();
+    });
+  }
+
+  /** Resolves when the chain has ended. Rejects only when the watcher is closed. */
+  outcome(chainNo: number): Promise<ResultRow> {
+    return new Promise((resolve, reject) => {
+      const waiters = this.#waiters.get(chainNo);
+      if (waiters !== undefined) waiters.push({ resolve, reject });
+      else this.#waiters.set(chainNo, [{ resolve, reject }]);
+      this.#pollMs = FIRST_POLL_MS;
+      this.#ask();
+    });
+  }
+
+  close(): void {
+    this.#unsubscribe();
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    for (const waiters of this.#waiters.values()) for (const waiter of waiters) waiter.reject(new Error('result: the client was shut down'));
+    this.#waiters.clear();
+  }
+
+  #ask(): void {
+    if (this.#waiters.size === 0) return;
+    if (this.#asking) {
+      this.#again = true;
+      return;
+    }
+    this.#asking = true;
+    this.#again = false;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    fetchResults(this.#lane, this.#schema, [...this.#waiters.keys()])
+      .then((rows) => this.#answer(rows))
+      .catch(() => {}) // asked again at the next poll
+      .finally(() => {
+        this.#asking = false;
+        if (this.#again) this.#ask();
+        else this.#schedule();
+      });
+  }
+
+  #answer(rows: readonly ResultRow[]): void {
+    for (const row of rows) {
+      const waiters = this.#waiters.get(row.chain_no) ?? [];
+      this.#waiters.delete(row.chain_no);
+      for (const waiter of waiters) waiter.resolve(row);
+    }
+  }
+
+  #schedule(): void {
+    if (this.#waiters.size === 0) return;
+    this.#pollMs = Math.min(this.#pollMs * 1.5, this.#heard ? POLL_WITH_HINTS_MS : POLL_WITHOUT_HINTS_MS);
+    this.#timer = setTimeout(() => this.#ask(), this.#pollMs);
+  }
+}

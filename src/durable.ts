@@ -1,0 +1,33 @@
+/** `Durable`: the public module under one name. */
+
+import { activity } from './activity/context.js';
+import { Client } from './client/client.js';
+import { WorkflowHandle } from './client/handle.js';
+import { guid as randomGuid, uuid } from './core/identifier.js';
+import { workflowGuid } from './workflow/random.js';
+import { didInterrupt, workflow } from './workflow/workflow.js';
+import { registerActivityWorker, Worker } from './worker/worker.js';
+
+/** An id: `H` and 22 random characters. Called inside a workflow it is the same in every replay. */
+export function guid(size?: number): string {
+  return workflowGuid(size) ?? randomGuid(size);
+}
+
+/** Stops all workers and clients of this process, in order, and ends their connections. Both may be made anew afterwards. */
+export async function shutdown(): Promise<void> {
+  await Worker.shutdown();
+  await Client.shutdown();
+}
+
+export const Durable = {
+  Client,
+  Worker,
+  Handle: WorkflowHandle,
+  workflow,
+  activity,
+  registerActivityWorker,
+  didInterrupt,
+  guid,
+  uuid,
+  shutdown,
+} as const;

@@ -1,0 +1,45 @@
+/** Needs a server. */
+import pg from 'pg';
+import { describe, expect, inject, it, vi } from 'vitest';
+import { createDatabase } from '../../test/support/database.js';
+import { openDatabase } from './connection.js';
+import { ANYTHING, openNotifier } from './notifications.js';
+
+const hasServer = (inject('cluster') as unknown) !== undefined;
+
+describe.skipIf(!hasServer)('hints', () => {
+  it('reach other processes, each once, also after the connection was cut', async () => {
+    const test = await createDatabase();
+    // Two databases stand for two processes.
+    const sides = ['one', 'other'].map((name) => {
+      const options = { connectionString: test.url, fallback_application_name: name };
+      const database = openDatabase({ class: pg.Client, options });
+      const notifier = openNotifier(database, 'durable');
+      const heard: string[] = [];
+      notifier.subscribe((hint) => heard.push(hint));
+      return { database, notifier, heard };
+    });
+    const [one, other] = [sides[0]!, sides[1]!];
+    await vi.waitFor(() => expect([one.heard, other.heard]).toEqual([[ANYTHING], [ANYTHING]]));
+
+    one.notifier.notify('q12');
+    one.notifier.notify('r');
+    await vi.waitFor(() => expect(other.heard).toEqual([ANYTHING, 'q12', 'r']));
+    expect(one.heard).toEqual([ANYTHING, 'q12', 'r']);
+
+    const lane = one.database.lane('admin');
+    await lane.query({
+      text: "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and query like 'listen%'",
+      values: [],
+    });
+    await vi.waitFor(() => expect(other.heard).toEqual([ANYTHING, 'q12', 'r', ANYTHING]));
+    // As a function does in a caller's transaction.
+    await lane.query({ text: "select pg_notify('perdure_durable', 'w7')", values: [] });
+    await vi.waitFor(() => expect(one.heard.at(-1)).toBe('w7'));
+    await vi.waitFor(() => expect(other.heard.at(-1)).toBe('w7'));
+
+    await Promise.all(sides.map((side) => side.notifier.close()));
+    await Promise.all(sides.map((side) => side.database.release()));
+    await test.drop();
+  });
+});

@@ -1,0 +1,510 @@
+/**
+ * A thread that this process owns: its live instance, what waits to be delivered, what waits to be committed.
+ *
+ * The worker's turn, in stages: deliver (an event) -> [the function runs one macrotask turn] -> collect (its commands)
+ * -> commit (one entry) -> settle (start eager activities, arm timers, take what the database decided) -> next.
+ *
+ * Owns: the order of events and commands of one thread. Does not own: connections, leases, slots (host.ts).
+ *
+ * Invariants:
+ * 1. One stage at a time. Nothing is delivered while a commit of this thread is in flight.
+ * 2. What the database decided about a commit opens the next activation.
+ * 3. Commands that came outside any delivery stand in an entry of their own, before whatever is delivered next.
+ * 4. After a refusal (fenced, stale) the instance is dropped and the thread given back: whoever claims it reloads.
+ */
+
+import { decodeOutcome, decodeSteps } from '../codec/entry-text.js';
+import { PayloadCodecError } from '../core/errors.js';
+import type { Failure } from '../core/failure.js';
+import type { Decision, Event, RecordedStep } from '../core/history.js';
+import { decidedAtCommit } from '../core/history.js';
+import type { CommitAnswer, CommitItem } from '../postgres/protocol/commit.js';
+import type { ClaimedThread, HistoryRow, Mail } from '../postgres/protocol/threads.js';
+import type { ExecutionInfo } from '../replay/instance.js';
+import { Instance } from '../replay/instance.js';
+import { Recording } from '../replay/recording.js';
+import { replay } from '../replay/replay.js';
+import { type EagerChoice, EntryDraft } from './entry-draft.js';
+import { failedAttempts, type OpenOperation, replayOpen } from './open-operation.js';
+import type { Turning, TurnLoop } from './turn-loop.js';
+
+/** What a thread needs of the process it runs in. */
+export interface ThreadPort {
+  readonly turns: TurnLoop;
+  readonly lateCommandMs: number;
+  /** Monotonic, ms. */
+  monotonic(): number;
+  /** The database's clock as this process estimates it, ms since the epoch. */
+  clock(): number;
+  commit(item: CommitItem): Promise<CommitAnswer>;
+  loadHistory(threadNo: number): Promise<HistoryRow[]>;
+  makeInstance(thread: ActiveThread, attempt: number, recording: Recording | null): Instance;
+  chooseEager: (thread: ActiveThread) => EagerChoice;
+  startEager(thread: ActiveThread, op: number): void;
+  armTimer(thread: ActiveThread, op: number, ms: number): void;
+  /** Operations that this process runs and nobody waits for any more. */
+  abortActivities(thread: ActiveThread, ops: readonly number[] | 'all'): void;
+  becameIdle(thread: ActiveThread): void;
+  becameBusy(thread: ActiveThread): void;
+  closed(thread: ActiveThread, item: CommitItem): void;
+  /** Dropped after a refusal: give it back. */
+  refused(thread: ActiveThread): void;
+  blocked(thread: ActiveThread, reason: Error): void;
+  reclaim(thread: ActiveThread): void;
+  failed(thread: ActiveThread, error: unknown): void;
+}
+
+export interface Delivery {
+  readonly event: Event;
+  readonly inboxNo: number | null;
+}
+
+/** Work on the thread's rows that must not meet a commit of the same thread. */
+export type Chore = () => Promise<void>;
+
+type Stage = 'idle' | 'turning' | 'committing' | 'loading' | 'parking' | 'parked' | 'gone';
+
+export class ActiveThread implements Turning {
+  readonly row: ClaimedThread;
+  readonly info: Omit<ExecutionInfo, 'attempt'>;
+  epoch: number;
+  claimNo: number;
+  /** Inbox rows that are here and not consumed yet. */
+  readonly knownMail = new Set<number>();
+  readonly open = new Map<number, OpenOperation>();
+  /** When its timers are due, by the monotonic clock. */
+  readonly dueAt = new Map<number, number>();
+  idleSince = 0;
+  #port: ThreadPort;
+  #stage: Stage = 'loading';
+  #mailbox: Delivery[] = [];
+  #chores: Chore[] = [];
+  #instance: Instance | null = null;
+  #draft: EntryDraft;
+  #current: Delivery | null = null;
+  #seq: number;
+  #lastCommitNo: number | null;
+  #opened = 0;
+  #attempt = 1;
+  #lastDelivery = 0;
+  #now = 0;
+
+  constructor(
+    row: ClaimedThread,
+    claimNo: number,
+    info: Omit<ExecutionInfo, 'attempt'>,
+    port: ThreadPort,
+  ) {
+    this.row = row;
+    this.info = info;
+    this.epoch = row.epoch;
+    this.claimNo = claimNo;
+    this.#port = port;
+    this.#seq = row.last_seq === null ? 0 : row.last_seq + 1;
+    this.#lastCommitNo = row.last_commit_no;
+    this.#draft = this.#newDraft();
+  }
+
+  get threadNo(): number {
+    return this.row.thread_no;
+  }
+
+  get stage(): Stage {
+    return this.#stage;
+  }
+
+  get lastCommitNo(): number | null {
+    return this.#lastCommitNo;
+  }
+
+  get instance(): Instance | null {
+    return this.#instance;
+  }
+
+  get quiet(): boolean {
+    return this.#stage === 'idle' && this.#mailbox.length === 0 && this.#chores.length === 0;
+  }
+
+  // ---- coming to life
+
+  /** A thread without history: its first event is its start. */
+  begin(): void {
+    this.#instance = this.#port.makeInstance(this, 1, null);
+    this.#stage = 'idle';
+    this.post({ event: { kind: 'start' }, inboxNo: null });
+  }
+
+  /** A thread with history: replays it. @returns what the database decided about the last entry, to be delivered first. */
+  async recover(tasks: readonly number[]): Promise<void> {
+    const history = this.#read(await this.#port.loadHistory(this.threadNo));
+    const retryPending = [...this.open.values()].some((operation) => operation.kind === 'retry');
+    if (!retryPending) await this.#replay(history.steps);
+    if (this.#stage === 'gone') return;
+    for (const op of tasks) {
+      const operation = this.open.get(op);
+      if (operation?.kind === 'activity') operation.hasTask = true;
+    }
+    this.#stage = 'idle';
+    for (const delivery of history.decided) this.post(delivery);
+    this.#notice();
+  }
+
+  /** Claimed again while its instance is still in the cache. */
+  resume(row: ClaimedThread, claimNo: number): void {
+    this.epoch = row.epoch;
+    this.claimNo = claimNo;
+    this.#stage = 'idle';
+    this.#notice();
+  }
+
+  /** Being parked: whatever comes waits for the answer. */
+  suspend(): void {
+    this.#stage = 'parking';
+  }
+
+  /** Not parked after all. */
+  unsuspend(): void {
+    if (this.#stage !== 'parking') return;
+    this.#rest();
+    this.#resumeWaiting();
+  }
+
+  /** Parked: kept in the cache, owned by nobody. @returns whether something came meanwhile that needs it back. */
+  park(): boolean {
+    this.#stage = 'parked';
+    this.dueAt.clear();
+    this.#mailbox = this.#mailbox.filter(({ inboxNo, event }) => inboxNo === null && event.kind !== 'fire' && event.kind !== 'retry');
+    this.knownMail.clear();
+    this.#resumeWaiting();
+    return this.#mailbox.length > 0 || this.#chores.length > 0 || (this.#instance?.hasCommands ?? false);
+  }
+
+  readonly #waiting: { parked: () => void; here: () => void }[] = [];
+
+  /** Runs `here` now, or, while the thread is being parked, one of the two when that is decided. */
+  afterSuspension(parked: () => void, here: () => void): void {
+    if (this.#stage === 'parking') this.#waiting.push({ parked, here });
+    else if (this.#stage === 'parked') parked();
+    else here();
+  }
+
+  #resumeWaiting(): void {
+    for (const { parked, here } of this.#waiting.splice(0)) (this.#stage === 'parked' ? parked : here)();
+  }
+
+  /** The earliest timer, by the monotonic clock. */
+  get nextDue(): number {
+    let next = Infinity;
+    for (const [op, dueAt] of this.dueAt) {
+      if (this.open.has(op)) next = Math.min(next, dueAt);
+      else this.dueAt.delete(op);
+    }
+    return next;
+  }
+
+  hasMailFor(op: number): boolean {
+    return this.#mailbox.some(({ event }) => 'op' in event && event.op === op);
+  }
+
+  /** Dropped: promises never settle, nothing is recorded any more. */
+  drop(): void {
+    this.#stage = 'gone';
+    this.#instance?.dispose();
+    this.#instance = null;
+    this.#mailbox = [];
+    this.#chores = [];
+  }
+
+  // ---- what others put in
+
+  post(delivery: Delivery): void {
+    if (this.#stage === 'gone') return;
+    this.#mailbox.push(delivery);
+    this.#notice();
+  }
+
+  postMail(mail: Mail): void {
+    if (this.knownMail.has(mail.inbox_no)) return;
+    this.knownMail.add(mail.inbox_no);
+    this.post({ event: eventOf(mail), inboxNo: mail.inbox_no });
+  }
+
+  /** Runs `chore` when no commit of this thread is in flight. */
+  postChore(chore: Chore): void {
+    if (this.#stage === 'gone') return;
+    this.#chores.push(chore);
+    this.#notice();
+  }
+
+  /** A timer of this thread is due. */
+  fire(op: number): void {
+    const operation = this.open.get(op);
+    if (operation === undefined || this.#mailbox.some(({ event }) => (event.kind === 'fire' || event.kind === 'retry') && event.op === op)) return;
+    this.post({ event: { kind: operation.kind === 'retry' ? 'retry' : 'fire', op }, inboxNo: null });
+  }
+
+  /** The code called something outside any delivery. */
+  lateCommand(): void {
+    if (this.#stage === 'idle') this.#notice(true);
+    else if (this.#stage === 'parked') this.#port.reclaim(this);
+  }
+
+  // ---- the turn
+
+  deliver(): boolean {
+    if (this.#stage !== 'turning') return false;
+    this.#takeLate();
+    for (let next = this.#mailbox.shift(); next !== undefined; next = this.#mailbox.shift()) {
+      const { event } = next;
+      if ('op' in event && !this.open.has(event.op)) {
+        // Settled meanwhile (cancelled, timed out): the row is taken in, nobody is told.
+        if (next.inboxNo !== null) this.#consume(next.inboxNo);
+        continue;
+      }
+      if (event.kind === 'retry') {
+        if (this.#draft.empty) void this.#retry(next);
+        else this.#putBackAndCommit(next);
+        return false;
+      }
+      if (next.inboxNo !== null) this.#consume(next.inboxNo);
+      this.#current = this.#hand(next);
+      return true;
+    }
+    this.#commitOrRest();
+    return false;
+  }
+
+  collect(): boolean {
+    if (this.#stage !== 'turning') return false;
+    const delivery = this.#current;
+    this.#current = null;
+    this.#instance?.endTurn();
+    if (delivery !== null) this.#draft.add(delivery.event, this.#now, this.#instance?.takeCommands() ?? []);
+    if (this.#instance?.failure) {
+      this.#block(this.#instance.failure);
+      return false;
+    }
+    if (this.#draft.closes || this.#draft.full || this.#mailbox.length === 0) {
+      this.#commitOrRest();
+      return false;
+    }
+    return true;
+  }
+
+  #hand(delivery: Delivery): Delivery {
+    this.#now = Math.max(this.#now, Math.round(this.#port.clock()));
+    this.#lastDelivery = this.#port.monotonic();
+    const ops = this.#instance?.deliver(delivery.event, this.#now) ?? [];
+    if (delivery.event.kind !== 'cancel') return delivery;
+    this.#port.abortActivities(this, ops);
+    return { ...delivery, event: { kind: 'cancel', ops } };
+  }
+
+  #takeLate(): void {
+    const commands = this.#instance?.takeCommands() ?? [];
+    if (commands.length === 0) return;
+    this.#now = Math.max(this.#now, Math.round(this.#port.clock()));
+    const delayMs = this.#port.monotonic() - this.#lastDelivery;
+    this.#draft.add({ kind: 'late', delayMs }, this.#now, commands);
+  }
+
+  #consume(inboxNo: number): void {
+    this.#draft.consume(inboxNo);
+  }
+
+  #putBackAndCommit(delivery: Delivery): void {
+    this.#mailbox.unshift(delivery);
+    this.#commitOrRest();
+  }
+
+  /** The function failed before and is due again: a fresh instance behind the same history. */
+  async #retry(delivery: Delivery): Promise<void> {
+    this.#stage = 'loading';
+    try {
+      const history = this.#read(await this.#port.loadHistory(this.threadNo));
+      if (!(await this.#replay(history.steps)) || this.#isGone()) return;
+      this.#stage = 'turning';
+      const handed = this.#hand(delivery);
+      this.#instance?.endTurn();
+      this.#draft.add(handed.event, this.#now, this.#instance?.takeCommands() ?? []);
+      this.#commitOrRest();
+    } catch (error) {
+      this.#port.failed(this, error);
+    }
+  }
+
+  #isGone(): boolean {
+    return this.#stage === 'gone';
+  }
+
+  #commitOrRest(): void {
+    if (this.#chores.length > 0 && this.#draft.empty) {
+      void this.#doChores();
+    } else if (this.#draft.empty) {
+      this.#rest();
+    } else {
+      void this.#commit();
+    }
+  }
+
+  async #doChores(): Promise<void> {
+    this.#stage = 'committing';
+    try {
+      for (let chore = this.#chores.shift(); chore !== undefined; chore = this.#chores.shift()) await chore();
+    } catch (error) {
+      this.#port.failed(this, error);
+      return;
+    }
+    if (!this.#isGone() && this.#stage === 'committing') this.#rest();
+  }
+
+  #rest(): void {
+    this.#stage = 'idle';
+    this.#port.becameIdle(this);
+    this.#notice();
+  }
+
+  // ---- commit and settle
+
+  async #commit(): Promise<void> {
+    const draft = this.#draft;
+    const item = draft.item({ threadNo: this.threadNo, epoch: this.epoch, seq: this.#seq, lastCommitNo: this.#lastCommitNo });
+    this.#draft = this.#newDraft();
+    this.#stage = 'committing';
+    let answer: CommitAnswer;
+    try {
+      answer = await this.#port.commit(item);
+      while (answer.status === 'early') {
+        await new Promise((resolve) => setTimeout(resolve, Math.ceil(Math.max(1, (answer as { waitMs: number }).waitMs))));
+        answer = await this.#port.commit(item);
+      }
+    } catch (error) {
+      this.#port.failed(this, error);
+      return;
+    }
+    if (this.#isGone()) return;
+    if (answer.status !== 'done') {
+      this.#port.refused(this);
+      return;
+    }
+    this.#settle(draft, item, answer.outcome);
+  }
+
+  #settle(draft: EntryDraft, item: CommitItem, outcome: string | null): void {
+    this.#seq++;
+    this.#lastCommitNo = item.commitNo;
+    for (const inboxNo of item.consumed) this.knownMail.delete(inboxNo);
+    if (draft.closes) {
+      this.#port.closed(this, item);
+      return;
+    }
+    if (draft.attemptFailed) {
+      this.#instance?.dispose();
+      this.#instance = null;
+      this.#attempt++;
+    }
+    const decisions = decodeOutcome(outcome);
+    const decided = [...new Set([...draft.decided, ...decisions.keys()])].sort((a, b) => a - b);
+    this.#mailbox.unshift(...decided.map((op) => decision(op, decisions)));
+    for (const { op, ms } of draft.timers) this.#port.armTimer(this, op, ms);
+    for (const op of draft.eager) this.#port.startEager(this, op);
+    this.#rest();
+  }
+
+  #newDraft(): EntryDraft {
+    return new EntryDraft(this.open, this.#port.chooseEager(this));
+  }
+
+  /** Something may have to be done: asks for a turn when none is under way. */
+  #notice(late = false): void {
+    if (this.#stage !== 'idle') return;
+    if (!late && this.#mailbox.length === 0 && this.#chores.length === 0) {
+      if (!(this.#instance?.hasCommands ?? false)) return;
+    }
+    this.#stage = 'turning';
+    this.#port.becameBusy(this);
+    this.#port.turns.add(this);
+  }
+
+  // ---- history
+
+  /** Decodes the stored history; sets what follows from it alone. */
+  #read(rows: readonly HistoryRow[]): { steps: RecordedStep[]; decided: Delivery[] } {
+    const steps: RecordedStep[] = [];
+    let opened = 0;
+    let outcome: ReadonlyMap<number, Decision> = new Map();
+    let last: RecordedStep[] = [];
+    try {
+      for (const row of rows) {
+        const read = decodeSteps(row.seq, row.body, opened, outcome);
+        opened = read.opened;
+        outcome = decodeOutcome(row.outcome);
+        last = read.steps;
+        steps.push(...read.steps);
+      }
+    } catch (error) {
+      throw new PayloadCodecError(`history of "${this.info.workflowId}" cannot be read: ${error instanceof Error ? error.name : 'error'}`);
+    }
+    this.open.clear();
+    replayOpen(this.open, steps);
+    this.#opened = opened;
+    this.#seq = rows.length;
+    this.#lastCommitNo = rows.at(-1)?.commit_no ?? null;
+    this.#attempt = failedAttempts(steps) + 1;
+    this.#now = steps.at(-1)?.now ?? 0;
+    const usual = last.flatMap((step) => step.commands).filter(({ command }) => decidedAtCommit(command)).map(({ op }) => op as number);
+    const ops = [...new Set([...usual, ...outcome.keys()])].sort((a, b) => a - b).filter((op) => this.open.has(op));
+    return { steps, decided: ops.map((op) => decision(op, outcome)) };
+  }
+
+  /** @returns false when the code does not fit the history: then the thread is blocked. */
+  async #replay(steps: readonly RecordedStep[]): Promise<boolean> {
+    const recording = new Recording(steps);
+    const instance = this.#port.makeInstance(this, this.#attempt, recording);
+    instance.opened = this.#opened;
+    this.#instance = instance;
+    try {
+      await replay(instance, recording, replayPort, this.#port.lateCommandMs);
+    } catch (error) {
+      if (this.#isGone()) return false;
+      this.#block(error instanceof Error ? error : new Error(String(error)));
+      return false;
+    }
+    this.#lastDelivery = this.#port.monotonic();
+    return true;
+  }
+
+  #block(reason: Error): void {
+    this.#port.blocked(this, reason);
+  }
+}
+
+function decision(op: number, decisions: ReadonlyMap<number, Decision>): Delivery {
+  return { event: { kind: 'decided', op, decision: decisions.get(op) ?? { what: 'usual' } }, inboxNo: null };
+}
+
+/** The event in an inbox row. */
+function eventOf(mail: Mail): Event {
+  const op = mail.op ?? -1;
+  switch (mail.kind) {
+    case 'cancel':
+      return { kind: 'cancel', ops: [] };
+    case 'fail':
+      return { kind: 'fail', op, failure: JSON.parse(mail.payload ?? 'null') as Failure };
+    default:
+      return { kind: mail.kind, op, value: mail.payload === null ? undefined : JSON.parse(mail.payload), text: mail.payload };
+  }
+}
+
+const replayPort = {
+  turn: () => new Promise<void>((resolve) => setImmediate(resolve)),
+  async patience(until: Promise<void>, ms: number): Promise<boolean> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<boolean>((resolve) => {
+      timer = setTimeout(() => resolve(false), ms);
+    });
+    const came = await Promise.race([until.then(() => true), late]);
+    clearTimeout(timer);
+    return came;
+  },
+};

@@ -1,0 +1,60 @@
+/**
+ * The activity attempts that run in this process, by operation.
+ *
+ * An attempt is *eager* while it belongs to the thread that scheduled it and has no row of its own, and *claimed* when it
+ * has a task row in this worker's name.
+ */
+
+import type { RetrySpec } from '../core/history.js';
+import type { ActiveThread } from './active-thread.js';
+import type { Serving } from './serving.js';
+
+export interface RunningActivity {
+  readonly threadNo: number;
+  readonly op: number;
+  readonly serving: Serving;
+  readonly name: string;
+  readonly abort: AbortController;
+  readonly retry: RetrySpec;
+  readonly attempt: number;
+  /** The thread it runs eagerly for; null once it is a task like any other. */
+  thread: ActiveThread | null;
+  /** Of its task row, when it has one. */
+  task: { readonly epoch: number; readonly claimNo: number } | null;
+  /** Nobody waits for it any more. */
+  abandoned: boolean;
+}
+
+export class RunningActivities {
+  readonly #running = new Map<string, RunningActivity>();
+
+  get size(): number {
+    return this.#running.size;
+  }
+
+  get(threadNo: number, op: number): RunningActivity | undefined {
+    return this.#running.get(`${threadNo}/${op}`);
+  }
+
+  add(activity: RunningActivity): void {
+    this.#running.set(`${activity.threadNo}/${activity.op}`, activity);
+    activity.serving.activities++;
+  }
+
+  remove(activity: RunningActivity): void {
+    if (this.get(activity.threadNo, activity.op) !== activity) return;
+    this.#running.delete(`${activity.threadNo}/${activity.op}`);
+    activity.serving.activities--;
+    activity.serving.slotFreed();
+  }
+
+  all(): RunningActivity[] {
+    return [...this.#running.values()];
+  }
+
+  /** Tells the function that nobody waits; its outcome will be dropped. Its slot is free when it ends. */
+  abandon(activity: RunningActivity, reason: Error): void {
+    activity.abandoned = true;
+    activity.abort.abort(reason);
+  }
+}

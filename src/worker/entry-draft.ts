@@ -1,0 +1,179 @@
+/**
+ * The history entry in the making: steps since the last commit, and the effects they have in the database.
+ *
+ * Owns: which effect a step has. Does not own: when it is committed (active-thread.ts).
+ */
+
+import { activityText, encodeSteps } from '../codec/entry-text.js';
+import type { Event, Step } from '../core/history.js';
+import { closesThread, decidedAtCommit } from '../core/history.js';
+import type { CommitItem, Effect } from '../postgres/protocol/commit.js';
+import { randomNumber } from '../postgres/protocol/commit.js';
+import type { ProducedCommand } from '../replay/instance.js';
+import { type OpenOperation, openedBy, resolvedBy } from './open-operation.js';
+
+/** Past this an entry is committed even though more events wait. */
+const MAX_ENTRY_BYTES = 8 * 1_048_576;
+const MAX_ENTRY_STEPS = 1_000;
+
+/** Which activities of an entry run in this process as soon as it is durable, instead of as a task row. */
+export type EagerChoice = (taskQueue: string, name: string, op: number) => boolean;
+
+export interface ArmedTimer {
+  readonly op: number;
+  readonly ms: number;
+}
+
+type Closing = { state: NonNullable<CommitItem['closing']>; result: string | null };
+
+export class EntryDraft {
+  readonly #steps: Step[] = [];
+  readonly #effects: Effect[] = [];
+  readonly #resolved: number[] = [];
+  readonly #consumed: number[] = [];
+  readonly #open: Map<number, OpenOperation>;
+  readonly #chooseEager: EagerChoice;
+  readonly eager: number[] = [];
+  readonly timers: ArmedTimer[] = [];
+  /** Operations whose outcome comes with the answer of the commit. */
+  readonly decided: number[] = [];
+  #openedFrom = 0;
+  #openedCount = 0;
+  #bytes = 0;
+  #closing: Closing | null = null;
+  #attemptFailed = false;
+
+  constructor(open: Map<number, OpenOperation>, chooseEager: EagerChoice) {
+    this.#open = open;
+    this.#chooseEager = chooseEager;
+  }
+
+  get empty(): boolean {
+    return this.#steps.length === 0 && this.#consumed.length === 0;
+  }
+
+  get full(): boolean {
+    return this.#bytes >= MAX_ENTRY_BYTES || this.#steps.length >= MAX_ENTRY_STEPS;
+  }
+
+  get closes(): boolean {
+    return this.#closing !== null;
+  }
+
+  get attemptFailed(): boolean {
+    return this.#attemptFailed;
+  }
+
+  /** An inbox row that this entry takes in. */
+  consume(inboxNo: number): void {
+    this.#consumed.push(inboxNo);
+  }
+
+  add(event: Event, now: number, produced: readonly ProducedCommand[]): void {
+    this.#steps.push({ event, now, commands: produced.map(({ command }) => command) });
+    if ('text' in event) this.#bytes += event.text?.length ?? 0;
+    for (const op of resolvedBy(event)) this.#resolve(op, event);
+    for (const command of produced) this.#produce(command);
+  }
+
+  item(thread: { threadNo: number; epoch: number; seq: number; lastCommitNo: number | null }): CommitItem {
+    return {
+      threadNo: thread.threadNo,
+      epoch: thread.epoch,
+      seq: thread.seq,
+      commitNo: randomNumber(),
+      previousCommitNo: thread.lastCommitNo,
+      openedFrom: this.#openedFrom,
+      openedCount: this.#openedCount,
+      resolved: this.#resolved,
+      body: encodeSteps(this.#steps),
+      closing: this.#closing?.state ?? null,
+      result: this.#closing?.result ?? null,
+      consumed: this.#consumed,
+      effects: this.#effects,
+    };
+  }
+
+  #resolve(op: number, event: Event): void {
+    const operation = this.#open.get(op);
+    if (operation === undefined) return;
+    this.#open.delete(op);
+    this.#resolved.push(op);
+    const fired = event.kind === 'fire' || event.kind === 'retry';
+    const cancelled = event.kind === 'cancel';
+    switch (operation.kind) {
+      case 'timer':
+      case 'retry':
+        this.#effects.push({ kind: fired ? 'fire' : 'untimer', op });
+        break;
+      case 'wait':
+        if (operation.timeoutMs !== null) this.#effects.push({ kind: fired ? 'fire' : 'untimer', op });
+        if (fired || cancelled) this.#effects.push({ kind: 'unwait', op });
+        break;
+      case 'activity':
+        if (operation.hasTask) this.#effects.push({ kind: 'untask', op });
+        break;
+      case 'child':
+        if (cancelled && operation.awaited) this.#effects.push({ kind: 'uncall', op });
+        break;
+    }
+  }
+
+  #produce(produced: ProducedCommand): void {
+    const { op, command } = produced;
+    if (closesThread(command.kind)) {
+      this.#close(produced);
+      return;
+    }
+    const operation = openedBy(produced);
+    if (op === null || operation === null) return;
+    if (this.#openedCount === 0) this.#openedFrom = op;
+    this.#openedCount++;
+    this.#open.set(op, operation);
+    if (decidedAtCommit(command)) this.decided.push(op);
+    switch (command.kind) {
+      case 'timer':
+        this.#timer(op, command.spec.ms);
+        break;
+      case 'retry':
+        this.#attemptFailed = true;
+        this.#timer(op, command.spec.delayMs);
+        break;
+      case 'wait':
+        this.#effects.push({ kind: 'wait', op, key: command.spec.signalId });
+        if (command.spec.timeoutMs !== null) this.#timer(op, command.spec.timeoutMs);
+        break;
+      case 'activity':
+        this.#bytes += command.spec.args.length;
+        if (this.#chooseEager(command.spec.taskQueue, command.name, op)) {
+          this.eager.push(op);
+        } else {
+          if (operation.kind === 'activity') operation.hasTask = true;
+          this.#effects.push({ kind: 'task', op, key: command.spec.taskQueue, value: activityText(command.spec), extra: command.name });
+        }
+        break;
+      case 'child': {
+        const { workflowId, taskQueue, args, awaited, options } = command.spec;
+        const extra = JSON.stringify({ taskQueue, workflowName: command.name, awaited, ...options });
+        this.#effects.push({ kind: 'child', op, key: workflowId, value: args, extra });
+        break;
+      }
+      case 'signal':
+        this.#effects.push({ kind: 'signal', op, key: command.spec.signalId, value: command.spec.payload, number: command.spec.expireMs });
+        break;
+    }
+  }
+
+  #timer(op: number, ms: number): void {
+    this.#effects.push({ kind: 'timer', op, number: ms });
+    this.timers.push({ op, ms });
+  }
+
+  #close({ command }: ProducedCommand): void {
+    if (command.kind === 'complete') this.#closing = { state: 'completed', result: command.spec.result };
+    if (command.kind === 'continue') this.#closing = { state: 'continued', result: command.spec.args };
+    if (command.kind === 'fail') {
+      this.#closing = { state: command.spec.cancelled ? 'cancelled' : 'failed', result: JSON.stringify(command.spec.failure) };
+    }
+  }
+}

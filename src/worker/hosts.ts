@@ -1,0 +1,51 @@
+/** The hosts of this process, one per database and namespace, made with the first worker and closed behind the last. */
+
+import { openDatabase } from '../postgres/connection.js';
+import type { Database } from '../postgres/database.js';
+import { Host } from './host.js';
+import type { ResolvedWorker } from './options.js';
+import type { Serving } from './serving.js';
+
+interface Entry {
+  readonly database: Database;
+  readonly namespace: string;
+  readonly host: Promise<Host>;
+  users: number;
+}
+
+const entries: Entry[] = [];
+
+/** Serves through the host of the worker's database and namespace. @returns what ends it. */
+export async function serve(worker: ResolvedWorker, serving: Serving): Promise<() => Promise<void>> {
+  const database = openDatabase(worker.connection);
+  let entry = entries.find((known) => known.database === database && known.namespace === worker.namespace);
+  if (entry === undefined) {
+    entry = { database, namespace: worker.namespace, host: Host.open(database, worker.namespace, worker.tuning), users: 0 };
+    entries.push(entry);
+  } else {
+    await database.release(); // the host holds its own use
+  }
+  const { host } = entry;
+  const mine = entry;
+  mine.users++;
+  const leave = async (opened: Host | null) => {
+    await opened?.leave(serving);
+    mine.users--;
+    if (mine.users > 0) return;
+    entries.splice(entries.indexOf(mine), 1);
+    await opened?.close();
+  };
+  let opened: Host | null = null;
+  try {
+    opened = await host;
+    await opened.serve(serving);
+  } catch (error) {
+    await leave(opened);
+    throw error;
+  }
+  let left: Promise<void> | null = null;
+  return () => {
+    left ??= leave(opened);
+    return left;
+  };
+}

@@ -1,0 +1,56 @@
+/** Operations that a thread has opened and that nothing has resolved yet: derived from its history alone. */
+
+import type { CommandSpec, Event, RecordedStep, Step } from '../core/history.js';
+import type { ProducedCommand } from '../replay/instance.js';
+
+export type OpenOperation =
+  | { readonly kind: 'activity'; readonly spec: CommandSpec['activity']; readonly name: string; hasTask: boolean }
+  | { readonly kind: 'timer' }
+  | { readonly kind: 'wait'; readonly timeoutMs: number | null }
+  | { readonly kind: 'child'; readonly awaited: boolean }
+  | { readonly kind: 'signal' }
+  | { readonly kind: 'retry' };
+
+/** The operation a command opens. */
+export function openedBy({ command }: ProducedCommand): OpenOperation | null {
+  switch (command.kind) {
+    case 'activity':
+      return { kind: 'activity', spec: command.spec, name: command.name, hasTask: false };
+    case 'wait':
+      return { kind: 'wait', timeoutMs: command.spec.timeoutMs };
+    case 'child':
+      return { kind: 'child', awaited: command.spec.awaited };
+    case 'timer':
+    case 'signal':
+    case 'retry':
+      return { kind: command.kind };
+    default:
+      return null;
+  }
+}
+
+/** The operations an event resolves. */
+export function resolvedBy(event: Event): readonly number[] {
+  if (event.kind === 'cancel') return event.ops;
+  return 'op' in event ? [event.op] : [];
+}
+
+/** Takes recorded steps into account, in order. */
+export function replayOpen(open: Map<number, OpenOperation>, steps: readonly RecordedStep[]): void {
+  for (const step of steps) {
+    for (const op of resolvedBy(step.event)) open.delete(op);
+    for (const command of step.commands) {
+      const operation = openedBy(command);
+      if (operation !== null && command.op !== null) open.set(command.op, operation);
+    }
+  }
+}
+
+/** How often the function of a thread has failed: its attempts, less the one that runs or is due. */
+export function failedAttempts(steps: readonly (RecordedStep | Step)[]): number {
+  return steps.reduce((count, step) => count + step.commands.filter((c) => kindOf(c) === 'retry').length, 0);
+}
+
+function kindOf(command: RecordedStep['commands'][number] | Step['commands'][number]): string {
+  return 'command' in command ? command.command.kind : command.kind;
+}

@@ -1,0 +1,154 @@
+/** The one door for worker options. */
+
+import * as v from 'valibot';
+import { InvalidArgumentError } from '../core/errors.js';
+import { checkTaskQueue, isIdentifier } from '../core/identifier.js';
+import { flag, identifier, interval, parseOptions, wholeNumber } from '../core/options.js';
+import { type RetryOptions, type RetryPolicy, resolveRetryPolicy } from '../core/retry-policy.js';
+import type { ConnectionOptions, ConnectionsByRole } from '../postgres/connection.js';
+import { schemaName } from '../postgres/namespace.js';
+
+// biome-ignore lint/suspicious/noExplicitAny: any function is a workflow or an activity; its arguments are the user's business
+export type UserFunction = (...args: any[]) => unknown;
+export type UserFunctions = Readonly<Record<string, UserFunction>>;
+
+export interface WorkerOptions {
+  /** How to reach the database: `{ class, options }` with `pg`'s Client or Pool, or PGlite. */
+  readonly connection: ConnectionOptions | ConnectionsByRole;
+  /** Default `'durable'`. */
+  readonly namespace?: string;
+  /** The queue this worker serves, with its workflows and its activities. */
+  readonly taskQueue: string;
+  /** A named function, or an object of functions; all of them are registered. */
+  readonly workflow: UserFunction | UserFunctions;
+  /** Functions that `proxyActivities` of these workflows may call. They belong to this worker. */
+  readonly activities?: UserFunctions;
+  readonly options?: WorkerTuning;
+}
+
+export interface WorkerTuning extends RetryOptions {
+  /** Workflows this worker advances at once. Default 5,000. */
+  readonly maxConcurrentWorkflows?: number;
+  /** Activity attempts that run at once. Default 1,000. */
+  readonly maxConcurrentActivities?: number;
+  /** Parked workflows whose live instance is kept, in all workers of the process. Default 10,000. */
+  readonly maxCachedWorkflows?: number;
+  /** Without a sign of life for this long the process counts as dead. Default `'10s'`; a process's workers share the first one given. */
+  readonly leaseDuration?: string | number;
+  /** Nothing may happen for this long before a workflow is parked. Default `'1s'`. */
+  readonly parkAfter?: string | number;
+  /** How long replay waits at least for a command that was recorded late. Default `'10s'`. */
+  readonly lateCommandTimeout?: string | number;
+  /** How long `stop()` lets activities finish before it aborts them and leaves them to others. Default `'10s'`. */
+  readonly shutdownGrace?: string | number;
+  /** Whether processes tell each other by NOTIFY; without it they poll. Default true. */
+  readonly notifications?: boolean;
+  /** `silent`, `error`, `warn`, `info`, `debug`. Default env `HMSH_LOGLEVEL`, else `info`. */
+  readonly logLevel?: string;
+}
+
+const tuningShape = v.strictObject({
+  maxConcurrentWorkflows: v.optional(wholeNumber(1, 1_000_000)),
+  maxConcurrentActivities: v.optional(wholeNumber(0, 1_000_000)),
+  maxCachedWorkflows: v.optional(wholeNumber(0, 10_000_000)),
+  leaseDuration: v.optional(interval),
+  parkAfter: v.optional(interval),
+  lateCommandTimeout: v.optional(interval),
+  shutdownGrace: v.optional(interval),
+  notifications: v.optional(flag),
+  logLevel: v.optional(v.picklist(['silent', 'error', 'warn', 'info', 'debug'], 'silent, error, warn, info or debug')),
+  maximumAttempts: v.optional(v.unknown()),
+  backoffCoefficient: v.optional(v.unknown()),
+  initialInterval: v.optional(v.unknown()),
+  maximumInterval: v.optional(v.unknown()),
+  throwOnError: v.optional(v.unknown()),
+  nonRetryableErrorTypes: v.optional(v.unknown()),
+});
+
+const workerShape = v.strictObject({
+  connection: v.unknown(),
+  namespace: v.optional(v.string('text')),
+  taskQueue: identifier,
+  workflow: v.unknown(),
+  activities: v.optional(v.unknown()),
+  options: v.optional(v.unknown()),
+  search: v.optional(v.unknown()),
+  guid: v.optional(v.unknown()),
+});
+
+export interface ResolvedTuning {
+  readonly maxConcurrentWorkflows: number;
+  readonly maxConcurrentActivities: number;
+  readonly maxCachedWorkflows: number;
+  readonly leaseMs: number;
+  readonly parkAfterMs: number;
+  readonly lateCommandMs: number;
+  readonly shutdownGraceMs: number;
+  readonly notifications: boolean;
+  readonly logLevel: string;
+  /** What workflows without a `config` of their own inherit. */
+  readonly retry: RetryPolicy;
+}
+
+export interface ResolvedWorker {
+  readonly connection: ConnectionOptions | ConnectionsByRole;
+  readonly namespace: string;
+  readonly taskQueue: string;
+  readonly workflows: ReadonlyMap<string, UserFunction>;
+  readonly activities: ReadonlyMap<string, UserFunction>;
+  readonly tuning: ResolvedTuning;
+}
+
+/** @throws {InvalidArgumentError} for anything a worker cannot run with. */
+export function resolveWorkerOptions(call: string, options: WorkerOptions): ResolvedWorker {
+  const given = parseOptions(call, workerShape, options);
+  const namespace = given.namespace ?? 'durable';
+  schemaName(namespace);
+  return {
+    connection: options.connection,
+    namespace,
+    taskQueue: checkTaskQueue(call, given.taskQueue),
+    workflows: functionsOf(call, 'workflow', given.workflow, true),
+    activities: functionsOf(call, 'activities', given.activities ?? {}, false),
+    tuning: resolveTuning(call, given.options),
+  };
+}
+
+export function resolveTuning(call: string, options: unknown): ResolvedTuning {
+  const given = parseOptions(call, tuningShape, options ?? {}, 'options');
+  const { maximumAttempts, backoffCoefficient, initialInterval, maximumInterval, throwOnError, nonRetryableErrorTypes } = given;
+  const retry = { maximumAttempts, backoffCoefficient, initialInterval, maximumInterval, throwOnError, nonRetryableErrorTypes };
+  return {
+    maxConcurrentWorkflows: given.maxConcurrentWorkflows ?? 5_000,
+    maxConcurrentActivities: given.maxConcurrentActivities ?? 1_000,
+    maxCachedWorkflows: given.maxCachedWorkflows ?? 10_000,
+    leaseMs: Math.max(1_000, given.leaseDuration ?? 10_000),
+    parkAfterMs: given.parkAfter ?? 1_000,
+    lateCommandMs: given.lateCommandTimeout ?? 10_000,
+    shutdownGraceMs: given.shutdownGrace ?? 10_000,
+    notifications: given.notifications ?? true,
+    logLevel: given.logLevel ?? process.env.HMSH_LOGLEVEL ?? 'info',
+    retry: resolveRetryPolicy(call, retry as RetryOptions, undefined, 'options'),
+  };
+}
+
+/** A function or an object of functions, by the names they are called by. */
+export function functionsOf(call: string, field: string, value: unknown, required: boolean): Map<string, UserFunction> {
+  const functions = new Map<string, UserFunction>();
+  const add = (name: string, fn: unknown) => {
+    if (typeof fn !== 'function') throw new InvalidArgumentError(`${call}: ${field}.${name} must be a function; got ${typeof fn}`);
+    if (!isIdentifier(name)) throw new InvalidArgumentError(`${call}: ${field} must be a named function; got an anonymous one. Give it a name`);
+    if (functions.has(name)) throw new InvalidArgumentError(`${call}: ${field} has two functions named "${name}". Names must differ`);
+    functions.set(name, fn as UserFunction);
+  };
+  if (typeof value === 'function') {
+    add(value.name, value);
+  } else if (typeof value === 'object' && value !== null) {
+    // A default export is called by its function's name.
+    for (const [key, fn] of Object.entries(value)) add(key === 'default' && typeof fn === 'function' ? fn.name : key, fn);
+  } else {
+    throw new InvalidArgumentError(`${call}: ${field} must be a function or an object of functions; got ${value === null ? 'null' : typeof value}`);
+  }
+  if (required && functions.size === 0) throw new InvalidArgumentError(`${call}: ${field} has no function. Give at least one`);
+  return functions;
+}

@@ -1,0 +1,49 @@
+/** What one worker object brings to its process: functions on a queue, and limits. */
+
+import type { ClaimLoop } from './claim-loop.js';
+import type { ResolvedTuning, UserFunction } from './options.js';
+
+export class Serving {
+  readonly taskQueue: string;
+  readonly workflows: ReadonlyMap<string, UserFunction>;
+  readonly activityFunctions: Map<string, UserFunction>;
+  readonly tuning: ResolvedTuning;
+  /** Service numbers of its workflows, by name, and of its activities; set when registered. */
+  workflowServices = new Map<string, number>();
+  activityService = 0;
+  /** Workflow threads that this worker owns, activity attempts that run or are reserved. */
+  threads = 0;
+  activities = 0;
+  draining = false;
+  threadClaims: ClaimLoop | null = null;
+  taskClaims: ClaimLoop | null = null;
+
+  constructor(options: {
+    taskQueue: string;
+    workflows: ReadonlyMap<string, UserFunction>;
+    activities: ReadonlyMap<string, UserFunction>;
+    tuning: ResolvedTuning;
+  }) {
+    this.taskQueue = options.taskQueue;
+    this.workflows = options.workflows;
+    this.activityFunctions = new Map(options.activities);
+    this.tuning = options.tuning;
+  }
+
+  get freeThreads(): number {
+    return this.draining ? 0 : this.tuning.maxConcurrentWorkflows - this.threads;
+  }
+
+  get freeActivities(): number {
+    return this.draining ? 0 : this.tuning.maxConcurrentActivities - this.activities;
+  }
+
+  slotFreed(): void {
+    if (this.freeActivities === 1) this.taskClaims?.poke();
+  }
+
+  threadFreed(): void {
+    this.threads--;
+    if (this.freeThreads === 1) this.threadClaims?.poke();
+  }
+}

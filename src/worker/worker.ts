@@ -1,0 +1,111 @@
+import { checkTaskQueue } from '../core/identifier.js';
+import { serve } from './hosts.js';
+import { functionsOf, resolveTuning, resolveWorkerOptions, type UserFunction, type UserFunctions, type WorkerOptions, type WorkerTuning } from './options.js';
+import { Serving } from './serving.js';
+import { watchSignals } from './shutdown-signals.js';
+
+const running = new Set<Worker>();
+
+/**
+ * Runs workflows and activities of a task queue.
+ *
+ * Creating one connects, makes or upgrades the namespace's schema, and begins to work. Several workers of one process
+ * share its connections and its lease. On SIGTERM and SIGINT all of them stop in order, unless the program listens to
+ * those signals itself.
+ *
+ * @example
+ * const worker = await Durable.Worker.create({ connection, taskQueue: 'orders', workflow: orderWorkflow, activities });
+ * await worker.stop();
+ */
+export class Worker {
+  readonly taskQueue: string;
+  readonly #leave: () => Promise<void>;
+
+  private constructor(taskQueue: string, leave: () => Promise<void>) {
+    this.taskQueue = taskQueue;
+    this.#leave = leave;
+    running.add(this);
+    watchSignals(Worker.shutdown);
+  }
+
+  /**
+   * @throws {InvalidArgumentError} for options it cannot run with; nothing was connected then.
+   * @throws {ConnectionError} when the database cannot be reached within 30 s.
+   * @throws {SchemaVersionError} when the namespace was left behind by a newer version.
+   */
+  static async create(options: WorkerOptions): Promise<Worker> {
+    const resolved = resolveWorkerOptions('Worker.create', options);
+    return new Worker(resolved.taskQueue, await serve(resolved, new Serving(resolved)));
+  }
+
+  /** @internal The worker that `registerActivityWorker` makes: activities only. */
+  static async forActivities(config: ActivityWorkerOptions, activities: UserFunction | UserFunctions, taskQueue?: string): Promise<Worker> {
+    const call = 'registerActivityWorker';
+    const { taskQueue: queue = 'durable-activities' } = config;
+    const resolved = {
+      ...resolveWorkerOptions(call, { ...config, taskQueue: checkTaskQueue(call, taskQueue ?? queue), workflow: function none() {} }),
+      workflows: new Map<string, UserFunction>(),
+      activities: functionsOf(call, 'activities', activities, true),
+      tuning: resolveTuning(call, config.options),
+    };
+    return new Worker(resolved.taskQueue, await serve(resolved, new Serving(resolved)));
+  }
+
+  /** Resolves when the worker has stopped. */
+  async run(): Promise<void> {
+    await this.#stopped;
+  }
+
+  /**
+   * Stops in order: takes nothing new, lets running activities finish (`shutdownGrace`), parks or gives back workflows,
+   * ends the connections behind the last worker of the process. What was not finished goes on in other workers. Idempotent.
+   */
+  async stop(): Promise<void> {
+    try {
+      await this.#leave();
+    } finally {
+      running.delete(this);
+      this.#resolveStopped();
+    }
+  }
+
+  /** The same as {@link stop}. */
+  shutdown(): Promise<void> {
+    return this.stop();
+  }
+
+  #resolveStopped: () => void = () => {};
+  readonly #stopped = new Promise<void>((resolve) => {
+    this.#resolveStopped = resolve;
+  });
+
+  /** Stops all workers of this process. */
+  static async shutdown(): Promise<void> {
+    await Promise.all([...running].map((worker) => worker.stop()));
+  }
+}
+
+export interface ActivityWorkerOptions {
+  readonly connection: WorkerOptions['connection'];
+  readonly namespace?: string;
+  /** Default `'durable-activities'`. */
+  readonly taskQueue?: string;
+  readonly options?: WorkerTuning;
+}
+
+/**
+ * Runs activities only: a pool of its own, which workflows reach by `proxyActivities({ taskQueue })`.
+ *
+ * @param activities An object of functions, or one named function.
+ * @param activityTaskQueue The queue to serve. Default: the config's `taskQueue`.
+ *
+ * @example
+ * await Durable.registerActivityWorker({ connection, taskQueue: 'payments' }, { charge, refund });
+ */
+export function registerActivityWorker(
+  config: ActivityWorkerOptions,
+  activities: UserFunction | UserFunctions,
+  activityTaskQueue?: string,
+): Promise<Worker> {
+  return Worker.forActivities(config, activities, activityTaskQueue);
+}
