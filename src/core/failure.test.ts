@@ -100,6 +100,13 @@ describe('failureFromError', () => {
     expect(failureFromError(error).details).toEqual({ at: '1970-01-01T00:00:00.000Z', headers: { 'x-id': '7' } });
   });
 
+  it('keeps the key `__proto__` inside of a field as data', () => {
+    const body = JSON.parse('{"__proto__":{"polluted":true},"a":1}');
+    const kept = failureFromError(Object.assign(new Error('m'), { body })).details?.body;
+    expect(Object.keys(kept ?? {})).toEqual(['__proto__', 'a']);
+    expect(kept).not.toHaveProperty('polluted');
+  });
+
   it('cuts what is too long, and keeps the lines of code of the stack', () => {
     const failure = failureFromError(
       Object.assign(new Error('x'.repeat(10_000_000)), { body: 'y'.repeat(1_000_000), status: 500 }),
