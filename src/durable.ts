@@ -4,9 +4,9 @@ import { activity } from './activity/context.js';
 import { Client } from './client/client.js';
 import { WorkflowHandle } from './client/handle.js';
 import { guid as randomGuid, uuid } from './core/identifier.js';
+import { registerActivityWorker, Worker } from './worker/worker.js';
 import { workflowGuid } from './workflow/random.js';
 import { didInterrupt, workflow } from './workflow/workflow.js';
-import { registerActivityWorker, Worker } from './worker/worker.js';
 
 /** An id: `H` and 22 random characters. Called inside a workflow it is the same in every replay. */
 export function guid(size?: number): string {

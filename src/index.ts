@@ -1,28 +1,24 @@
 /** The public API of Perdure. */
 
-export { Durable, guid, shutdown } from './durable.js';
+// inside an activity
+export { type ActivityContext, activity } from './activity/context.js';
 
 // clients
 export { Client, type ClientOptions, type StartOptions } from './client/client.js';
 export { WorkflowHandle, type WorkflowState, type WorkflowStateMetadata } from './client/handle.js';
-
+export * as Errors from './core/errors.js';
+export { uuid } from './core/identifier.js';
+export type { RetryOptions } from './core/retry-policy.js';
+export { Durable, guid, shutdown } from './durable.js';
+// words
+export type { ConnectionOptions, ConnectionsByRole } from './postgres/connection.js';
+export { migrate, migrationScript, SCHEMA_VERSION } from './postgres/migrate.js';
+export type { UserFunction, UserFunctions, WorkerOptions, WorkerTuning } from './worker/options.js';
 // workers
 export { type ActivityWorkerOptions, registerActivityWorker, Worker } from './worker/worker.js';
-export type { UserFunction, UserFunctions, WorkerOptions, WorkerTuning } from './worker/options.js';
-
-// inside a workflow
-export { didInterrupt, workflow } from './workflow/workflow.js';
-export { type ActivityOptions, type ActivityProxy, proxyActivities } from './workflow/proxy-activities.js';
 export type { ChildWorkflowOptions } from './workflow/child.js';
 export type { ConditionOptions } from './workflow/condition.js';
 export type { WorkflowInfo } from './workflow/info.js';
-
-// inside an activity
-export { type ActivityContext, activity } from './activity/context.js';
-
-// words
-export type { ConnectionOptions, ConnectionsByRole } from './postgres/connection.js';
-export type { RetryOptions } from './core/retry-policy.js';
-export { uuid } from './core/identifier.js';
-export * as Errors from './core/errors.js';
-export { migrate, migrationScript, SCHEMA_VERSION } from './postgres/migrate.js';
+export { type ActivityOptions, type ActivityProxy, proxyActivities } from './workflow/proxy-activities.js';
+// inside a workflow
+export { didInterrupt, workflow } from './workflow/workflow.js';

@@ -18,15 +18,27 @@ export interface Attempt {
 }
 
 /** Never rejects. A late attempt is answered at its limit; its function is told by the abort signal and its result dropped. */
-export async function runAttempt({ run, context, abort, startToCloseMs, nonRetryableErrorTypes }: Attempt): Promise<AttemptOutcome> {
+export async function runAttempt({
+  run,
+  context,
+  abort,
+  startToCloseMs,
+  nonRetryableErrorTypes,
+}: Attempt): Promise<AttemptOutcome> {
   const limit = startToCloseMs === null ? null : timeLimit(context.activityName, startToCloseMs, abort);
   try {
-    const call = runInActivity({ ...context, signal: abort.signal }, async () => run(...(context.arguments as never[])));
+    const call = runInActivity({ ...context, signal: abort.signal }, async () =>
+      run(...(context.arguments as never[])),
+    );
     const value = await (limit === null ? call : Promise.race([call, limit.reached]));
     return { ok: true, text: encodePayload(value, 'result') };
   } catch (error) {
     const timedOut = limit !== null && error === limit.error;
-    return { ok: false, failure: failureFromError(error), retryable: timedOut || isRetryable(error, nonRetryableErrorTypes) };
+    return {
+      ok: false,
+      failure: failureFromError(error),
+      retryable: timedOut || isRetryable(error, nonRetryableErrorTypes),
+    };
   } finally {
     limit?.clear();
   }

@@ -40,7 +40,8 @@ export function runInActivity<T>(context: ActivityContext, run: () => T): T {
  */
 export function getContext(): ActivityContext {
   const context = storage.getStore();
-  if (context === undefined) throw new ActivityContextError('Durable.activity.getContext() called outside of an activity execution context');
+  if (context === undefined)
+    throw new ActivityContextError('Durable.activity.getContext() called outside of an activity execution context');
   return context;
 }
 

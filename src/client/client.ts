@@ -2,7 +2,13 @@ import * as v from 'valibot';
 import { encodeArguments, encodePayload } from '../codec/payload.js';
 import { parseDuration } from '../core/duration.js';
 import { DuplicateJobError, InvalidArgumentError } from '../core/errors.js';
-import { checkSignalId, checkTaskQueue, checkWorkflowId, checkWorkflowName, newWorkflowId } from '../core/identifier.js';
+import {
+  checkSignalId,
+  checkTaskQueue,
+  checkWorkflowId,
+  checkWorkflowName,
+  newWorkflowId,
+} from '../core/identifier.js';
 import { flag, identifier, parseOptions, seconds } from '../core/options.js';
 import { type RetryOptions, resolveRetryPolicy } from '../core/retry-policy.js';
 import type { ConnectionOptions, ConnectionsByRole } from '../postgres/connection.js';
@@ -46,7 +52,11 @@ const startShape = v.strictObject({
   workflowId: v.optional(v.nullable(v.union([identifier, v.literal('')]))),
   namespace: v.optional(v.string('text')),
   entity: v.optional(identifier),
-  search: v.optional(v.strictObject({ data: v.record(v.string(), v.union([v.string(), v.number(), v.boolean()], 'text, a number or a boolean')) })),
+  search: v.optional(
+    v.strictObject({
+      data: v.record(v.string(), v.union([v.string(), v.number(), v.boolean()], 'text, a number or a boolean')),
+    }),
+  ),
   expire: v.optional(seconds),
   signalIn: v.optional(flag),
   pending: v.optional(seconds),
@@ -78,8 +88,17 @@ export class Client {
   readonly #links = new Map<string, Promise<Link>>();
 
   constructor(options: ClientOptions) {
-    const given = parseOptions('Client', v.strictObject({ connection: v.unknown(), namespace: v.optional(v.string('text')), events: v.optional(v.unknown()) }), options);
-    if (given.connection === undefined) throw new InvalidArgumentError('Client: connection must be { class, options }; got nothing');
+    const given = parseOptions(
+      'Client',
+      v.strictObject({
+        connection: v.unknown(),
+        namespace: v.optional(v.string('text')),
+        events: v.optional(v.unknown()),
+      }),
+      options,
+    );
+    if (given.connection === undefined)
+      throw new InvalidArgumentError('Client: connection must be { class, options }; got nothing');
     this.connection = options.connection;
     this.#namespace = given.namespace ?? 'durable';
     schemaName(this.#namespace);
@@ -104,11 +123,20 @@ export class Client {
      * @param expire How long it is kept. Default 10 minutes.
      * @returns `'delivered'` or `'buffered'`.
      */
-    signal: (signalId: string, data?: unknown, namespace?: string, expire?: string | number): Promise<'delivered' | 'buffered'> =>
-      this.#signal(signalId, data, namespace, expire),
+    signal: (
+      signalId: string,
+      data?: unknown,
+      namespace?: string,
+      expire?: string | number,
+    ): Promise<'delivered' | 'buffered'> => this.#signal(signalId, data, namespace, expire),
 
     /** A handle of a workflow by its id. Does not check that it exists. */
-    getHandle: async (taskQueue: string, workflowName: string, workflowId: string, namespace?: string): Promise<WorkflowHandle> => {
+    getHandle: async (
+      taskQueue: string,
+      workflowName: string,
+      workflowId: string,
+      namespace?: string,
+    ): Promise<WorkflowHandle> => {
       checkTaskQueue('getHandle', taskQueue);
       checkWorkflowName('getHandle', workflowName);
       checkWorkflowId('getHandle', workflowId);
@@ -119,10 +147,17 @@ export class Client {
   async #start(options: StartOptions): Promise<WorkflowHandle> {
     const given = parseOptions('start', startShape, options);
     const taskQueue = given.taskQueue ?? given.entity;
-    if (taskQueue === undefined) throw new InvalidArgumentError('start: taskQueue must be given (or entity, which then is queue and name)');
+    if (taskQueue === undefined)
+      throw new InvalidArgumentError('start: taskQueue must be given (or entity, which then is queue and name)');
     const workflowName = given.taskQueue === undefined ? given.entity : (given.workflowName ?? given.entity);
-    if (workflowName === undefined) throw new InvalidArgumentError('start: workflowName must be given: the name of the function that a worker serves');
-    const config = given.config === undefined ? null : resolveRetryPolicy('start', given.config as RetryOptions, undefined, 'config');
+    if (workflowName === undefined)
+      throw new InvalidArgumentError(
+        'start: workflowName must be given: the name of the function that a worker serves',
+      );
+    const config =
+      given.config === undefined
+        ? null
+        : resolveRetryPolicy('start', given.config as RetryOptions, undefined, 'config');
     const workflowId = given.workflowId || newWorkflowId();
     const link = this.#link(given.namespace);
     const item = {
@@ -145,12 +180,19 @@ export class Client {
     return new WorkflowHandle(link, workflowId, `${taskQueue}-${workflowName}`, answer.runNo);
   }
 
-  async #signal(signalId: string, data: unknown, namespace?: string, expire?: string | number): Promise<'delivered' | 'buffered'> {
+  async #signal(
+    signalId: string,
+    data: unknown,
+    namespace?: string,
+    expire?: string | number,
+  ): Promise<'delivered' | 'buffered'> {
     checkSignalId('signal', signalId);
     const payload = encodePayload(data, 'data');
     const expireMs = expire === undefined ? SIGNAL_EXPIRE_MS : parseDuration('signal', expire, 'expire');
     const link = await this.#link(namespace);
-    return (await link.signal({ requestNo: randomNumber(), signalId, workflowId: null, payload, expireMs })) as 'delivered' | 'buffered';
+    return (await link.signal({ requestNo: randomNumber(), signalId, workflowId: null, payload, expireMs })) as
+      | 'delivered'
+      | 'buffered';
   }
 
   /** Connects on first use; a failure is not kept. */
@@ -181,11 +223,14 @@ export class Client {
 
 function searchText(data: Readonly<Record<string, string | number | boolean>>): string {
   for (const key of Object.keys(data)) checkField(key);
-  return JSON.stringify(Object.fromEntries(Object.entries(data).map(([key, value]) => [key, checkField(String(value))])));
+  return JSON.stringify(
+    Object.fromEntries(Object.entries(data).map(([key, value]) => [key, checkField(String(value))])),
+  );
 }
 
 /** Search fields are computed on by SQL, as jsonb, which cannot hold these. */
 function checkField(text: string): string {
-  if (text.includes('\0') || !text.isWellFormed()) throw new InvalidArgumentError('start: search.data must not hold NUL or lone surrogates');
+  if (text.includes('\0') || !text.isWellFormed())
+    throw new InvalidArgumentError('start: search.data must not hold NUL or lone surrogates');
   return text;
 }

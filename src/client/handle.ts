@@ -25,7 +25,12 @@ const terminateOptions = v.strictObject({
 export interface WorkflowState {
   readonly done: boolean;
   readonly response?: unknown;
-  readonly $error?: { readonly message: string; readonly code?: number; readonly name: string; readonly stack?: string };
+  readonly $error?: {
+    readonly message: string;
+    readonly code?: number;
+    readonly name: string;
+    readonly stack?: string;
+  };
   /** Created and updated, compact UTC: `YYYYMMDDHHmmss.mmm`. */
   readonly jc: string;
   readonly ju: string;
@@ -76,7 +81,8 @@ export class WorkflowHandle {
     const chainNo = this.#chainNo ?? (await this.#describe()).chain_no;
     const row = await link.watcher.outcome(chainNo);
     const error = this.#errorOf(row);
-    if (error === null) return (row.result === null || row.state !== 'completed' ? undefined : JSON.parse(row.result)) as T;
+    if (error === null)
+      return (row.result === null || row.state !== 'completed' ? undefined : JSON.parse(row.result)) as T;
     if (throwOnError) throw error;
     return error as T;
   }
@@ -111,7 +117,18 @@ export class WorkflowHandle {
     if (!metadata) return data;
     const err = data.$error === undefined ? {} : { err: JSON.stringify(data.$error) };
     const app = (await this.#link).namespace;
-    return { data, metadata: { jid: this.workflowId, js: statusOf(found), jc: data.jc, ju: data.ju, app, tpc: `${app}.execute`, ...err } };
+    return {
+      data,
+      metadata: {
+        jid: this.workflowId,
+        js: statusOf(found),
+        jc: data.jc,
+        ju: data.ju,
+        app,
+        tpc: `${app}.execute`,
+        ...err,
+      },
+    };
   }
 
   /**
@@ -127,7 +144,13 @@ export class WorkflowHandle {
     const payload = encodePayload(data, 'data');
     const expireMs = expire === undefined ? SIGNAL_EXPIRE_MS : parseDuration('signal', expire, 'expire');
     const link = await this.#link;
-    const answer = await link.signal({ requestNo: randomNumber(), signalId, workflowId: this.workflowId, payload, expireMs });
+    const answer = await link.signal({
+      requestNo: randomNumber(),
+      signalId,
+      workflowId: this.workflowId,
+      payload,
+      expireMs,
+    });
     if (answer === 'unknown') throw new GetStateError(this.workflowId);
     if (answer === 'inactive') throw new InactiveJobError(this.workflowId);
     return answer;
@@ -150,7 +173,13 @@ export class WorkflowHandle {
    * @throws `Job <id> not found`, `Job <id> already completed`.
    */
   async terminate(
-    options: { readonly reason?: string; readonly code?: number; readonly throw?: boolean; readonly suppress?: boolean; readonly expire?: number } = {},
+    options: {
+      readonly reason?: string;
+      readonly code?: number;
+      readonly throw?: boolean;
+      readonly suppress?: boolean;
+      readonly expire?: number;
+    } = {},
   ): Promise<void> {
     const given = parseOptions('terminate', terminateOptions, options);
     const failure: Failure = {
@@ -190,11 +219,21 @@ function stateOf(workflowId: string, found: Description): WorkflowState {
   const jc = compact(found.created_ms);
   const ju = compact(found.updated_ms);
   const done = found.state === 'completed' || found.state === 'failed' || found.state === 'cancelled';
-  const failure = found.state === 'failed' || found.state === 'cancelled' ? (JSON.parse(found.result ?? 'null') as Failure | null) : null;
+  const failure =
+    found.state === 'failed' || found.state === 'cancelled'
+      ? (JSON.parse(found.result ?? 'null') as Failure | null)
+      : null;
   return {
     done,
     ...(found.state === 'completed' && found.result !== null && { response: JSON.parse(found.result) as unknown }),
-    ...(failure !== null && { $error: { name: failure.name, message: failure.message, stack: failure.stack, ...(failure.code !== undefined && { code: failure.code }) } }),
+    ...(failure !== null && {
+      $error: {
+        name: failure.name,
+        message: failure.message,
+        stack: failure.stack,
+        ...(failure.code !== undefined && { code: failure.code }),
+      },
+    }),
     jc,
     ju,
     workflowId,
@@ -205,4 +244,3 @@ function compact(ms: number): string {
   const [date = '', time = ''] = new Date(ms).toISOString().split('T');
   return `${date.replaceAll('-', '')}${time.replaceAll(':', '').replace('Z', '')}`;
 }
-

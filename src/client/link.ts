@@ -2,22 +2,22 @@
  * A client's way to one namespace: connections, batches, the watcher. One per database and namespace and process.
  */
 
-import { openDatabase } from '../postgres/connection.js';
-import type { ConnectionOptions, ConnectionsByRole } from '../postgres/connection.js';
-import type { Database, Lane, QueryOptions } from '../postgres/database.js';
 import { Batcher } from '../postgres/batcher.js';
+import type { ConnectionOptions, ConnectionsByRole } from '../postgres/connection.js';
+import { openDatabase } from '../postgres/connection.js';
+import type { Database, Lane, QueryOptions } from '../postgres/database.js';
 import { migrate } from '../postgres/migrate.js';
 import { schemaName } from '../postgres/namespace.js';
 import { type Notifier, openNotifier } from '../postgres/notifications.js';
 import {
   cancelWorkflow,
-  describeWorkflow,
   type Description,
+  describeWorkflow,
   type SignalAnswer,
   type SignalItem,
-  sendSignals,
   type StartAnswer,
   type StartItem,
+  sendSignals,
   startExecutions,
   terminateWorkflow,
 } from '../postgres/protocol/executions.js';
@@ -41,7 +41,11 @@ export class Link {
     this.schema = schemaName(namespace);
     this.#database = database;
     this.#notifier = openNotifier(database, this.schema);
-    this.#lanes = { start: database.lane('client'), side: database.lane('client side'), read: database.lane('client read') };
+    this.#lanes = {
+      start: database.lane('client'),
+      side: database.lane('client side'),
+      read: database.lane('client read'),
+    };
     const { start: main, side } = this.#lanes;
     this.#starts = new Batcher({
       main,

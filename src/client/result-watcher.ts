@@ -51,7 +51,8 @@ export class ResultWatcher {
   close(): void {
     this.#unsubscribe();
     if (this.#timer !== null) clearTimeout(this.#timer);
-    for (const waiters of this.#waiters.values()) for (const waiter of waiters) waiter.reject(new Error('result: the client was shut down'));
+    for (const waiters of this.#waiters.values())
+      for (const waiter of waiters) waiter.reject(new Error('result: the client was shut down'));
     this.#waiters.clear();
   }
 

@@ -7,15 +7,31 @@
  * Outcomes the database decided are not here but in `history.outcome` of the entry before: [[op, what, value?], ...].
  */
 
-import type { Command, CommandKind, CommandSpec, Decision, Event, RecordedCommand, RecordedStep, Step } from '../core/history.js';
+import type {
+  Command,
+  CommandKind,
+  CommandSpec,
+  Decision,
+  Event,
+  RecordedCommand,
+  RecordedStep,
+  RetrySpec,
+  Step,
+} from '../core/history.js';
 import { opensOperation } from '../core/history.js';
 
-export function encodeSteps(steps: readonly Step[]): string {
-  return `{"s":[${steps.map(stepText).join(',')}]}`;
+/** What an activity's options are unless its command says otherwise: histories hold only what differs. */
+export interface ActivityDefaults {
+  readonly taskQueue: string;
+  readonly retry: RetrySpec;
 }
 
-function stepText(step: Step): string {
-  return `{"t":${step.now},"e":${eventText(step.event)},"c":[${step.commands.map(commandText).join(',')}]}`;
+export function encodeSteps(steps: readonly Step[], defaults: ActivityDefaults): string {
+  return `{"s":[${steps.map((step) => stepText(step, defaults)).join(',')}]}`;
+}
+
+function stepText(step: Step, defaults: ActivityDefaults): string {
+  return `{"t":${step.now},"e":${eventText(step.event)},"c":[${step.commands.map((command) => commandText(command, defaults)).join(',')}]}`;
 }
 
 function eventText(event: Event): string {
@@ -38,14 +54,14 @@ function eventText(event: Event): string {
   }
 }
 
-function commandText(command: Command): string {
-  return `["${command.kind}",${JSON.stringify(command.name)},${command.fingerprint},${command.counter},${specText(command)}]`;
+function commandText(command: Command, defaults: ActivityDefaults): string {
+  return `["${command.kind}",${JSON.stringify(command.name)},${command.fingerprint},${command.counter},${specText(command, defaults)}]`;
 }
 
-function specText(command: Command): string {
+function specText(command: Command, defaults: ActivityDefaults): string {
   switch (command.kind) {
     case 'activity':
-      return activityText(command.spec);
+      return shortActivityText(command.spec, defaults);
     case 'signal':
       return `{"signalId":${JSON.stringify(command.spec.signalId)},"payload":${command.spec.payload ?? 'null'},"expireMs":${command.spec.expireMs}}`;
     case 'child': {
@@ -63,7 +79,35 @@ function specText(command: Command): string {
   }
 }
 
-/** The input of an activity, as its task row and its history hold it. */
+function shortActivityText(spec: CommandSpec['activity'], defaults: ActivityDefaults): string {
+  let text = `{"args":${spec.args}`;
+  if (spec.headers !== null) text += `,"headers":${spec.headers}`;
+  if (spec.taskQueue !== defaults.taskQueue) text += `,"taskQueue":${JSON.stringify(spec.taskQueue)}`;
+  const retry = differences(spec.retry, defaults.retry);
+  if (retry !== null) text += `,"retry":${JSON.stringify(retry)}`;
+  if (spec.startToCloseMs !== null) text += `,"startToCloseMs":${spec.startToCloseMs}`;
+  return `${text}}`;
+}
+
+const retryFields = [
+  'maximumAttempts',
+  'backoffCoefficient',
+  'initialIntervalMs',
+  'maximumIntervalMs',
+  'nonRetryableErrorTypes',
+] as const;
+
+function differences(retry: RetrySpec, defaults: RetrySpec): Partial<RetrySpec> | null {
+  let found: Record<string, unknown> | null = null;
+  for (const field of retryFields) {
+    if (retry[field] === defaults[field]) continue;
+    found ??= {};
+    found[field] = retry[field];
+  }
+  return found;
+}
+
+/** The input of an activity, as its task row holds it: complete, since any process may run it. */
 export function activityText(spec: CommandSpec['activity']): string {
   const { args, headers, ...rest } = spec;
   return `{"args":${args},"headers":${headers ?? 'null'},${JSON.stringify(rest).slice(1)}`;
@@ -102,6 +146,7 @@ export function decodeSteps(
   body: string,
   opened: number,
   outcome: ReadonlyMap<number, Decision>,
+  defaults: ActivityDefaults,
 ): { steps: RecordedStep[]; opened: number } {
   const stored = JSON.parse(body) as { s?: { t: number; e: unknown[]; c: unknown[][] }[] };
   let next = opened;
@@ -110,7 +155,7 @@ export function decodeSteps(
     now: step.t,
     event: readEvent(step.e, outcome),
     commands: step.c.map((c): RecordedCommand => {
-      const command = readCommand(c);
+      const command = readCommand(c, defaults);
       return { command, op: opensOperation(command.kind) ? next++ : null };
     }),
   }));
@@ -140,11 +185,33 @@ function readEvent(stored: unknown[], outcome: ReadonlyMap<number, Decision>): E
   }
 }
 
-function readCommand(stored: unknown[]): Command {
-  const [kind, name, fingerprint, counter, spec] = stored as [CommandKind, string, number, number, Record<string, unknown>];
-  const texts: Record<string, unknown> = { ...spec };
-  if (kind === 'activity' || kind === 'child') texts.args = JSON.stringify(spec.args);
-  if (kind === 'activity') texts.headers = spec.headers === null ? null : JSON.stringify(spec.headers);
-  if (kind === 'signal') texts.payload = JSON.stringify(spec.payload);
-  return { kind, name, fingerprint, counter, spec: texts } as unknown as Command;
+function readCommand(stored: unknown[], defaults: ActivityDefaults): Command {
+  const [kind, name, fingerprint, counter, spec] = stored as [
+    CommandKind,
+    string,
+    number,
+    number,
+    Record<string, unknown>,
+  ];
+  return { kind, name, fingerprint, counter, spec: readSpec(kind, spec, defaults) } as unknown as Command;
+}
+
+/** Payloads become text again, which is what a command carries. */
+function readSpec(kind: CommandKind, spec: Record<string, unknown>, defaults: ActivityDefaults): unknown {
+  switch (kind) {
+    case 'activity':
+      return {
+        taskQueue: spec.taskQueue ?? defaults.taskQueue,
+        args: JSON.stringify(spec.args),
+        headers: spec.headers === undefined ? null : JSON.stringify(spec.headers),
+        retry: { ...defaults.retry, ...(spec.retry as object | undefined) },
+        startToCloseMs: spec.startToCloseMs ?? null,
+      };
+    case 'child':
+      return { ...spec, args: JSON.stringify(spec.args) };
+    case 'signal':
+      return { ...spec, payload: JSON.stringify(spec.payload) };
+    default:
+      return spec;
+  }
 }

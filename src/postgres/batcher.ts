@@ -108,7 +108,7 @@ export class Batcher<Item, Answer> {
         lane,
         batch.map((entry) => entry.item),
       );
-      batch.forEach((entry, index) => entry.resolve(answers[index] as Answer));
+      for (const [index, entry] of batch.entries()) entry.resolve(answers[index] as Answer);
       return true;
     } catch (error) {
       const known = error instanceof SqlError ? (errorFromSqlState(error.code, error.message) ?? error) : error;

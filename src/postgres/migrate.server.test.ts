@@ -14,7 +14,9 @@ const hasServer = (inject('cluster') as unknown) !== undefined;
 
 const CREATE =
   "create table thing (id bigint generated always as identity, body text); insert into thing (body) values ('first')";
-const ALTER = 'alter table thing add column more text; create view things as select id from thing';
+// Slow, so that all twenty arrive while the first is at it.
+const ALTER = `do $$ begin perform pg_sleep(0.2); end $$;
+  alter table thing add column more text; create view things as select id from thing`;
 const COUNT = `-- plans: index only
 create or replace function count_things() returns bigint language plpgsql as $$ begin
   perform touch();

@@ -71,6 +71,18 @@ describe.skipIf(!hasServer)('of a Pool', () => {
     await vi.waitFor(() => expect(heard).toEqual(['*', '*', 'q1']));
   });
 
+  it('an idle client that breaks does not end the process', async () => {
+    open(3);
+    await onAll('select 1');
+    await pool.query('select 1');
+    expect(pool.idleCount).toBe(1);
+    await lanes[0]!.query({
+      text: 'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
+      values: [],
+    });
+    await vi.waitFor(() => expect(pool.idleCount).toBe(0));
+  });
+
   it('no client with our settings is given back to the user', async () => {
     open(3);
     await onAll('select 1');

@@ -1,5 +1,5 @@
-import { isRetryable, failureFromError, finalWorkflowFailure } from '../core/failure.js';
 import { CancelledFailure } from '../core/errors.js';
+import { failureFromError, finalWorkflowFailure, isRetryable } from '../core/failure.js';
 import type { Command } from '../core/history.js';
 import { retryDelayMs } from '../core/retry-policy.js';
 import type { ExecutionInfo, Outcome } from './instance.js';

@@ -12,8 +12,8 @@
  */
 
 import { CancelledFailure, type NondeterminismError } from '../core/errors.js';
-import type { RetryPolicy } from '../core/retry-policy.js';
 import { type Command, closesThread, type Event, opensOperation, type RecordedCommand } from '../core/history.js';
+import type { RetryPolicy } from '../core/retry-policy.js';
 import type { Recording } from './recording.js';
 
 /** What a workflow may know about itself. */
@@ -276,8 +276,13 @@ export class Instance {
 /** The first line of the stack that is not the engine's own, or null. */
 function sourceLine(): string | null {
   const stack = new Error().stack ?? '';
-  const frames = stack.split('\n').slice(1).map((line) => line.trim());
-  const own = frames.find((line) => !ENGINE_FRAME.test(line) && !line.includes('node:internal') && !line.includes('<anonymous>'));
+  const frames = stack
+    .split('\n')
+    .slice(1)
+    .map((line) => line.trim());
+  const own = frames.find(
+    (line) => !ENGINE_FRAME.test(line) && !line.includes('node:internal') && !line.includes('<anonymous>'),
+  );
   return own?.replace(/^at /, '') ?? null;
 }
 

@@ -16,7 +16,7 @@
  */
 
 import { NondeterminismError } from '../core/errors.js';
-import { closesThread, type Command, type RecordedCommand, type RecordedStep } from '../core/history.js';
+import { type Command, closesThread, type RecordedCommand, type RecordedStep } from '../core/history.js';
 
 interface Slot {
   readonly recorded: RecordedCommand;
@@ -76,7 +76,9 @@ export class Recording {
 
   /** Whether all commands of this step have come. Patch markers may be missing: the call may have been removed. */
   get complete(): boolean {
-    return this.#failure !== null || this.#expected().every((slot) => slot.paired || slot.recorded.command.kind === 'patch');
+    return (
+      this.#failure !== null || this.#expected().every((slot) => slot.paired || slot.recorded.command.kind === 'patch')
+    );
   }
 
   /** Resolves when the step is complete or has failed. */
@@ -150,7 +152,9 @@ export class Recording {
         const exact = ahead.filter((slot) => sameArguments(slot, produced));
         if (exact.length === 1) return exact[0] ?? null;
         // Arguments may be computed freely, so without a late twin of equal arguments the recorded order decides.
-        return exact.length === 0 && ahead.every((slot) => !sameArguments(slot, produced)) ? this.#take(next, produced, locate) : null;
+        return exact.length === 0 && ahead.every((slot) => !sameArguments(slot, produced))
+          ? this.#take(next, produced, locate)
+          : null;
       }
       const later = here.filter((slot) => fits(slot, produced));
       const unique = pairUniquely([...later, ...ahead], produced);

@@ -22,7 +22,12 @@ export const LATE_COMMAND_MS = 10_000;
  * Leaves the instance as it was after its last recorded step.
  * @throws {NondeterminismError} when the code does something else than the history records.
  */
-export async function replay(instance: Instance, recording: Recording, port: ReplayPort, lateCommandMs = LATE_COMMAND_MS): Promise<void> {
+export async function replay(
+  instance: Instance,
+  recording: Recording,
+  port: ReplayPort,
+  lateCommandMs = LATE_COMMAND_MS,
+): Promise<void> {
   for (const [index, step] of recording.steps.entries()) {
     recording.enter(index);
     instance.deliver(step.event, step.now);

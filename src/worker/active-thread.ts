@@ -20,8 +20,7 @@ import type { Decision, Event, RecordedStep } from '../core/history.js';
 import { decidedAtCommit } from '../core/history.js';
 import type { CommitAnswer, CommitItem } from '../postgres/protocol/commit.js';
 import type { ClaimedThread, HistoryRow, Mail } from '../postgres/protocol/threads.js';
-import type { ExecutionInfo } from '../replay/instance.js';
-import { Instance } from '../replay/instance.js';
+import type { ExecutionInfo, Instance } from '../replay/instance.js';
 import { Recording } from '../replay/recording.js';
 import { replay } from '../replay/replay.js';
 import { type EagerChoice, EntryDraft } from './entry-draft.js';
@@ -89,12 +88,7 @@ export class ActiveThread implements Turning {
   #lastDelivery = 0;
   #now = 0;
 
-  constructor(
-    row: ClaimedThread,
-    claimNo: number,
-    info: Omit<ExecutionInfo, 'attempt'>,
-    port: ThreadPort,
-  ) {
+  constructor(row: ClaimedThread, claimNo: number, info: Omit<ExecutionInfo, 'attempt'>, port: ThreadPort) {
     this.row = row;
     this.info = info;
     this.epoch = row.epoch;
@@ -173,7 +167,9 @@ export class ActiveThread implements Turning {
   park(): boolean {
     this.#stage = 'parked';
     this.dueAt.clear();
-    this.#mailbox = this.#mailbox.filter(({ inboxNo, event }) => inboxNo === null && event.kind !== 'fire' && event.kind !== 'retry');
+    this.#mailbox = this.#mailbox.filter(
+      ({ inboxNo, event }) => inboxNo === null && event.kind !== 'fire' && event.kind !== 'retry',
+    );
     this.knownMail.clear();
     this.#resumeWaiting();
     return this.#mailbox.length > 0 || this.#chores.length > 0 || (this.#instance?.hasCommands ?? false);
@@ -239,7 +235,11 @@ export class ActiveThread implements Turning {
   /** A timer of this thread is due. */
   fire(op: number): void {
     const operation = this.open.get(op);
-    if (operation === undefined || this.#mailbox.some(({ event }) => (event.kind === 'fire' || event.kind === 'retry') && event.op === op)) return;
+    if (
+      operation === undefined ||
+      this.#mailbox.some(({ event }) => (event.kind === 'fire' || event.kind === 'retry') && event.op === op)
+    )
+      return;
     this.post({ event: { kind: operation.kind === 'retry' ? 'retry' : 'fire', op }, inboxNo: null });
   }
 
@@ -368,14 +368,24 @@ export class ActiveThread implements Turning {
 
   async #commit(): Promise<void> {
     const draft = this.#draft;
-    const item = draft.item({ threadNo: this.threadNo, epoch: this.epoch, seq: this.#seq, lastCommitNo: this.#lastCommitNo });
+    const item = draft.item(
+      {
+        threadNo: this.threadNo,
+        epoch: this.epoch,
+        seq: this.#seq,
+        lastCommitNo: this.#lastCommitNo,
+      },
+      this.info,
+    );
     this.#draft = this.#newDraft();
     this.#stage = 'committing';
     let answer: CommitAnswer;
     try {
       answer = await this.#port.commit(item);
       while (answer.status === 'early') {
-        await new Promise((resolve) => setTimeout(resolve, Math.ceil(Math.max(1, (answer as { waitMs: number }).waitMs))));
+        await new Promise((resolve) =>
+          setTimeout(resolve, Math.ceil(Math.max(1, (answer as { waitMs: number }).waitMs))),
+        );
         answer = await this.#port.commit(item);
       }
     } catch (error) {
@@ -436,14 +446,16 @@ export class ActiveThread implements Turning {
     let last: RecordedStep[] = [];
     try {
       for (const row of rows) {
-        const read = decodeSteps(row.seq, row.body, opened, outcome);
+        const read = decodeSteps(row.seq, row.body, opened, outcome, this.info);
         opened = read.opened;
         outcome = decodeOutcome(row.outcome);
         last = read.steps;
         steps.push(...read.steps);
       }
     } catch (error) {
-      throw new PayloadCodecError(`history of "${this.info.workflowId}" cannot be read: ${error instanceof Error ? error.name : 'error'}`);
+      throw new PayloadCodecError(
+        `history of "${this.info.workflowId}" cannot be read: ${error instanceof Error ? error.name : 'error'}`,
+      );
     }
     this.open.clear();
     replayOpen(this.open, steps);
@@ -452,7 +464,10 @@ export class ActiveThread implements Turning {
     this.#lastCommitNo = rows.at(-1)?.commit_no ?? null;
     this.#attempt = failedAttempts(steps) + 1;
     this.#now = steps.at(-1)?.now ?? 0;
-    const usual = last.flatMap((step) => step.commands).filter(({ command }) => decidedAtCommit(command)).map(({ op }) => op as number);
+    const usual = last
+      .flatMap((step) => step.commands)
+      .filter(({ command }) => decidedAtCommit(command))
+      .map(({ op }) => op as number);
     const ops = [...new Set([...usual, ...outcome.keys()])].sort((a, b) => a - b).filter((op) => this.open.has(op));
     return { steps, decided: ops.map((op) => decision(op, outcome)) };
   }
@@ -492,7 +507,12 @@ function eventOf(mail: Mail): Event {
     case 'fail':
       return { kind: 'fail', op, failure: JSON.parse(mail.payload ?? 'null') as Failure };
     default:
-      return { kind: mail.kind, op, value: mail.payload === null ? undefined : JSON.parse(mail.payload), text: mail.payload };
+      return {
+        kind: mail.kind,
+        op,
+        value: mail.payload === null ? undefined : JSON.parse(mail.payload),
+        text: mail.payload,
+      };
   }
 }
 

@@ -4,7 +4,7 @@
  * Owns: which effect a step has. Does not own: when it is committed (active-thread.ts).
  */
 
-import { activityText, encodeSteps } from '../codec/entry-text.js';
+import { type ActivityDefaults, activityText, encodeSteps } from '../codec/entry-text.js';
 import type { Event, Step } from '../core/history.js';
 import { closesThread, decidedAtCommit } from '../core/history.js';
 import type { CommitItem, Effect } from '../postgres/protocol/commit.js';
@@ -76,7 +76,10 @@ export class EntryDraft {
     for (const command of produced) this.#produce(command);
   }
 
-  item(thread: { threadNo: number; epoch: number; seq: number; lastCommitNo: number | null }): CommitItem {
+  item(
+    thread: { threadNo: number; epoch: number; seq: number; lastCommitNo: number | null },
+    defaults: ActivityDefaults,
+  ): CommitItem {
     return {
       threadNo: thread.threadNo,
       epoch: thread.epoch,
@@ -86,7 +89,7 @@ export class EntryDraft {
       openedFrom: this.#openedFrom,
       openedCount: this.#openedCount,
       resolved: this.#resolved,
-      body: encodeSteps(this.#steps),
+      body: encodeSteps(this.#steps, defaults),
       closing: this.#closing?.state ?? null,
       result: this.#closing?.result ?? null,
       consumed: this.#consumed,
@@ -149,7 +152,13 @@ export class EntryDraft {
           this.eager.push(op);
         } else {
           if (operation.kind === 'activity') operation.hasTask = true;
-          this.#effects.push({ kind: 'task', op, key: command.spec.taskQueue, value: activityText(command.spec), extra: command.name });
+          this.#effects.push({
+            kind: 'task',
+            op,
+            key: command.spec.taskQueue,
+            value: activityText(command.spec),
+            extra: command.name,
+          });
         }
         break;
       case 'child': {
@@ -159,7 +168,13 @@ export class EntryDraft {
         break;
       }
       case 'signal':
-        this.#effects.push({ kind: 'signal', op, key: command.spec.signalId, value: command.spec.payload, number: command.spec.expireMs });
+        this.#effects.push({
+          kind: 'signal',
+          op,
+          key: command.spec.signalId,
+          value: command.spec.payload,
+          number: command.spec.expireMs,
+        });
         break;
     }
   }
@@ -173,7 +188,10 @@ export class EntryDraft {
     if (command.kind === 'complete') this.#closing = { state: 'completed', result: command.spec.result };
     if (command.kind === 'continue') this.#closing = { state: 'continued', result: command.spec.args };
     if (command.kind === 'fail') {
-      this.#closing = { state: command.spec.cancelled ? 'cancelled' : 'failed', result: JSON.stringify(command.spec.failure) };
+      this.#closing = {
+        state: command.spec.cancelled ? 'cancelled' : 'failed',
+        result: JSON.stringify(command.spec.failure),
+      };
     }
   }
 }

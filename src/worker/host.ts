@@ -45,7 +45,7 @@ import { Instance } from '../replay/instance.js';
 import type { Recording } from '../replay/recording.js';
 import { runAs } from '../workflow/context.js';
 import { ActiveThread, type ThreadPort } from './active-thread.js';
-import { type RunningActivity, RunningActivities } from './activity-slots.js';
+import { RunningActivities, type RunningActivity } from './activity-slots.js';
 import { ClaimLoop } from './claim-loop.js';
 import { DueHeap } from './due-heap.js';
 import { consoleLogger, type Logger } from './logger.js';
@@ -244,7 +244,7 @@ export class Host implements ThreadPort {
   }
 
   #startLoops(): void {
-    const every = (ms: number, run: () => Promise<unknown> | void) => {
+    const every = (ms: number, run: () => unknown) => {
       let busy = false;
       this.#timers.push(
         setInterval(() => {
@@ -279,7 +279,9 @@ export class Host implements ThreadPort {
   async #registerNow(): Promise<void> {
     const servings = [...this.#servings];
     const services = servings.flatMap((serving): Service[] => [
-      ...[...serving.workflows.keys()].map((name): Service => ({ kind: 'workflow', taskQueue: serving.taskQueue, name })),
+      ...[...serving.workflows.keys()].map(
+        (name): Service => ({ kind: 'workflow', taskQueue: serving.taskQueue, name }),
+      ),
       { kind: 'activity', taskQueue: serving.taskQueue, name: '' },
     ]);
     for (;;) {
@@ -295,7 +297,8 @@ export class Host implements ThreadPort {
         this.#leaseUntil = sentAt + this.#tuning.leaseMs;
         let index = 0;
         for (const serving of servings) {
-          for (const name of serving.workflows.keys()) serving.workflowServices.set(name, serviceNos[index++] as number);
+          for (const name of serving.workflows.keys())
+            serving.workflowServices.set(name, serviceNos[index++] as number);
           serving.activityService = serviceNos[index++] as number;
         }
         this.#index();
@@ -355,7 +358,8 @@ export class Host implements ThreadPort {
   #callFailed(call: string, error: unknown): void {
     if (this.#closed) return;
     if (isLeaseLost(error)) this.#leaseLost();
-    else if (error instanceof SqlError && error.code === '55P03') this.#logger.debug({ call }, 'a row is held; trying again');
+    else if (error instanceof SqlError && error.code === '55P03')
+      this.#logger.debug({ call }, 'a row is held; trying again');
     else this.#logger.error({ call, error }, 'a call failed');
   }
 
@@ -366,13 +370,17 @@ export class Host implements ThreadPort {
     if (hints === null || hints === '') return;
     for (const hint of hints.split(',')) {
       const service = hint.startsWith('q') ? Number(hint.slice(1)) : -1;
-      const here = hint === `w${this.#workerNo}` || (this.#byService.get(service)?.serving.freeThreads ?? 0) > 0 || this.#freeFor(service);
+      const here =
+        hint === `w${this.#workerNo}` ||
+        (this.#byService.get(service)?.serving.freeThreads ?? 0) > 0 ||
+        this.#freeFor(service);
       this.#notifier.notify(hint, { localOnly: here });
     }
   }
 
   #freeFor(service: number): boolean {
-    for (const serving of this.#servings) if (serving.activityService === service && serving.freeActivities > 0) return true;
+    for (const serving of this.#servings)
+      if (serving.activityService === service && serving.freeActivities > 0) return true;
     return false;
   }
 
@@ -447,7 +455,12 @@ export class Host implements ThreadPort {
     else if (row.last_seq === null) thread.begin();
     else await thread.recover(JSON.parse(row.tasks ?? '[]') as number[]);
     if (this.#threads.get(row.thread_no) !== thread) return;
-    for (const [inbox_no, kind, op, payload] of JSON.parse(row.mail ?? '[]') as [number, 'done', number | null, string | null][]) {
+    for (const [inbox_no, kind, op, payload] of JSON.parse(row.mail ?? '[]') as [
+      number,
+      'done',
+      number | null,
+      string | null,
+    ][]) {
       thread.postMail({ thread_no: row.thread_no, inbox_no, kind, op, payload });
     }
     if (!cached && row.last_seq !== null) this.#rerunLost(thread);
@@ -463,7 +476,8 @@ export class Host implements ThreadPort {
     }
     for (const [op, pending] of thread.instance?.pending ?? []) {
       const operation = thread.open.get(op);
-      if (pending.implementation !== null && operation?.kind === 'activity') this.#bring(thread, operation.name, pending.implementation);
+      if (pending.implementation !== null && operation?.kind === 'activity')
+        this.#bring(thread, operation.name, pending.implementation);
     }
   }
 
@@ -481,7 +495,10 @@ export class Host implements ThreadPort {
       parentWorkflowId: row.parent_workflow_id,
       originId: row.origin_id,
       expireS: row.expire_s,
-      retry: row.config === null ? serving.tuning.retry : { ...defaultRetryPolicy, ...(JSON.parse(row.config) as RetryPolicy) },
+      retry:
+        row.config === null
+          ? serving.tuning.retry
+          : { ...defaultRetryPolicy, ...(JSON.parse(row.config) as RetryPolicy) },
     };
     return new ActiveThread(row, claimNo, info, this);
   }
@@ -541,7 +558,10 @@ export class Host implements ThreadPort {
   }
 
   refused(thread: ActiveThread): void {
-    this.#logger.debug({ workflowId: thread.info.workflowId }, 'a commit was refused; the thread is reloaded by whoever owns it');
+    this.#logger.debug(
+      { workflowId: thread.info.workflowId },
+      'a commit was refused; the thread is reloaded by whoever owns it',
+    );
     this.abortActivities(thread, 'all');
     this.#forget(thread);
     void this.#release([thread]);
@@ -638,7 +658,8 @@ export class Host implements ThreadPort {
 
   /** Hints may be lost or switched off. */
   #pollMail(): void {
-    if (this.#threads.size === 0 || this.monotonic() - this.#lastMailPoll < (this.#heard ? 1_000 : this.#mailPollMs)) return;
+    if (this.#threads.size === 0 || this.monotonic() - this.#lastMailPoll < (this.#heard ? 1_000 : this.#mailPollMs))
+      return;
     this.#mailPollMs = Math.min(1_000, this.#mailPollMs * 1.5);
     this.#fetchMail();
   }
@@ -666,11 +687,23 @@ export class Host implements ThreadPort {
 
   /** Eager activities that run for long become tasks, so that their thread can be parked. @returns whether there were any. */
   #makeTasks(thread: ActiveThread): boolean {
-    const eager = this.#running.all().filter((activity) => activity.thread === thread && activity.task === null);
+    const eager = this.#activitiesOf(thread).filter((activity) => activity.task === null);
     for (const activity of eager) {
-      this.#queueTask(thread, activity.op, { attempt: activity.attempt, delayMs: 0, lastFailure: null, running: activity });
+      this.#queueTask(thread, activity.op, {
+        attempt: activity.attempt,
+        delayMs: 0,
+        lastFailure: null,
+        running: activity,
+      });
     }
     return eager.length > 0;
+  }
+
+  #activitiesOf(thread: ActiveThread): RunningActivity[] {
+    return [...thread.open.keys()]
+      .map((op) => this.#running.get(thread.threadNo, op))
+      .filter((activity) => activity !== undefined)
+      .filter((activity) => activity.thread === thread);
   }
 
   async #park(threads: readonly ActiveThread[]): Promise<void> {
@@ -684,7 +717,11 @@ export class Host implements ThreadPort {
         this.#lanes.claim,
         this.#schema,
         this.#workerNo,
-        threads.map((thread) => ({ threadNo: thread.threadNo, epoch: thread.epoch, blockedOn: [...thread.open.keys()] })),
+        threads.map((thread) => ({
+          threadNo: thread.threadNo,
+          epoch: thread.epoch,
+          blockedOn: [...thread.open.keys()],
+        })),
       );
     } catch (error) {
       // A row is held by somebody's transaction, or the lease is lost: they stay ours until the next sweep.
@@ -703,7 +740,7 @@ export class Host implements ThreadPort {
 
   #parked(thread: ActiveThread): void {
     this.#unown(thread);
-    for (const activity of this.#running.all()) if (activity.thread === thread) activity.thread = null;
+    for (const activity of this.#activitiesOf(thread)) activity.thread = null;
     this.#cache.set(thread.threadNo, thread);
     for (const [threadNo, oldest] of this.#cache) {
       if (this.#cache.size <= this.#tuning.maxCachedWorkflows) break;
@@ -719,7 +756,9 @@ export class Host implements ThreadPort {
     return (taskQueue: string, name: string, op: number): boolean => {
       const implementation = thread.instance?.pending.get(op)?.implementation ?? null;
       if (implementation !== null) this.#bring(thread, name, implementation);
-      const serving = this.#activityQueues.get(taskQueue)?.find((candidate) => candidate.freeActivities > this.#reserved(candidate));
+      const serving = this.#activityQueues
+        .get(taskQueue)
+        ?.find((candidate) => candidate.freeActivities > this.#reserved(candidate));
       if (serving === undefined) return false;
       if (this.#functionFor(thread.info.taskQueue, thread.info.workflowName, taskQueue, name) === null) return false;
       this.#reservations.set(`${thread.threadNo}/${op}`, serving);
@@ -838,23 +877,50 @@ export class Host implements ThreadPort {
         ? retryDelayMs({ ...activity.retry, throwOnError: true }, activity.attempt)
         : null;
     if (thread !== null && this.#threads.get(activity.threadNo) === thread) {
-      thread.afterSuspension(() => this.#ended({ ...activity, thread: this.#threads.get(activity.threadNo) === thread ? thread : null }, outcome), () => {
-        if (outcome.ok) {
-          thread.post({ event: { kind: 'done', op, value: outcome.text === null ? undefined : JSON.parse(outcome.text), text: outcome.text }, inboxNo: null });
-        } else if (retryInMs === null) {
-          thread.post({ event: { kind: 'fail', op, failure: outcome.failure }, inboxNo: null });
-        } else if (activity.task !== null) {
-          void this.#finishTask(activity, { kind: 'retry', payload: JSON.stringify(outcome.failure), delayMs: retryInMs }, activity.task.epoch);
-        } else {
-          this.#queueTask(thread, op, { attempt: activity.attempt + 1, delayMs: retryInMs, lastFailure: JSON.stringify(outcome.failure) });
-        }
-      });
+      thread.afterSuspension(
+        () =>
+          this.#ended(
+            { ...activity, thread: this.#threads.get(activity.threadNo) === thread ? thread : null },
+            outcome,
+          ),
+        () => {
+          if (outcome.ok) {
+            thread.post({
+              event: {
+                kind: 'done',
+                op,
+                value: outcome.text === null ? undefined : JSON.parse(outcome.text),
+                text: outcome.text,
+              },
+              inboxNo: null,
+            });
+          } else if (retryInMs === null) {
+            thread.post({ event: { kind: 'fail', op, failure: outcome.failure }, inboxNo: null });
+          } else if (activity.task !== null) {
+            void this.#finishTask(
+              activity,
+              { kind: 'retry', payload: JSON.stringify(outcome.failure), delayMs: retryInMs },
+              activity.task.epoch,
+            );
+          } else {
+            this.#queueTask(thread, op, {
+              attempt: activity.attempt + 1,
+              delayMs: retryInMs,
+              lastFailure: JSON.stringify(outcome.failure),
+            });
+          }
+        },
+      );
       return;
     }
     if (activity.task === null) return; // its thread went elsewhere, and runs it again there
     const result: Pick<TaskOutcome, 'kind' | 'payload' | 'delayMs'> = outcome.ok
       ? { kind: 'done', payload: outcome.text, delayMs: 0 }
-      : { kind: retryInMs === null ? 'fail' : 'retry', payload: JSON.stringify(outcome.failure), delayMs: retryInMs ?? 0 };
+      : {
+          kind: retryInMs === null ? 'fail' : 'retry',
+          payload: JSON.stringify(outcome.failure),
+          delayMs: retryInMs ?? 0,
+        };
     void this.#finishTask(activity, result, activity.task.epoch);
   }
 
@@ -918,15 +984,9 @@ export class Host implements ThreadPort {
   }
 
   abortActivities(thread: ActiveThread, ops: readonly number[] | 'all'): void {
-    const all = ops === 'all';
-    for (const key of all ? [...this.#reservations.keys()] : []) {
-      const [threadNo, op] = key.split('/').map(Number) as [number, number];
-      if (threadNo === thread.threadNo) this.#takeReservation(threadNo, op);
-    }
-    const hit = all
-      ? [...thread.open.keys()].map((op) => this.#running.get(thread.threadNo, op))
-      : ops.map((op) => this.#running.get(thread.threadNo, op));
-    for (const activity of hit) {
+    for (const op of ops === 'all' ? thread.open.keys() : ops) {
+      this.#takeReservation(thread.threadNo, op);
+      const activity = this.#running.get(thread.threadNo, op);
       if (activity !== undefined && (activity.thread === thread || activity.thread === null)) {
         this.#running.abandon(activity, new CancelledFailure('the workflow does not wait for this activity any more'));
       }
@@ -956,10 +1016,15 @@ export class Host implements ThreadPort {
     const input = decodeActivityInput(row.input);
     if (row.losses >= MAX_LOSSES) {
       const error = new ActivityLostError(`activity "${row.name}" was lost with its process ${row.losses} times`);
-      void this.#finishTask(task, { kind: 'fail', payload: JSON.stringify(failureFromError(error)), delayMs: 0 }, row.epoch);
+      void this.#finishTask(
+        task,
+        { kind: 'fail', payload: JSON.stringify(failureFromError(error)), delayMs: 0 },
+        row.epoch,
+      );
       return;
     }
-    const run = this.#functionFor(row.workflow_queue, row.workflow_name, serving.taskQueue, row.name) ?? this.#unknown(row);
+    const run =
+      this.#functionFor(row.workflow_queue, row.workflow_name, serving.taskQueue, row.name) ?? this.#unknown(row);
     if (run === null || !this.#leaseAlive) {
       void this.#finishTask(task, { kind: 'release', payload: null, delayMs: 200 }, row.epoch);
       return;
@@ -991,7 +1056,9 @@ export class Host implements ThreadPort {
    * once, which replays it; null until then. Otherwise the attempt fails, and is retried as any other.
    */
   #unknown(row: ClaimedTask): UserFunction | null {
-    const here = [...this.#servings].some((s) => s.taskQueue === row.workflow_queue && s.workflows.has(row.workflow_name));
+    const here = [...this.#servings].some(
+      (s) => s.taskQueue === row.workflow_queue && s.workflows.has(row.workflow_name),
+    );
     const key = `${row.thread_no}/${row.op}/${row.attempt}`;
     if (here && !this.#wokenForName.has(key)) {
       this.#wokenForName.add(key);
@@ -1024,7 +1091,8 @@ export class Host implements ThreadPort {
     }
     for (const { threadNo, op } of gone) {
       const activity = this.#running.get(threadNo, op);
-      if (activity === undefined || !tasks.includes(activity) || (activity.thread !== null && activity.task === null)) continue;
+      if (activity === undefined || !tasks.includes(activity) || (activity.thread !== null && activity.task === null))
+        continue;
       // Cancelled, or its workflow ended.
       this.#running.abandon(activity, new CancelledFailure('the workflow does not wait for this activity any more'));
     }

@@ -20,7 +20,12 @@ export async function serve(worker: ResolvedWorker, serving: Serving): Promise<(
   const database = openDatabase(worker.connection);
   let entry = entries.find((known) => known.database === database && known.namespace === worker.namespace);
   if (entry === undefined) {
-    entry = { database, namespace: worker.namespace, host: Host.open(database, worker.namespace, worker.tuning), users: 0 };
+    entry = {
+      database,
+      namespace: worker.namespace,
+      host: Host.open(database, worker.namespace, worker.tuning),
+      users: 0,
+    };
     entries.push(entry);
   } else {
     await database.release(); // the host holds its own use

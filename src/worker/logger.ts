@@ -14,7 +14,9 @@ export function consoleLogger(level: string): Logger {
   const most = levels.indexOf(level);
   const at = (name: string) => (fields: Record<string, unknown>, message: string) => {
     if (levels.indexOf(name) > most) return;
-    const rest = Object.entries(fields).map(([key, value]) => ` ${key}=${value instanceof Error ? value.message : JSON.stringify(value)}`);
+    const rest = Object.entries(fields).map(
+      ([key, value]) => ` ${key}=${value instanceof Error ? value.message : JSON.stringify(value)}`,
+    );
     process.stderr.write(`perdure ${name}: ${message}${rest.join('')}\n`);
   };
   return { error: at('error'), warn: at('warn'), info: at('info'), debug: at('debug') };

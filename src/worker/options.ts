@@ -116,8 +116,22 @@ export function resolveWorkerOptions(call: string, options: WorkerOptions): Reso
 
 export function resolveTuning(call: string, options: unknown): ResolvedTuning {
   const given = parseOptions(call, tuningShape, options ?? {}, 'options');
-  const { maximumAttempts, backoffCoefficient, initialInterval, maximumInterval, throwOnError, nonRetryableErrorTypes } = given;
-  const retry = { maximumAttempts, backoffCoefficient, initialInterval, maximumInterval, throwOnError, nonRetryableErrorTypes };
+  const {
+    maximumAttempts,
+    backoffCoefficient,
+    initialInterval,
+    maximumInterval,
+    throwOnError,
+    nonRetryableErrorTypes,
+  } = given;
+  const retry = {
+    maximumAttempts,
+    backoffCoefficient,
+    initialInterval,
+    maximumInterval,
+    throwOnError,
+    nonRetryableErrorTypes,
+  };
   return {
     maxConcurrentWorkflows: given.maxConcurrentWorkflows ?? 5_000,
     maxConcurrentActivities: given.maxConcurrentActivities ?? 1_000,
@@ -136,19 +150,28 @@ export function resolveTuning(call: string, options: unknown): ResolvedTuning {
 export function functionsOf(call: string, field: string, value: unknown, required: boolean): Map<string, UserFunction> {
   const functions = new Map<string, UserFunction>();
   const add = (name: string, fn: unknown) => {
-    if (typeof fn !== 'function') throw new InvalidArgumentError(`${call}: ${field}.${name} must be a function; got ${typeof fn}`);
-    if (!isIdentifier(name)) throw new InvalidArgumentError(`${call}: ${field} must be a named function; got an anonymous one. Give it a name`);
-    if (functions.has(name)) throw new InvalidArgumentError(`${call}: ${field} has two functions named "${name}". Names must differ`);
+    if (typeof fn !== 'function')
+      throw new InvalidArgumentError(`${call}: ${field}.${name} must be a function; got ${typeof fn}`);
+    if (!isIdentifier(name))
+      throw new InvalidArgumentError(
+        `${call}: ${field} must be a named function; got an anonymous one. Give it a name`,
+      );
+    if (functions.has(name))
+      throw new InvalidArgumentError(`${call}: ${field} has two functions named "${name}". Names must differ`);
     functions.set(name, fn as UserFunction);
   };
   if (typeof value === 'function') {
     add(value.name, value);
   } else if (typeof value === 'object' && value !== null) {
     // A default export is called by its function's name.
-    for (const [key, fn] of Object.entries(value)) add(key === 'default' && typeof fn === 'function' ? fn.name : key, fn);
+    for (const [key, fn] of Object.entries(value))
+      add(key === 'default' && typeof fn === 'function' ? fn.name : key, fn);
   } else {
-    throw new InvalidArgumentError(`${call}: ${field} must be a function or an object of functions; got ${value === null ? 'null' : typeof value}`);
+    throw new InvalidArgumentError(
+      `${call}: ${field} must be a function or an object of functions; got ${value === null ? 'null' : typeof value}`,
+    );
   }
-  if (required && functions.size === 0) throw new InvalidArgumentError(`${call}: ${field} has no function. Give at least one`);
+  if (required && functions.size === 0)
+    throw new InvalidArgumentError(`${call}: ${field} has no function. Give at least one`);
   return functions;
 }

@@ -1,6 +1,14 @@
 import { checkTaskQueue } from '../core/identifier.js';
 import { serve } from './hosts.js';
-import { functionsOf, resolveTuning, resolveWorkerOptions, type UserFunction, type UserFunctions, type WorkerOptions, type WorkerTuning } from './options.js';
+import {
+  functionsOf,
+  resolveTuning,
+  resolveWorkerOptions,
+  type UserFunction,
+  type UserFunctions,
+  type WorkerOptions,
+  type WorkerTuning,
+} from './options.js';
 import { Serving } from './serving.js';
 import { watchSignals } from './shutdown-signals.js';
 
@@ -39,11 +47,19 @@ export class Worker {
   }
 
   /** @internal The worker that `registerActivityWorker` makes: activities only. */
-  static async forActivities(config: ActivityWorkerOptions, activities: UserFunction | UserFunctions, taskQueue?: string): Promise<Worker> {
+  static async forActivities(
+    config: ActivityWorkerOptions,
+    activities: UserFunction | UserFunctions,
+    taskQueue?: string,
+  ): Promise<Worker> {
     const call = 'registerActivityWorker';
     const { taskQueue: queue = 'durable-activities' } = config;
     const resolved = {
-      ...resolveWorkerOptions(call, { ...config, taskQueue: checkTaskQueue(call, taskQueue ?? queue), workflow: function none() {} }),
+      ...resolveWorkerOptions(call, {
+        ...config,
+        taskQueue: checkTaskQueue(call, taskQueue ?? queue),
+        workflow: function none() {},
+      }),
       workflows: new Map<string, UserFunction>(),
       activities: functionsOf(call, 'activities', activities, true),
       tuning: resolveTuning(call, config.options),

@@ -80,11 +80,13 @@ async function callChild(
   const given = parseOptions(call, childOptions, options);
   const config = resolveRetryPolicy(call, given.config as RetryOptions | undefined, undefined, 'config');
   const taskQueue = given.taskQueue ?? given.entity ?? info.taskQueue;
-  const workflowName = (given.taskQueue === undefined ? (given.entity ?? given.workflowName) : (given.workflowName ?? given.entity)) ?? '';
+  const workflowName =
+    (given.taskQueue === undefined ? (given.entity ?? given.workflowName) : (given.workflowName ?? given.entity)) ?? '';
   parseOptions(call, v.strictObject({ workflowName: identifier }), { workflowName });
   const counter = instance.tick();
   const spec = {
-    workflowId: given.workflowId || `${given.entity ?? `-${workflowName}`}-${seededGuid(info.seed, counter)}-${counter}`,
+    workflowId:
+      given.workflowId || `${given.entity ?? `-${workflowName}`}-${seededGuid(info.seed, counter)}-${counter}`,
     taskQueue,
     args: encodeArguments(given.args, call),
     awaited,

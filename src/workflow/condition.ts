@@ -30,7 +30,10 @@ export interface ConditionOptions {
  * const approval = await Durable.workflow.condition<{ by: string }>(`approve-${orderId}`, '2 days');
  * if (approval === false) return 'timed out';
  */
-export async function condition<T = unknown>(signalId: string, timeout?: string | number | ConditionOptions): Promise<T | false> {
+export async function condition<T = unknown>(
+  signalId: string,
+  timeout?: string | number | ConditionOptions,
+): Promise<T | false> {
   const { instance, cancellable } = contextOf('condition');
   checkSignalId('condition', signalId);
   const timeoutMs = readTimeout(timeout);
@@ -46,7 +49,8 @@ export async function condition<T = unknown>(signalId: string, timeout?: string 
 
 function readTimeout(timeout: string | number | ConditionOptions | undefined): number | null {
   if (timeout === undefined) return null;
-  if (timeout === null) throw new InvalidArgumentError('condition: timeout must be a duration; got null. Leave it out to wait for ever');
+  if (timeout === null)
+    throw new InvalidArgumentError('condition: timeout must be a duration; got null. Leave it out to wait for ever');
   const options = typeof timeout === 'object' ? timeout : { timeout };
   return parseOptions('condition', conditionOptions, options).timeout ?? null;
 }

@@ -3,8 +3,9 @@ import { encodeArguments, encodePayload } from '../codec/payload.js';
 import { InvalidArgumentError } from '../core/errors.js';
 import { finalActivityError } from '../core/failure.js';
 import { fingerprint } from '../core/fingerprint.js';
+import type { RetrySpec } from '../core/history.js';
 import { identifier, interval, parseOptions } from '../core/options.js';
-import { type RetryOptions, resolveRetryPolicy } from '../core/retry-policy.js';
+import { type RetryOptions, type RetryPolicy, resolveRetryPolicy } from '../core/retry-policy.js';
 import type { ActivityFunction } from '../replay/instance.js';
 import { contextOf, instanceHere } from './context.js';
 
@@ -53,7 +54,9 @@ const activityOptions = v.strictObject({
  * const { charge } = Durable.workflow.proxyActivities<typeof activities>({ activities, retry: { maximumAttempts: 3 } });
  * const receipt = await charge(orderId);
  */
-export function proxyActivities<A = Record<string, (...args: unknown[]) => unknown>>(options: ActivityOptions<A> = {}): ActivityProxy<A> {
+export function proxyActivities<A = Record<string, (...args: unknown[]) => unknown>>(
+  options: ActivityOptions<A> = {},
+): ActivityProxy<A> {
   const given = parseOptions('proxyActivities', activityOptions, options);
   const retryGiven = (given.retry ?? given.retryPolicy) as RetryOptions | undefined;
   resolveRetryPolicy('proxyActivities', retryGiven, undefined, given.retry === undefined ? 'retryPolicy' : 'retry');
@@ -61,11 +64,19 @@ export function proxyActivities<A = Record<string, (...args: unknown[]) => unkno
   const headers = given.headers === undefined ? null : encodePayload(given.headers, 'headers');
   const bound = instanceHere();
 
-  const call = (name: string) =>
+  let known: { inherited: RetryPolicy; throwOnError: boolean; policy: RetrySpec } | null = null;
+  const policyBehind = (inherited: RetryPolicy) => {
+    if (known?.inherited === inherited) return known;
+    const { throwOnError, ...policy } = resolveRetryPolicy('proxyActivities', retryGiven, inherited);
+    known = { inherited, throwOnError, policy };
+    return known;
+  };
+
+  const call =
+    (name: string) =>
     async (...args: unknown[]): Promise<unknown> => {
       const { instance, cancellable } = contextOf(name, bound);
-      const retry = resolveRetryPolicy('proxyActivities', retryGiven, instance.info.retry);
-      const { throwOnError, ...policy } = retry;
+      const { throwOnError, policy } = policyBehind(instance.info.retry);
       const text = encodeArguments(args, name);
       const counter = instance.tick();
       const { event } = await instance.operation(
@@ -107,7 +118,8 @@ function activitiesOf(activities: Record<string, unknown> | undefined): Map<stri
   const functions = new Map<string, ActivityFunction>();
   for (const [name, value] of Object.entries(activities ?? {})) {
     if (typeof value === 'function') functions.set(name, value as ActivityFunction);
-    else if (name !== 'default') throw new InvalidArgumentError(`proxyActivities: activities.${name} must be a function; got ${typeof value}`);
+    else if (name !== 'default')
+      throw new InvalidArgumentError(`proxyActivities: activities.${name} must be a function; got ${typeof value}`);
   }
   return functions;
 }

@@ -16,7 +16,9 @@ export const double = (value: number | null): Argument => ({ cast: 'double preci
 
 type Items = ArrayParameter['items'];
 
-const array = (type: ArrayParameter['type'], cast: ScalarType) => (items: Items): Argument => ({ cast: `${cast}[]`, value: { type, items } });
+const array =
+  (type: ArrayParameter['type'], cast: ScalarType) =>
+  (items: Items): Argument => ({ cast: `${cast}[]`, value: { type, items } });
 
 export const ints = array('int4', 'int');
 export const bigints = array('int8', 'bigint');

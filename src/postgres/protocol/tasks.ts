@@ -27,7 +27,12 @@ export async function claimTasks(
   request: { workerNo: number; claimNo: number; services: readonly number[]; limit: number },
 ): Promise<Claim<ClaimedTask>> {
   const rows = await lane.query<ClaimedTask & { due_in_ms: number | null }>(
-    call(schema, 'claim_tasks', [int(request.workerNo), bigint(request.claimNo), ints(request.services), int(request.limit)], { prepare: true }),
+    call(
+      schema,
+      'claim_tasks',
+      [int(request.workerNo), bigint(request.claimNo), ints(request.services), int(request.limit)],
+      { prepare: true },
+    ),
   );
   return splitClaim(rows);
 }
@@ -43,7 +48,12 @@ export interface TaskOutcome {
 }
 
 /** @returns hints. A task that is no longer this worker's is left alone. */
-export async function finishTasks(lane: Lane, schema: string, workerNo: number, outcomes: readonly TaskOutcome[]): Promise<string | null> {
+export async function finishTasks(
+  lane: Lane,
+  schema: string,
+  workerNo: number,
+  outcomes: readonly TaskOutcome[],
+): Promise<string | null> {
   const rows = await lane.query<{ finish_tasks: string | null }>(
     call(
       schema,
@@ -102,4 +112,3 @@ export async function queueTasks(
     ]),
   );
 }
-

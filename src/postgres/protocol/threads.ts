@@ -39,13 +39,25 @@ export interface Claim<T> {
 export async function claimThreads(
   lane: Lane,
   schema: string,
-  request: { workerNo: number; claimNo: number; services: readonly number[]; limit: number; wanted?: readonly number[] },
+  request: {
+    workerNo: number;
+    claimNo: number;
+    services: readonly number[];
+    limit: number;
+    wanted?: readonly number[];
+  },
 ): Promise<Claim<ClaimedThread>> {
   const rows = await lane.query<ClaimedThread & { due_in_ms: number | null }>(
     call(
       schema,
       'claim',
-      [int(request.workerNo), bigint(request.claimNo), ints(request.services), int(request.limit), bigints(request.wanted ?? [])],
+      [
+        int(request.workerNo),
+        bigint(request.claimNo),
+        ints(request.services),
+        int(request.limit),
+        bigints(request.wanted ?? []),
+      ],
       { prepare: true },
     ),
   );
@@ -55,7 +67,8 @@ export async function claimThreads(
 /** The last row of a claim may say only when to look again. */
 export function splitClaim<T extends { thread_no: number | null; due_in_ms: number | null }>(rows: T[]): Claim<T> {
   const last = rows.at(-1);
-  if (last !== undefined && last.thread_no === null) return { rows: rows.slice(0, -1), dueInMs: Math.max(0, last.due_in_ms ?? 0) };
+  if (last !== undefined && last.thread_no === null)
+    return { rows: rows.slice(0, -1), dueInMs: Math.max(0, last.due_in_ms ?? 0) };
   return { rows, dueInMs: null };
 }
 
@@ -72,7 +85,9 @@ export interface HistoryRow {
 export async function loadHistory(lane: Lane, schema: string, threadNo: number): Promise<HistoryRow[]> {
   const rows: HistoryRow[] = [];
   for (;;) {
-    const page = await lane.query<HistoryRow>(call(schema, 'load_history', [bigint(threadNo), int(rows.length)], { prepare: true }));
+    const page = await lane.query<HistoryRow>(
+      call(schema, 'load_history', [bigint(threadNo), int(rows.length)], { prepare: true }),
+    );
     if (page.length === 0) return rows;
     rows.push(...page);
   }
