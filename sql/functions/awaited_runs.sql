@@ -4,6 +4,8 @@ language sql stable as $$
 -- plans: index only
   select coalesce(array_agg(c.run_no), '{}')
   from unnest(e_item, e_kind, e_op) u (item, kind, op)
-  join execution c on c.parent_thread = p_thread_no[u.item] and c.parent_op = u.op and c.state = 'open'
+  cross join lateral (
+    select x.run_no from execution x
+    where x.parent_thread = p_thread_no[u.item] and x.parent_op = u.op and x.state = 'open' offset 0) c
   where u.kind = 'uncall'
 $$;

@@ -12,8 +12,9 @@ begin
   ), told as (
     insert into inbox (thread_no, worker_no, kind)
     select t.thread_no, t.owner, 'cancel'
-    from asked a join thread t on t.run_no = a.run_no
-    where t.state <> 'done'
+    from asked a
+    cross join lateral (
+      select x.thread_no, x.owner from thread x where x.run_no = a.run_no and x.state <> 'done' offset 0) t
     returning thread_no
   )
   select coalesce(array_agg(thread_no), '{}') into v_threads from told;

@@ -24,9 +24,8 @@ begin
     v_hints := continue_runs(v_continued,
       array(select u.r from unnest(p_threads, p_closing, p_result) with ordinality u (t, c, r, n) where u.c = 'continued' order by n));
   end if;
-  update execution e set state = u.c, closed_at = v_now
-  from unnest(p_threads, p_closing) u (t, c)
-  where e.run_no = u.t;
+  update execution e set state = p_closing[array_position(p_threads, e.run_no)], closed_at = v_now
+  where e.run_no = any(p_threads);
   update thread set state = 'done', owner = null, claim_no = null, ready_at = null, blocked_on = null, blocked_reason = null,
     affinity = null, excluded = null
   where thread_no = any(p_threads || v_others);
@@ -35,8 +34,12 @@ begin
     insert into inbox (thread_no, op, worker_no, kind, payload)
     select p.thread_no, e.parent_op, p.owner, case u.c when 'completed' then 'done' else 'fail' end, u.r
     from unnest(p_threads, p_closing, p_result) with ordinality u (t, c, r, n)
-    join execution e on e.run_no = u.t and e.parent_thread is not null
-    join thread p on p.thread_no = e.parent_thread and p.state <> 'done'
+    cross join lateral (
+      select x.parent_thread, x.parent_op from execution x
+      where x.run_no = u.t and x.parent_thread is not null offset 0) e
+    cross join lateral (
+      select x.thread_no, x.owner from thread x
+      where x.thread_no = e.parent_thread and x.state <> 'done' offset 0) p
     where u.c <> 'continued'
     order by u.n
     returning thread_no

@@ -10,7 +10,7 @@ begin
     select nextval('run_number') as new_run_no, u.args, e.*,
       exists (select from inbox i where i.thread_no = e.run_no and i.kind = 'cancel') as cancels
     from unnest(p_runs, p_args) u (run_no, args)
-    join execution e on e.run_no = u.run_no
+    cross join lateral (select x.* from execution x where x.run_no = u.run_no offset 0) e
   ), made as (
     insert into execution (run_no, chain_no, request_no, parent_thread, parent_op, run, service_no, expire_s, created_at,
       signal_in, cancel_requested, workflow_id, state, cause, args, config, parent_workflow_id, origin_id, entity, search)

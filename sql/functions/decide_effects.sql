@@ -52,8 +52,8 @@ begin
     insert into wait (thread_no, chain_no, op, signal_id)
     select t.thread_no, e.chain_no, u.op, u.k
     from unnest(e_item, e_kind, e_op, e_key) with ordinality u (item, kind, op, k, n)
-    join thread t on t.thread_no = p_thread_no[u.item]
-    join execution e on e.run_no = t.run_no
+    cross join lateral (select x.thread_no, x.run_no from thread x where x.thread_no = p_thread_no[u.item] offset 0) t
+    cross join lateral (select x.chain_no from execution x where x.run_no = t.run_no offset 0) e
     where u.kind = 'wait'
     order by u.n;
     for v_row in

@@ -11,8 +11,8 @@ begin
     select i.*, sum(coalesce(length(i.payload), 0)) over (order by i.inbox_no) as bytes,
       row_number() over (order by i.inbox_no) as n
     from inbox i
-    join thread t on t.thread_no = i.thread_no and t.owner = p_worker_no
-    where i.worker_no = p_worker_no and not i.inbox_no = any(p_known)
+    cross join lateral (select x.owner from thread x where x.thread_no = i.thread_no offset 0) t
+    where i.worker_no = p_worker_no and t.owner = p_worker_no and not i.inbox_no = any(p_known)
     order by i.inbox_no limit 5000
   ) m
   where m.bytes < 8388608 or m.n = 1

@@ -16,10 +16,12 @@ begin
   -- pause: locked
   with parked as (
     update thread t set
-      state = 'parked', owner = null, claim_no = null, affinity = p_worker_no, blocked_on = u.blocked_on::int[],
+      state = 'parked', owner = null, claim_no = null, affinity = p_worker_no,
+      blocked_on = p_blocked_on[array_position(p_thread_no, t.thread_no)]::int[],
       ready_at = (select min(m.due_at) from timer m where m.thread_no = t.thread_no)
-    from unnest(p_thread_no, p_epoch, p_blocked_on) u (thread_no, epoch, blocked_on)
-    where t.thread_no = u.thread_no and t.owner = p_worker_no and t.epoch = u.epoch
+    where t.thread_no = any(p_thread_no)
+      -- coalesce: by its statistics thread_owned looks better than the key, and is not
+      and coalesce(t.owner, 0) = p_worker_no and t.epoch = p_epoch[array_position(p_thread_no, t.thread_no)]
       and not exists (select from inbox i where i.thread_no = t.thread_no)
     returning t.thread_no
   )
@@ -27,6 +29,8 @@ begin
   return query
   select u.thread_no, case when t.thread_no is null then 'fenced' else 'mail' end
   from unnest(p_thread_no, p_epoch) u (thread_no, epoch)
-  left join thread t on t.thread_no = u.thread_no and t.owner = p_worker_no and t.epoch = u.epoch
+  left join lateral (
+    select x.thread_no from thread x
+    where x.thread_no = u.thread_no and coalesce(x.owner, 0) = p_worker_no and x.epoch = u.epoch offset 0) t on true
   where not u.thread_no = any(v_parked);
 end $$;

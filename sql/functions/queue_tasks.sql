@@ -22,7 +22,8 @@ begin
     case when u.claim_no is not null then p_worker_no end, u.claim_no, 1, u.attempt, 0, u.name, u.input, u.last_failure
   from unnest(p_thread_no, p_epoch, p_op, p_name, p_input, p_attempt, p_delay_ms, p_claim_no, p_last_failure) with ordinality
     u (thread_no, epoch, op, name, input, attempt, delay_ms, claim_no, last_failure, n)
-  join thread t on t.thread_no = u.thread_no and t.owner = p_worker_no and t.epoch = u.epoch
+  cross join lateral (select x.owner, x.epoch from thread x where x.thread_no = u.thread_no offset 0) t
+  where t.owner = p_worker_no and t.epoch = u.epoch
   order by 1, 2
   on conflict (thread_no, op) do nothing;           -- a retry of this call
   return query

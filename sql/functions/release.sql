@@ -10,8 +10,8 @@ begin
   perform from thread t where t.thread_no = any(p_thread_no) order by t.thread_no for no key update;
   with released as (
     update thread t set state = 'ready', ready_at = clock(), owner = null, claim_no = null, affinity = null
-    from unnest(p_thread_no, p_epoch) u (thread_no, epoch)
-    where t.thread_no = u.thread_no and t.owner = p_worker_no and t.epoch = u.epoch
+    where t.thread_no = any(p_thread_no)
+      and coalesce(t.owner, 0) = p_worker_no and t.epoch = p_epoch[array_position(p_thread_no, t.thread_no)]
     returning t.service_no
   )
   select string_agg(distinct 'q' || service_no, ',') into v_hints from released;

@@ -19,5 +19,6 @@ begin
   where c.run_no = any(p_chains) and l.state not in ('open', 'pending', 'continued')
   union all
   select u, null::bigint, 'unknown', null::text from unnest(p_chains) u
-  where not exists (select from execution e where e.run_no = u);
+  left join lateral (select x.run_no from execution x where x.run_no = u offset 0) e on true
+  where e.run_no is null;
 end $$;

@@ -42,7 +42,9 @@ begin
     coalesce(array_agg(e.chain_no order by u.n), '{}')
   into v_item, v_id, v_payload, v_expire_ms, v_chains
   from unnest(p_signal_id, p_workflow_id, p_payload, p_expire_ms, v_answers) with ordinality u (id, workflow_id, payload, expire_ms, answer, n)
-  left join execution e on e.run_no = any(v_runs) and e.workflow_id = u.workflow_id and e.state in ('open', 'pending')
+  left join lateral (
+    select x.run_no, x.chain_no from execution x
+    where x.workflow_id = u.workflow_id and x.run_no = any(v_runs) and x.state in ('open', 'pending') offset 0) e on true
   where u.answer is null and (u.workflow_id is null or e.run_no is not null);
   v_locked := array(
     select t.thread_no from thread t
@@ -54,7 +56,8 @@ begin
   v_answers := array(
     select coalesce(u.answer, v_sent.statuses[array_position(v_item, u.n::int)], case when e.run_no is null then 'unknown' else 'inactive' end)
     from unnest(v_answers, p_workflow_id) with ordinality u (answer, workflow_id, n)
-    left join execution e on e.run_no = any(v_runs) and e.workflow_id = u.workflow_id
+    left join lateral (
+      select x.run_no from execution x where x.workflow_id = u.workflow_id and x.run_no = any(v_runs) offset 0) e on true
     order by u.n);
   perform answer_requests(p_request_no, v_answers);
   return query select n::int, a from unnest(v_answers) with ordinality u (a, n);

@@ -13,7 +13,7 @@ declare
 begin
   for v_wait in
     select w.* from unnest(p_thread_no, p_op) u (thread_no, op)
-    join wait w on w.thread_no = u.thread_no and w.op = u.op
+    cross join lateral (select x.* from wait x where x.thread_no = u.thread_no and x.op = u.op offset 0) w
     where exists (select from signal s where s.signal_id = w.signal_id)
     order by w.wait_no
   loop

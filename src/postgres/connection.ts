@@ -10,8 +10,9 @@ import { InvalidArgumentError } from '../core/errors.js';
 import type { Database, DatabaseLogger } from './database.js';
 import { PgDatabase, supplyFromClass, supplyFromPool } from './pg-database.js';
 import { isPgClient, isPgClientClass, isPgPool, isPgPoolClass } from './pg-driver.js';
-import { folderOf, PgliteDatabase, pgliteFromClass, pgliteFromInstance } from './pglite-database.js';
+import { PgliteDatabase } from './pglite-database.js';
 import { isPglite, isPgliteClass } from './pglite-driver.js';
+import { folderOf, pgliteFromClass, pgliteFromInstance } from './pglite-source.js';
 import type { SharedDatabase } from './shared-database.js';
 
 /** How to reach a database. */

@@ -210,7 +210,9 @@ language sql stable as $$
 -- plans: index only
   select coalesce(array_agg(c.run_no), '{}')
   from unnest(e_item, e_kind, e_op) u (item, kind, op)
-  join execution c on c.parent_thread = p_thread_no[u.item] and c.parent_op = u.op and c.state = 'open'
+  cross join lateral (
+    select x.run_no from execution x
+    where x.parent_thread = p_thread_no[u.item] and x.parent_op = u.op and x.state = 'open' offset 0) c
   where u.kind = 'uncall'
 $$;
 ` },
@@ -303,8 +305,9 @@ begin
   ), told as (
     insert into inbox (thread_no, worker_no, kind)
     select t.thread_no, t.owner, 'cancel'
-    from asked a join thread t on t.run_no = a.run_no
-    where t.state <> 'done'
+    from asked a
+    cross join lateral (
+      select x.thread_no, x.owner from thread x where x.run_no = a.run_no and x.state <> 'done' offset 0) t
     returning thread_no
   )
   select coalesce(array_agg(thread_no), '{}') into v_threads from told;
@@ -515,9 +518,8 @@ begin
     v_hints := continue_runs(v_continued,
       array(select u.r from unnest(p_threads, p_closing, p_result) with ordinality u (t, c, r, n) where u.c = 'continued' order by n));
   end if;
-  update execution e set state = u.c, closed_at = v_now
-  from unnest(p_threads, p_closing) u (t, c)
-  where e.run_no = u.t;
+  update execution e set state = p_closing[array_position(p_threads, e.run_no)], closed_at = v_now
+  where e.run_no = any(p_threads);
   update thread set state = 'done', owner = null, claim_no = null, ready_at = null, blocked_on = null, blocked_reason = null,
     affinity = null, excluded = null
   where thread_no = any(p_threads || v_others);
@@ -526,8 +528,12 @@ begin
     insert into inbox (thread_no, op, worker_no, kind, payload)
     select p.thread_no, e.parent_op, p.owner, case u.c when 'completed' then 'done' else 'fail' end, u.r
     from unnest(p_threads, p_closing, p_result) with ordinality u (t, c, r, n)
-    join execution e on e.run_no = u.t and e.parent_thread is not null
-    join thread p on p.thread_no = e.parent_thread and p.state <> 'done'
+    cross join lateral (
+      select x.parent_thread, x.parent_op from execution x
+      where x.run_no = u.t and x.parent_thread is not null offset 0) e
+    cross join lateral (
+      select x.thread_no, x.owner from thread x
+      where x.thread_no = e.parent_thread and x.state <> 'done' offset 0) p
     where u.c <> 'continued'
     order by u.n
     returning thread_no
@@ -564,6 +570,10 @@ end $$;
 -- Locks, in this order, each class sorted: own worker; rendezvous; executions that close or are cancelled; threads
 -- (own where others may deliver to them, parents, children to cancel, receivers of signals); inserts.
 -- Raises PD001, PD002, 40001.
+--
+-- Odd shapes: \`cross join lateral (... offset 0)\` and deletes in a loop keep every access a look-up by primary key. As
+-- plain joins the planner, which sees few owned threads and empty tables in its statistics, read all rows of
+-- thread_owned for each item: 500 items took 180 ms instead of 8.
 create or replace function commit(
   p_worker_no int, p_patient boolean,
   p_thread_no bigint[], p_epoch int[], p_seq int[], p_commit_no bigint[], p_previous_commit_no bigint[],
@@ -585,7 +595,8 @@ declare
   v_locked bigint[] := '{}';
   v_runs bigint[] := '{}';
   v_signal_ids text[] := '{}';
-  v_gone text[];
+  v_gone text[] := '{}';
+  v_id text;
   v_hints text[] := '{}';
   v_row record;
 begin
@@ -636,7 +647,8 @@ begin
       union all
       select u.item, 'early', extract(epoch from t.due_at - v_now) * 1000
       from unnest(e_item, e_kind, e_op) u (item, kind, op)
-      join timer t on t.thread_no = p_thread_no[u.item] and t.op = u.op
+      cross join lateral (
+        select x.due_at from timer x where x.thread_no = p_thread_no[u.item] and x.op = u.op offset 0) t
       where u.kind = 'fire' and t.due_at > v_now
       order by 1, 2 desc, 3 desc
     loop
@@ -660,8 +672,8 @@ begin
       p_resolved, p_resolved_more, p_body, p_closing, p_result) with ordinality
       u (thread_no, epoch, seq, commit_no, previous_commit_no, opened_from, opened_count,
          resolved, resolved_more, body, closing, result, n)
-    join thread t on t.thread_no = u.thread_no and t.owner = p_worker_no and t.epoch = u.epoch
-    where not u.n = any(v_refused)
+    cross join lateral (select x.owner, x.epoch from thread x where x.thread_no = u.thread_no offset 0) t
+    where t.owner = p_worker_no and t.epoch = u.epoch and not u.n = any(v_refused)
       and (u.seq = 0 or exists (
         select from history h
         where h.thread_no = u.thread_no and h.seq = u.seq - 1 and h.commit_no = u.previous_commit_no and not h.closes))
@@ -677,7 +689,9 @@ begin
     return query
     select u.n::int, case when h.commit_no is null then 'fenced' else 'again' end, h.outcome
     from unnest(p_thread_no, p_seq, p_commit_no) with ordinality u (thread_no, seq, commit_no, n)
-    left join history h on h.thread_no = u.thread_no and h.seq = u.seq and h.commit_no = u.commit_no
+    left join lateral (
+      select x.commit_no, x.outcome from history x
+      where x.thread_no = u.thread_no and x.seq = u.seq and x.commit_no = u.commit_no offset 0) h on true
     where not u.thread_no = any(v_accepted)
       and (h.commit_no is not null or not u.n = any(v_refused)
         or exists (select from history x where x.thread_no = u.thread_no and x.seq = u.seq));
@@ -695,13 +709,23 @@ begin
     where v_ok[u.item];
   end if;
 
-  if cardinality(c_item) > 0 then
-    delete from inbox i using unnest(c_item, c_inbox_no) u (item, inbox_no)
-    where i.thread_no = p_thread_no[u.item] and i.inbox_no = u.inbox_no;
-  end if;
-  if v_kinds && '{untimer,fire}' then
-    delete from timer t using unnest(e_item, e_kind, e_op) u (item, kind, op)
-    where u.kind in ('untimer', 'fire') and t.thread_no = p_thread_no[u.item] and t.op = u.op;
+  for i in 1 .. cardinality(c_item) loop
+    delete from inbox x where x.thread_no = p_thread_no[c_item[i]] and x.inbox_no = c_inbox_no[i];
+  end loop;
+  if v_kinds && '{untimer,fire,untask,unwait}' then
+    for i in 1 .. cardinality(e_item) loop
+      if e_kind[i] in ('untimer', 'fire') then
+        delete from timer x where x.thread_no = p_thread_no[e_item[i]] and x.op = e_op[i];
+      elsif e_kind[i] = 'untask' then
+        delete from activity_task x where x.thread_no = p_thread_no[e_item[i]] and x.op = e_op[i];
+      elsif e_kind[i] = 'unwait' then
+        delete from wait x where x.thread_no = p_thread_no[e_item[i]] and x.op = e_op[i] returning x.signal_id into v_id;
+        v_gone := v_gone || v_id;
+      end if;
+    end loop;
+    if v_gone <> '{}' then
+      perform forget_rendezvous(v_gone);
+    end if;
   end if;
   if v_kinds && '{timer}' then
     insert into timer (thread_no, op, due_at)
@@ -709,20 +733,8 @@ begin
     from unnest(e_item, e_kind, e_op, e_number) u (item, kind, op, ms)
     where u.kind = 'timer';
   end if;
-  if v_kinds && '{untask}' then
-    delete from activity_task a using unnest(e_item, e_kind, e_op) u (item, kind, op)
-    where u.kind = 'untask' and a.thread_no = p_thread_no[u.item] and a.op = u.op;
-  end if;
   if v_kinds && '{task}' then
     v_hints := v_hints || insert_tasks(p_thread_no, e_item, e_kind, e_op, e_key, e_value, e_extra);
-  end if;
-  if v_kinds && '{unwait}' then
-    with gone as (
-      delete from wait w using unnest(e_item, e_kind, e_op) u (item, kind, op)
-      where u.kind = 'unwait' and w.thread_no = p_thread_no[u.item] and w.op = u.op
-      returning w.signal_id)
-    select array_agg(signal_id) into v_gone from gone;
-    perform forget_rendezvous(v_gone);
   end if;
   if v_kinds && '{uncall}' then
     v_hints := v_hints || cancel_runs(awaited_runs(p_thread_no, e_item, e_kind, e_op));
@@ -767,7 +779,7 @@ begin
     select nextval('run_number') as new_run_no, u.args, e.*,
       exists (select from inbox i where i.thread_no = e.run_no and i.kind = 'cancel') as cancels
     from unnest(p_runs, p_args) u (run_no, args)
-    join execution e on e.run_no = u.run_no
+    cross join lateral (select x.* from execution x where x.run_no = u.run_no offset 0) e
   ), made as (
     insert into execution (run_no, chain_no, request_no, parent_thread, parent_op, run, service_no, expire_s, created_at,
       signal_in, cancel_requested, workflow_id, state, cause, args, config, parent_workflow_id, origin_id, entity, search)
@@ -840,8 +852,8 @@ begin
     insert into wait (thread_no, chain_no, op, signal_id)
     select t.thread_no, e.chain_no, u.op, u.k
     from unnest(e_item, e_kind, e_op, e_key) with ordinality u (item, kind, op, k, n)
-    join thread t on t.thread_no = p_thread_no[u.item]
-    join execution e on e.run_no = t.run_no
+    cross join lateral (select x.thread_no, x.run_no from thread x where x.thread_no = p_thread_no[u.item] offset 0) t
+    cross join lateral (select x.chain_no from execution x where x.run_no = t.run_no offset 0) e
     where u.kind = 'wait'
     order by u.n;
     for v_row in
@@ -994,32 +1006,32 @@ create or replace function finish_tasks(
 language plpgsql as $$
 -- plans: index only
 declare
-  v_threads bigint[];
+  v_threads bigint[] := '{}';
   v_hints text[];
 begin
   perform begin_write(p_patient);
   perform lock_lease(p_worker_no);
   perform from thread t where t.thread_no = any(p_thread_no) order by t.thread_no for no key update;
   -- pause: locked
-  update activity_task a set
-    owner = null, claim_no = null, ready_at = clock() + u.delay_ms * interval '1 ms',
-    attempt = a.attempt + case u.kind when 'retry' then 1 else 0 end,
-    last_failure = coalesce(u.payload, a.last_failure)
-  from unnest(p_thread_no, p_op, p_epoch, p_kind, p_payload, p_delay_ms) u (thread_no, op, epoch, kind, payload, delay_ms)
-  where u.kind in ('retry', 'release') and a.thread_no = u.thread_no and a.op = u.op and a.owner = p_worker_no and a.epoch = u.epoch;
-  with finished as (
-    delete from activity_task a
-    using unnest(p_thread_no, p_op, p_epoch, p_kind, p_payload) u (thread_no, op, epoch, kind, payload)
-    where u.kind in ('done', 'fail') and a.thread_no = u.thread_no and a.op = u.op and a.owner = p_worker_no and a.epoch = u.epoch
-    returning a.thread_no, a.op, u.kind, u.payload
-  ), told as (
-    insert into inbox (thread_no, op, worker_no, kind, payload)
-    select f.thread_no, f.op, t.owner, f.kind, f.payload
-    from finished f join thread t on t.thread_no = f.thread_no and t.state <> 'done'
-    returning thread_no
-  )
-  select array_agg(thread_no) into v_threads from told;
-  if v_threads is null then
+  for i in 1 .. cardinality(p_op) loop
+    if p_kind[i] in ('retry', 'release') then
+      update activity_task a set
+        owner = null, claim_no = null, ready_at = clock() + p_delay_ms[i] * interval '1 ms',
+        attempt = a.attempt + case p_kind[i] when 'retry' then 1 else 0 end,
+        last_failure = coalesce(p_payload[i], a.last_failure)
+      where a.thread_no = p_thread_no[i] and a.op = p_op[i] and coalesce(a.owner, 0) = p_worker_no and a.epoch = p_epoch[i];
+    else
+      delete from activity_task a
+      where a.thread_no = p_thread_no[i] and a.op = p_op[i] and coalesce(a.owner, 0) = p_worker_no and a.epoch = p_epoch[i];
+      if found then
+        insert into inbox (thread_no, op, worker_no, kind, payload)
+        select t.thread_no, p_op[i], t.owner, p_kind[i], p_payload[i]
+        from thread t where t.thread_no = p_thread_no[i] and t.state <> 'done';
+        v_threads := v_threads || p_thread_no[i];
+      end if;
+    end if;
+  end loop;
+  if v_threads = '{}' then
     return null;
   end if;
   v_hints := wake(v_threads);
@@ -1040,43 +1052,6 @@ begin
     order by x.signal_id for update skip locked
   ) x
   where r.signal_id = x.signal_id;
-end $$;
-` },
-  { name: 'give_back', sql: `-- Compares what the database says a worker owns with what it holds, and gives the rest to whoever wants it: nothing is
--- orphaned by a lost answer. Only claims older than p_claims_before are judged: a younger one may still be on its way.
--- Answers what the worker holds but does not own (any more).
--- Locks: own worker, then threads and tasks (held ones skipped).
-create or replace function give_back(
-  p_worker_no int, p_patient boolean, p_threads bigint[], p_claims_before bigint, p_task_threads bigint[], p_task_ops int[]
-) returns table (kind text, thread_no bigint, op int)
-language plpgsql as $$
--- plans: index only
-#variable_conflict use_column
-begin
-  perform begin_write(p_patient);
-  perform lock_lease(p_worker_no);
-  update thread t set state = 'ready', ready_at = clock(), owner = null, claim_no = null
-  from (
-    select x.thread_no from thread x
-    where x.owner = p_worker_no and x.claim_no < p_claims_before
-      and not exists (select from unnest(p_threads) h where h = x.thread_no)
-    order by x.thread_no for no key update skip locked
-  ) x
-  where t.thread_no = x.thread_no;
-  update activity_task a set ready_at = clock(), owner = null, claim_no = null
-  from (
-    select x.thread_no, x.op from activity_task x
-    where x.owner = p_worker_no and x.claim_no < p_claims_before
-      and not exists (select from unnest(p_task_threads, p_task_ops) h (t, o) where h.t = x.thread_no and h.o = x.op)
-    order by x.thread_no, x.op for no key update skip locked
-  ) x
-  where a.thread_no = x.thread_no and a.op = x.op;
-  return query
-  select 'thread', h, null::int from unnest(p_threads) h
-  where not exists (select from thread t where t.thread_no = h and t.owner = p_worker_no);
-  return query
-  select 'task', h.t, h.o from unnest(p_task_threads, p_task_ops) h (t, o)
-  where not exists (select from activity_task a where a.thread_no = h.t and a.op = h.o and a.owner = p_worker_no);
 end $$;
 ` },
   { name: 'insert_tasks', sql: `-- Makes the tasks of 'task' effects and says which queues have work.
@@ -1184,8 +1159,8 @@ begin
     select i.*, sum(coalesce(length(i.payload), 0)) over (order by i.inbox_no) as bytes,
       row_number() over (order by i.inbox_no) as n
     from inbox i
-    join thread t on t.thread_no = i.thread_no and t.owner = p_worker_no
-    where i.worker_no = p_worker_no and not i.inbox_no = any(p_known)
+    cross join lateral (select x.owner from thread x where x.thread_no = i.thread_no offset 0) t
+    where i.worker_no = p_worker_no and t.owner = p_worker_no and not i.inbox_no = any(p_known)
     order by i.inbox_no limit 5000
   ) m
   where m.bytes < 8388608 or m.n = 1
@@ -1207,6 +1182,18 @@ begin
   where t.thread_no = b.thread_no;
 end $$;
 ` },
+  { name: 'owned', sql: `-- What the database says a worker owns, of claims older than p_claims_before (a younger one may still be on its way to
+-- it): the thread numbers, and [thread, op] of its tasks, as JSON. The worker gives back what it does not hold.
+create or replace function owned(p_worker_no int, p_claims_before bigint) returns table (threads text, tasks text)
+language sql stable as $$
+-- plans: index only
+  select
+    (select json_agg(json_build_array(t.thread_no, t.epoch))::text from thread t
+     where t.owner = p_worker_no and t.claim_no < p_claims_before),
+    (select json_agg(json_build_array(a.thread_no, a.op, a.epoch))::text from activity_task a
+     where a.owner = p_worker_no and a.claim_no < p_claims_before)
+$$;
+` },
   { name: 'park', sql: `-- Parks threads that wait: p_blocked_on is what they wait for, as text like {1,4}. One that has mail is not parked; its
 -- owner fetches the mail. Answers the threads that were not parked ('mail', or 'fenced' when no longer owned).
 -- Locks: own worker, then the threads (sorted); the inbox is looked at in a later statement.
@@ -1225,10 +1212,12 @@ begin
   -- pause: locked
   with parked as (
     update thread t set
-      state = 'parked', owner = null, claim_no = null, affinity = p_worker_no, blocked_on = u.blocked_on::int[],
+      state = 'parked', owner = null, claim_no = null, affinity = p_worker_no,
+      blocked_on = p_blocked_on[array_position(p_thread_no, t.thread_no)]::int[],
       ready_at = (select min(m.due_at) from timer m where m.thread_no = t.thread_no)
-    from unnest(p_thread_no, p_epoch, p_blocked_on) u (thread_no, epoch, blocked_on)
-    where t.thread_no = u.thread_no and t.owner = p_worker_no and t.epoch = u.epoch
+    where t.thread_no = any(p_thread_no)
+      -- coalesce: by its statistics thread_owned looks better than the key, and is not
+      and coalesce(t.owner, 0) = p_worker_no and t.epoch = p_epoch[array_position(p_thread_no, t.thread_no)]
       and not exists (select from inbox i where i.thread_no = t.thread_no)
     returning t.thread_no
   )
@@ -1236,7 +1225,9 @@ begin
   return query
   select u.thread_no, case when t.thread_no is null then 'fenced' else 'mail' end
   from unnest(p_thread_no, p_epoch) u (thread_no, epoch)
-  left join thread t on t.thread_no = u.thread_no and t.owner = p_worker_no and t.epoch = u.epoch
+  left join lateral (
+    select x.thread_no from thread x
+    where x.thread_no = u.thread_no and coalesce(x.owner, 0) = p_worker_no and x.epoch = u.epoch offset 0) t on true
   where not u.thread_no = any(v_parked);
 end $$;
 ` },
@@ -1264,7 +1255,8 @@ begin
     case when u.claim_no is not null then p_worker_no end, u.claim_no, 1, u.attempt, 0, u.name, u.input, u.last_failure
   from unnest(p_thread_no, p_epoch, p_op, p_name, p_input, p_attempt, p_delay_ms, p_claim_no, p_last_failure) with ordinality
     u (thread_no, epoch, op, name, input, attempt, delay_ms, claim_no, last_failure, n)
-  join thread t on t.thread_no = u.thread_no and t.owner = p_worker_no and t.epoch = u.epoch
+  cross join lateral (select x.owner, x.epoch from thread x where x.thread_no = u.thread_no offset 0) t
+  where t.owner = p_worker_no and t.epoch = u.epoch
   order by 1, 2
   on conflict (thread_no, op) do nothing;           -- a retry of this call
   return query
@@ -1334,8 +1326,8 @@ begin
   perform from thread t where t.thread_no = any(p_thread_no) order by t.thread_no for no key update;
   with released as (
     update thread t set state = 'ready', ready_at = clock(), owner = null, claim_no = null, affinity = null
-    from unnest(p_thread_no, p_epoch) u (thread_no, epoch)
-    where t.thread_no = u.thread_no and t.owner = p_worker_no and t.epoch = u.epoch
+    where t.thread_no = any(p_thread_no)
+      and coalesce(t.owner, 0) = p_worker_no and t.epoch = p_epoch[array_position(p_thread_no, t.thread_no)]
     returning t.service_no
   )
   select string_agg(distinct 'q' || service_no, ',') into v_hints from released;
@@ -1451,7 +1443,8 @@ begin
   where c.run_no = any(p_chains) and l.state not in ('open', 'pending', 'continued')
   union all
   select u, null::bigint, 'unknown', null::text from unnest(p_chains) u
-  where not exists (select from execution e where e.run_no = u);
+  left join lateral (select x.run_no from execution x where x.run_no = u offset 0) e on true
+  where e.run_no is null;
 end $$;
 ` },
   { name: 'retire_worker', sql: `-- A worker that stopped in order declares itself dead; the next reaper, or this call, gives back what it still owns.
@@ -1570,7 +1563,9 @@ begin
     coalesce(array_agg(e.chain_no order by u.n), '{}')
   into v_item, v_id, v_payload, v_expire_ms, v_chains
   from unnest(p_signal_id, p_workflow_id, p_payload, p_expire_ms, v_answers) with ordinality u (id, workflow_id, payload, expire_ms, answer, n)
-  left join execution e on e.run_no = any(v_runs) and e.workflow_id = u.workflow_id and e.state in ('open', 'pending')
+  left join lateral (
+    select x.run_no, x.chain_no from execution x
+    where x.workflow_id = u.workflow_id and x.run_no = any(v_runs) and x.state in ('open', 'pending') offset 0) e on true
   where u.answer is null and (u.workflow_id is null or e.run_no is not null);
   v_locked := array(
     select t.thread_no from thread t
@@ -1582,7 +1577,8 @@ begin
   v_answers := array(
     select coalesce(u.answer, v_sent.statuses[array_position(v_item, u.n::int)], case when e.run_no is null then 'unknown' else 'inactive' end)
     from unnest(v_answers, p_workflow_id) with ordinality u (answer, workflow_id, n)
-    left join execution e on e.run_no = any(v_runs) and e.workflow_id = u.workflow_id
+    left join lateral (
+      select x.run_no from execution x where x.workflow_id = u.workflow_id and x.run_no = any(v_runs) offset 0) e on true
     order by u.n);
   perform answer_requests(p_request_no, v_answers);
   return query select n::int, a from unnest(v_answers) with ordinality u (a, n);
@@ -1740,7 +1736,7 @@ declare
 begin
   for v_wait in
     select w.* from unnest(p_thread_no, p_op) u (thread_no, op)
-    join wait w on w.thread_no = u.thread_no and w.op = u.op
+    cross join lateral (select x.* from wait x where x.thread_no = u.thread_no and x.op = u.op offset 0) w
     where exists (select from signal s where s.signal_id = w.signal_id)
     order by w.wait_no
   loop

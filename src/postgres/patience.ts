@@ -5,6 +5,7 @@
  * pauses between attempts. Does not own the attempt under way: that goes on until its answer or its deadline, because the
  * connection is busy with it, whether somebody still waits or not.
  */
+import { setMaxListeners } from 'node:events';
 import { ConnectionError } from '../core/errors.js';
 import type { QueryOptions } from './database.js';
 
@@ -26,8 +27,13 @@ export class Patience {
         this.lose(connectionError(this.#lastFailure ?? new Error(`no answer within ${giveUpAfterMs} ms`)));
       this.#timer = setTimeout(late, giveUpAfterMs);
     }
-    if (signal?.aborted) this.lose(signal.reason);
-    else signal?.addEventListener('abort', this.#onAbort, { once: true });
+    if (signal?.aborted) {
+      this.lose(signal.reason);
+    } else if (signal !== undefined) {
+      // One signal for all calls of a worker is no leak, but node warns of one from the eleventh listener on.
+      setMaxListeners(0, signal);
+      signal.addEventListener('abort', this.#onAbort, { once: true });
+    }
   }
 
   get isLost(): boolean {

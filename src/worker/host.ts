@@ -33,7 +33,7 @@ import {
   type ClaimedThread,
   claimThreads,
   fetchMail,
-  giveBack,
+  fetchOwned,
   loadHistory,
   parkThreads,
   releaseThreads,
@@ -84,6 +84,7 @@ export class Host implements ThreadPort {
   /** Functions that workflows brought along in proxyActivities, for attempts that come as tasks. */
   readonly #brought = new Map<string, UserFunction>();
   readonly #wanted = new Set<number>();
+  readonly #finishing = new Set<string>();
   readonly #wokenForName = new Set<string>();
   readonly #due = new DueHeap(() => this.monotonic());
   readonly #timers: NodeJS.Timeout[] = [];
@@ -410,9 +411,9 @@ export class Host implements ThreadPort {
   async #claimThreads(serving: Serving, limit: number): Promise<{ count: number; dueInMs: number | null }> {
     const claimNo = this.#claimCounter++;
     this.#claimsInFlight.add(claimNo);
+    const wanted = [...this.#wanted];
+    this.#wanted.clear();
     try {
-      const wanted = [...this.#wanted];
-      this.#wanted.clear();
       const { rows, dueInMs } = await claimThreads(this.#lanes.claim, this.#schema, {
         workerNo: this.#workerNo,
         claimNo,
@@ -426,6 +427,9 @@ export class Host implements ThreadPort {
         this.#adopt(row, claimNo);
       }
       return { count: rows.length, dueInMs };
+    } catch (error) {
+      for (const threadNo of wanted) this.#wanted.add(threadNo);
+      throw error;
     } finally {
       this.#claimsInFlight.delete(claimNo);
     }
@@ -929,11 +933,15 @@ export class Host implements ThreadPort {
     result: Pick<TaskOutcome, 'kind' | 'payload' | 'delayMs'>,
     epoch: number,
   ): Promise<void> {
+    const key = `${activity.threadNo}/${activity.op}`;
+    this.#finishing.add(key);
     try {
       await this.#outcomes.submit({ threadNo: activity.threadNo, op: activity.op, epoch, ...result });
       if (result.kind === 'retry' || result.kind === 'release') this.#lookAfter(result.delayMs);
     } catch (error) {
       this.#callFailed('finish_tasks', error);
+    } finally {
+      this.#finishing.delete(key);
     }
   }
 
@@ -1076,22 +1084,35 @@ export class Host implements ThreadPort {
 
   async #compare(): Promise<void> {
     const claimsBefore = Math.min(this.#claimCounter, ...this.#claimsInFlight);
-    const tasks = this.#running.all().filter((activity) => activity.task !== null);
-    const { threads, tasks: gone } = await giveBack(this.#lanes.claim, this.#schema, this.#workerNo, {
-      threads: [...this.#threads.keys()],
-      tasks: tasks.map(({ threadNo, op }) => ({ threadNo, op })),
-      claimsBefore,
-    });
-    for (const threadNo of threads) {
-      const thread = this.#threads.get(threadNo);
-      if (thread === undefined || thread.claimNo >= claimsBefore || thread.stage === 'committing') continue;
+    const threads = [...this.#threads.values()].filter(
+      (thread) => thread.stage !== 'committing' && thread.claimNo < claimsBefore,
+    );
+    const tasks = this.#running.all().filter(({ task }) => task !== null && task.claimNo < claimsBefore);
+    const finishing = new Set(this.#finishing); // their outcomes are on their way
+    const owned = await fetchOwned(this.#lanes.claim, this.#schema, this.#workerNo, claimsBefore);
+
+    await this.#release(owned.threads.filter(({ threadNo }) => !this.#threads.has(threadNo)));
+    for (const task of owned.tasks) {
+      if (this.#running.get(task.threadNo, task.op) !== undefined || finishing.has(`${task.threadNo}/${task.op}`))
+        continue;
+      await this.#finishTask(task, { kind: 'release', payload: null, delayMs: 0 }, task.epoch);
+    }
+
+    const ownedThreads = new Set(owned.threads.map(({ threadNo }) => threadNo));
+    for (const thread of threads) {
+      // A commit or a parking that came in between explains it.
+      if (ownedThreads.has(thread.threadNo) || this.#threads.get(thread.threadNo) !== thread) continue;
+      if (thread.stage === 'committing' || thread.stage === 'parking' || thread.claimNo >= claimsBefore) continue;
       this.#logger.debug({ workflowId: thread.info.workflowId }, 'a thread is not ours any more');
       this.abortActivities(thread, 'all');
       this.#forget(thread);
     }
-    for (const { threadNo, op } of gone) {
-      const activity = this.#running.get(threadNo, op);
-      if (activity === undefined || !tasks.includes(activity) || (activity.thread !== null && activity.task === null))
+    const ownedTasks = new Set(owned.tasks.map(({ threadNo, op }) => `${threadNo}/${op}`));
+    for (const activity of tasks) {
+      if (
+        ownedTasks.has(`${activity.threadNo}/${activity.op}`) ||
+        this.#running.get(activity.threadNo, activity.op) !== activity
+      )
         continue;
       // Cancelled, or its workflow ended.
       this.#running.abandon(activity, new CancelledFailure('the workflow does not wait for this activity any more'));

@@ -167,32 +167,20 @@ export async function blockThread(
   return rows[0]?.block ?? null;
 }
 
-/**
- * Gives back what the database says the worker owns and the worker does not hold.
- * @returns what the worker holds and does not own.
- */
-export async function giveBack(
-  lane: Lane,
-  schema: string,
-  workerNo: number,
-  held: {
-    threads: readonly number[];
-    tasks: readonly { threadNo: number; op: number }[];
-    claimsBefore: number;
-  },
-): Promise<{ threads: number[]; tasks: { threadNo: number; op: number }[] }> {
-  const rows = await lane.query<{ kind: 'thread' | 'task'; thread_no: number; op: number | null }>(
-    call(schema, 'give_back', [
-      int(workerNo),
-      boolean(false),
-      bigints(held.threads),
-      bigint(held.claimsBefore),
-      bigints(held.tasks.map((task) => task.threadNo)),
-      ints(held.tasks.map((task) => task.op)),
-    ]),
+export interface Owned {
+  readonly threads: { threadNo: number; epoch: number }[];
+  readonly tasks: { threadNo: number; op: number; epoch: number }[];
+}
+
+/** What the database says the worker owns, of claims older than `claimsBefore`. */
+export async function fetchOwned(lane: Lane, schema: string, workerNo: number, claimsBefore: number): Promise<Owned> {
+  const rows = await lane.query<{ threads: string | null; tasks: string | null }>(
+    call(schema, 'owned', [int(workerNo), bigint(claimsBefore)]),
   );
+  const threads = JSON.parse(rows[0]?.threads ?? '[]') as [number, number][];
+  const tasks = JSON.parse(rows[0]?.tasks ?? '[]') as [number, number, number][];
   return {
-    threads: rows.filter((row) => row.kind === 'thread').map((row) => row.thread_no),
-    tasks: rows.filter((row) => row.kind === 'task').map((row) => ({ threadNo: row.thread_no, op: row.op ?? 0 })),
+    threads: threads.map(([threadNo, epoch]) => ({ threadNo, epoch })),
+    tasks: tasks.map(([threadNo, op, epoch]) => ({ threadNo, op, epoch })),
   };
 }
