@@ -38,7 +38,7 @@ export function runInActivity<T>(context: ActivityContext, run: () => T): T {
  *   return post('/charges', { orderId }, { headers: { 'idempotency-key': idempotencyKey }, signal });
  * }
  */
-export function getContext(): ActivityContext {
+function getContext(): ActivityContext {
   const context = storage.getStore();
   if (context === undefined)
     throw new ActivityContextError('Durable.activity.getContext() called outside of an activity execution context');

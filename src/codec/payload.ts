@@ -18,7 +18,7 @@ export interface PayloadLimits {
 }
 
 /** 8 MiB a value. */
-export const defaultPayloadLimits: PayloadLimits = { maxBytes: 8 * 1024 * 1024 };
+const defaultPayloadLimits: PayloadLimits = { maxBytes: 8 * 1024 * 1024 };
 
 /**
  * A value as JSON text; null for undefined, which JSON cannot say.

@@ -8,7 +8,7 @@ import { type Rule, refusal } from './refusal.js';
 import { utf8Length } from './utf8-length.js';
 
 /** Ids are part of index keys, which Postgres cuts off at about 2,700 bytes, and of every row that mentions a workflow. */
-export const maxIdentifierBytes = 512;
+const maxIdentifierBytes = 512;
 
 export const identifierRule: Rule = {
   must: `text of 1 to ${maxIdentifierBytes} bytes without NUL characters and lone surrogates`,

@@ -16,7 +16,7 @@ const maxDepth = 8;
  * ISO text. Undefined for everything else (functions, class instances such as sockets and requests, BigInt), for what throws
  * when it is read, and for what exceeds the budget. Never throws, never calls the value's own methods.
  */
-export function plainCopy(value: unknown, budget: CopyBudget, depth = 0): Json | undefined {
+function plainCopy(value: unknown, budget: CopyBudget, depth = 0): Json | undefined {
   if (depth > maxDepth || budget.values-- <= 0) return undefined;
   switch (typeof value) {
     case 'boolean':

@@ -43,7 +43,7 @@ const intervalRule: Rule = {
 };
 
 /** Shape of {@link RetryOptions} for the options of a public call; intervals come out in milliseconds. */
-export const retryOptions = v.strictObject({
+const retryOptions = v.strictObject({
   // Postgres keeps it as an integer.
   maximumAttempts: v.optional(wholeNumber(0, 2_147_483_647, 'It is the number of retries; 0 means none')),
   backoffCoefficient: v.optional(factor),

@@ -212,7 +212,7 @@ export class Recording {
 }
 
 /** How people read a command: `activity "charge"`. */
-export function describeCommand(command: Command): string {
+function describeCommand(command: Command): string {
   const words: Record<Command['kind'], string> = {
     activity: 'activity',
     timer: 'a sleep',

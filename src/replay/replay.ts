@@ -16,7 +16,7 @@ export interface ReplayPort {
 }
 
 /** How long a recorded command that has not come yet is waited for. */
-export const LATE_COMMAND_MS = 10_000;
+const LATE_COMMAND_MS = 10_000;
 
 /**
  * Leaves the instance as it was after its last recorded step.

@@ -19,9 +19,7 @@ import { sleep } from './sleep.js';
 export const didInterrupt = isCancellation;
 
 /** Waits for all, like `Promise.all`, but takes them as arguments. */
-export function all<T extends readonly unknown[]>(
-  ...promises: T
-): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
+function all<T extends readonly unknown[]>(...promises: T): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
   return Promise.all(promises) as Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }>;
 }
 
