@@ -63,7 +63,10 @@ export function poolSource(pool: PgPool): ClientSource {
       }
     },
     async end(client) {
+      // Until the socket is closed an error on it is emitted by the pool, and this database is who listens to that.
+      const ended = new Promise<void>((resolve) => client.on('end', resolve));
       release(client);
+      await within(END_WITHIN_MS, ended).catch(() => destroySocket(client));
     },
     destroy(client) {
       // Before the release: the pool says goodbye politely, which never ends on a connection that swallows everything.
