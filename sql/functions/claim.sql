@@ -72,10 +72,10 @@ begin
   where t.thread_no = any(v_threads);
   if cardinality(v_threads) < p_limit then
     due_in_ms := (
-      select min(extract(epoch from r.ready_at - v_now) * 1000)
+      select min(extract(epoch from r.ready_at - v_now) * 1000 + case when r.left_to_other then 500 else 0 end)
       from unnest(p_services) s (service_no)
       cross join lateral (
-        select t.ready_at from thread t
+        select t.ready_at, coalesce(t.affinity <> p_worker_no, false) as left_to_other from thread t
         where t.service_no = s.service_no and t.ready_at is not null
           and (t.excluded is null or not p_worker_no = any(t.excluded))
         order by t.ready_at limit 1

@@ -28,6 +28,11 @@ export function runInActivity<T>(context: ActivityContext, run: () => T): T {
   return storage.run(context, run);
 }
 
+/** The call the current async context belongs to, or undefined. */
+export function activityHere(): ActivityContext | undefined {
+  return storage.getStore();
+}
+
 /**
  * The call the current activity runs for.
  * @throws when called outside an activity.

@@ -11,6 +11,8 @@ import { fetchResults, type ResultRow } from '../postgres/protocol/executions.js
 const POLL_WITH_HINTS_MS = 5_000;
 const POLL_WITHOUT_HINTS_MS = 1_000;
 const FIRST_POLL_MS = 20;
+/** Each question looks every waiter up: with 1,000 of them and a hint per commit that would cost more than the commits. */
+const ASK_AGAIN_MS_PER_WAITER = 0.02;
 
 interface Waiter {
   resolve(row: ResultRow): void;
@@ -25,6 +27,7 @@ export class ResultWatcher {
   #timer: NodeJS.Timeout | null = null;
   #asking = false;
   #again = false;
+  #resting = false;
   #heard = false;
   #pollMs = FIRST_POLL_MS;
 
@@ -58,7 +61,7 @@ export class ResultWatcher {
 
   #ask(): void {
     if (this.#waiters.size === 0) return;
-    if (this.#asking) {
+    if (this.#asking || this.#resting) {
       this.#again = true;
       return;
     }
@@ -70,8 +73,7 @@ export class ResultWatcher {
       .catch(() => {}) // asked again at the next poll
       .finally(() => {
         this.#asking = false;
-        if (this.#again) this.#ask();
-        else this.#schedule();
+        this.#schedule(this.#again ? this.#waiters.size * ASK_AGAIN_MS_PER_WAITER : null);
       });
   }
 
@@ -83,8 +85,16 @@ export class ResultWatcher {
     }
   }
 
-  #schedule(): void {
+  #schedule(soonMs: number | null): void {
     if (this.#waiters.size === 0) return;
+    if (soonMs !== null) {
+      this.#resting = true;
+      this.#timer = setTimeout(() => {
+        this.#resting = false;
+        this.#ask();
+      }, soonMs);
+      return;
+    }
     this.#pollMs = Math.min(this.#pollMs * 1.5, this.#heard ? POLL_WITH_HINTS_MS : POLL_WITHOUT_HINTS_MS);
     this.#timer = setTimeout(() => this.#ask(), this.#pollMs);
   }

@@ -16,6 +16,7 @@ export interface ClaimLoopOptions {
 /** At most this many in one call. */
 const BATCH = 500;
 const BUSY_POLL_MS = 20;
+const REFUSED_PAUSE_MS = 10;
 const POLL_WITHOUT_HINTS_MS = 1_000;
 const POLL_WITH_HINTS_MS = 5_000;
 
@@ -60,7 +61,8 @@ export class ClaimLoop {
         const limit = Math.min(BATCH, this.#options.capacity());
         if (limit <= 0) break; // whoever frees capacity pokes
         const taken = await this.#options.take(limit);
-        dueInMs = taken.dueInMs;
+        // What is due and was not given is held by somebody, or left to whoever has it cached: no reason to spin.
+        dueInMs = taken.dueInMs === null || taken.count > 0 ? taken.dueInMs : Math.max(taken.dueInMs, REFUSED_PAUSE_MS);
         if (taken.count > 0) this.#pollMs = BUSY_POLL_MS;
         if (taken.count === limit) this.#again = true;
       } while (this.#again && !this.#stopped);

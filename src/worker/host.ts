@@ -51,6 +51,7 @@ import { DueHeap } from './due-heap.js';
 import { consoleLogger, type Logger } from './logger.js';
 import type { ResolvedTuning, UserFunction } from './options.js';
 import type { Serving } from './serving.js';
+import { watchStrayRejections } from './stray-rejections.js';
 import { TurnLoop } from './turn-loop.js';
 
 const SWEEP_MS = 250;
@@ -115,6 +116,7 @@ export class Host implements ThreadPort {
       lease: database.lane('lease'),
     };
     this.#notifier = openNotifier(database, this.#schema, { remote: tuning.notifications, logger: this.#logger });
+    watchStrayRejections(this.#logger);
     this.#unsubscribe = this.#notifier.subscribe((hint) => this.#hear(hint));
     this.#commits = new Batcher({
       main: this.#lanes.commit,
