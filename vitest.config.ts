@@ -10,12 +10,18 @@ export default defineConfig({
     projects: [
       {
         // No database here on purpose: what needs one is a protocol test.
-        test: { name: 'unit', include: ['src/**/*.test.ts'], testTimeout: 30_000, hookTimeout: 30_000 },
+        test: {
+          name: 'unit',
+          include: ['src/**/*.test.ts'],
+          exclude: ['src/**/*.server.test.ts'],
+          testTimeout: 30_000,
+          hookTimeout: 30_000,
+        },
       },
       {
         test: {
           name: 'protocol',
-          include: ['test/protocol/**/*.test.ts', 'test/support/**/*.test.ts'],
+          include: ['test/protocol/**/*.test.ts', 'test/support/**/*.test.ts', 'src/**/*.server.test.ts'],
           globalSetup: withDatabase,
           testTimeout: 30_000,
           hookTimeout: 30_000,

@@ -1755,6 +1755,17 @@ begin
   end loop;
 end $$;
 ` },
+  { name: 'take_over', sql: `-- Declares all workers dead, at once. For an embedded database only: whoever holds its folder knows that no other
+-- process can be alive. Answers hints. Locks: workers, then their threads and tasks.
+create or replace function take_over() returns text
+language plpgsql as $$
+-- plans: index only
+begin
+  perform begin_write(true);
+  update worker set died_at = clock() where released_at is null and died_at is null;
+  return array_to_string(release_dead_workers(), ',');
+end $$;
+` },
   { name: 'terminate', sql: `-- Ends a workflow at once, from outside. Writes the closing entry of every thread, so that an owner who is committing
 -- meets the fence. p_failure is what result() rejects with; null ends without one.
 -- Idempotent by commit number. Answers: terminated | again | unknown | completed; hints.

@@ -38,7 +38,15 @@ import {
   parkThreads,
   releaseThreads,
 } from '../postgres/protocol/threads.js';
-import { reap, registerWorker, renewLease, retireWorker, type Service, tidy } from '../postgres/protocol/workers.js';
+import {
+  reap,
+  registerWorker,
+  renewLease,
+  retireWorker,
+  type Service,
+  takeOver,
+  tidy,
+} from '../postgres/protocol/workers.js';
 import { SqlError } from '../postgres/sql-error.js';
 import { conclude } from '../replay/conclude.js';
 import { Instance } from '../replay/instance.js';
@@ -147,7 +155,10 @@ export class Host implements ThreadPort {
       await database.release();
       throw error;
     }
-    return new Host(database, namespace, tuning);
+    const host = new Host(database, namespace, tuning);
+    // Whoever holds an embedded database is alone: what earlier processes left behind is free at once.
+    if (database.kind === 'pglite') await takeOver(host.#lanes.lease, host.#schema);
+    return host;
   }
 
   get logger(): Logger {

@@ -42,6 +42,11 @@ export async function retireWorker(lane: Lane, schema: string, workerNo: number)
   await lane.query(call(schema, 'retire_worker', [int(workerNo)]));
 }
 
+/** Declares all workers dead: for an embedded database, which one process holds. */
+export async function takeOver(lane: Lane, schema: string): Promise<void> {
+  await lane.query(call(schema, 'take_over', []));
+}
+
 /** Declares dead workers dead. @returns hints. */
 export async function reap(lane: Lane, schema: string): Promise<string | null> {
   return (await lane.query<{ reap: string | null }>(call(schema, 'reap', [])))[0]?.reap ?? null;

@@ -1,0 +1,10 @@
+-- Declares all workers dead, at once. For an embedded database only: whoever holds its folder knows that no other
+-- process can be alive. Answers hints. Locks: workers, then their threads and tasks.
+create or replace function take_over() returns text
+language plpgsql as $$
+-- plans: index only
+begin
+  perform begin_write(true);
+  update worker set died_at = clock() where released_at is null and died_at is null;
+  return array_to_string(release_dead_workers(), ',');
+end $$;
