@@ -11,6 +11,7 @@ import {
 } from '../core/identifier.js';
 import { flag, identifier, parseOptions, seconds } from '../core/options.js';
 import { type RetryOptions, resolveRetryPolicy } from '../core/retry-policy.js';
+import { searchTexts } from '../core/search-fields.js';
 import type { ConnectionOptions, ConnectionsByRole } from '../postgres/connection.js';
 import { schemaName } from '../postgres/namespace.js';
 import { randomNumber } from '../postgres/protocol/commit.js';
@@ -171,7 +172,7 @@ export class Client {
       signalIn: given.signalIn ?? true,
       pendingMs: given.pending === undefined ? null : given.pending * 1000,
       entity: given.entity ?? null,
-      search: given.search === undefined ? null : searchText(given.search.data),
+      search: given.search === undefined ? null : JSON.stringify(searchTexts('start', given.search.data)),
       parentWorkflowId: given.parentWorkflowId ?? null,
       originId: given.originJobId ?? null,
     };
@@ -219,18 +220,4 @@ export class Client {
   static async shutdown(): Promise<void> {
     await Promise.all([...open].map((client) => client.close()));
   }
-}
-
-function searchText(data: Readonly<Record<string, string | number | boolean>>): string {
-  for (const key of Object.keys(data)) checkField(key);
-  return JSON.stringify(
-    Object.fromEntries(Object.entries(data).map(([key, value]) => [key, checkField(String(value))])),
-  );
-}
-
-/** Search fields are computed on by SQL, as jsonb, which cannot hold these. */
-function checkField(text: string): string {
-  if (text.includes('\0') || !text.isWellFormed())
-    throw new InvalidArgumentError('start: search.data must not hold NUL or lone surrogates');
-  return text;
 }

@@ -88,6 +88,7 @@ export interface ChildOptions {
   readonly signalIn: boolean;
   readonly config: string | null;
   readonly search: Readonly<Record<string, string>> | null;
+  readonly parentWorkflowId: string;
   readonly originId: string;
 }
 

@@ -31,8 +31,8 @@ export type Placement = RecordedCommand | 'new';
 export class Recording {
   steps: readonly RecordedStep[];
   #slots: Slot[][];
-  /** Commands recorded at a retry, by the steps that may produce them already; 'open' while that retry is not recorded yet. */
-  #window: (Slot[] | 'open' | null)[];
+  /** By step: what a fresh attempt may produce there already, though it was recorded at a later retry. */
+  #windows: (RetryWindow | null)[];
   #finished = false;
   #lateAhead: Slot[];
   #at = -1;
@@ -49,7 +49,7 @@ export class Recording {
         .filter(({ command }) => command.kind !== 'retry')
         .map((recorded) => ({ recorded, step: index, late: step.event.kind === 'late', paired: false })),
     );
-    this.#window = retryWindows(steps, this.#slots);
+    this.#windows = retryWindows(steps, this.#slots);
     this.#lateAhead = this.#slots.flat().filter((slot) => slot.late);
   }
 
@@ -107,7 +107,7 @@ export class Recording {
     this.#finished = true;
     this.steps = [];
     this.#slots = [];
-    this.#window = [];
+    this.#windows = [];
     this.#lateAhead = [];
   }
 
@@ -121,7 +121,7 @@ export class Recording {
       marker.paired = true;
       return true;
     }
-    return this.#window[this.#at] === 'open';
+    return this.#windows[this.#at]?.open ?? false;
   }
 
   /** @returns null when the command does not fit; {@link failure} says why. `locate` finds the source line, only then. */
@@ -178,7 +178,7 @@ export class Recording {
 
   /** A late command that was under way when the process died may come in the last recorded step; so may a retry's. */
   #mayBeNew(): boolean {
-    return this.#at === this.steps.length - 1 || this.#window[this.#at] === 'open';
+    return this.#at === this.steps.length - 1 || (this.#windows[this.#at]?.open ?? false);
   }
 
   /** What must have come before this step can be left. */
@@ -188,9 +188,9 @@ export class Recording {
 
   /** What may come in this step, in order. */
   #candidates(): Slot[] {
-    const window = this.#window[this.#at];
     const own = this.#expected();
-    return Array.isArray(window) && window !== own ? [...own, ...window] : own;
+    const window = this.#windows[this.#at];
+    return window === undefined || window === null ? own : [...own, ...window.slots];
   }
 
   #lateSlots(): Slot[] {
@@ -245,17 +245,34 @@ function pairUniquely(candidates: readonly Slot[], produced: Command): Slot | nu
   return candidates.find((slot) => sameArguments(slot, produced)) ?? null;
 }
 
-/** For each step: the list of a later retry whose commands it may produce already. */
-function retryWindows(steps: readonly RecordedStep[], slots: Slot[][]): (Slot[] | 'open' | null)[] {
-  const windows: (Slot[] | 'open' | null)[] = steps.map(() => null);
-  let failedAt = -1;
+/** `open`: the last of the retries is not recorded yet, so anything may be new. */
+interface RetryWindow {
+  readonly slots: readonly Slot[];
+  readonly open: boolean;
+}
+
+/**
+ * From the step where the function failed to the step of its retry, a fresh attempt may go on already. When that retry
+ * failed in its very first step, the attempt behind it may go on as well, and so on: the windows chain.
+ */
+function retryWindows(steps: readonly RecordedStep[], slots: readonly Slot[][]): (RetryWindow | null)[] {
+  const failures: { at: number; retry: number | null }[] = [];
   steps.forEach((step, index) => {
-    if (step.event.kind === 'retry') {
-      for (let i = failedAt; i >= 0 && i <= index; i++) windows[i] = slots[index] ?? [];
-      failedAt = -1;
-    }
-    if (step.commands.some(({ command }) => command.kind === 'retry')) failedAt = index;
+    const last = failures.at(-1);
+    if (step.event.kind === 'retry' && last !== undefined) last.retry = index;
+    if (step.commands.some(({ command }) => command.kind === 'retry')) failures.push({ at: index, retry: null });
   });
-  if (failedAt >= 0) for (let i = failedAt; i < steps.length; i++) windows[i] = 'open';
+  const windows: (RetryWindow | null)[] = steps.map(() => null);
+  let behind: { at: number; window: RetryWindow } | null = null;
+  for (const { at, retry } of failures.reverse()) {
+    const own = retry === null ? [] : (slots[retry] ?? []);
+    const chained: RetryWindow | null = behind !== null && behind.at === retry ? behind.window : null;
+    const window: RetryWindow = {
+      slots: [...own, ...(chained?.slots ?? [])],
+      open: retry === null || (chained?.open ?? false),
+    };
+    for (let step = at; step < (retry ?? steps.length); step++) windows[step] = window;
+    behind = { at, window };
+  }
   return windows;
 }

@@ -7,6 +7,7 @@ import type { Event } from '../core/history.js';
 import { flag, identifier, parseOptions, seconds } from '../core/options.js';
 import { seededGuid } from '../core/random.js';
 import { type RetryOptions, resolveRetryPolicy } from '../core/retry-policy.js';
+import { searchTexts } from '../core/search-fields.js';
 import { contextOf } from './context.js';
 
 /** Options of {@link executeChild} and {@link startChild}; the same words as `client.workflow.start`. */
@@ -95,7 +96,8 @@ async function callChild(
       entity: given.entity ?? null,
       signalIn: given.signalIn ?? true,
       config: given.config === undefined ? null : JSON.stringify(config),
-      search: given.search === undefined ? null : texts(given.search.data),
+      search: given.search === undefined ? null : searchTexts(call, given.search.data),
+      parentWorkflowId: info.workflowId,
       originId: info.originId ?? info.workflowId,
     },
   };
@@ -107,8 +109,4 @@ async function callChild(
   // The id recorded first counts: code may compute another one on replay.
   const workflowId = command.kind === 'child' ? command.spec.workflowId : spec.workflowId;
   return { event, workflowId, throwOnError: config.throwOnError };
-}
-
-function texts(data: Readonly<Record<string, string | number | boolean>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(data).map(([key, value]) => [key, String(value)]));
 }
