@@ -9,6 +9,7 @@ import { seededGuid } from '../core/random.js';
 import { type RetryOptions, resolveRetryPolicy } from '../core/retry-policy.js';
 import { searchTexts } from '../core/search-fields.js';
 import { contextOf } from './context.js';
+import { unawaited } from './unawaited.js';
 
 /** Options of {@link executeChild} and {@link startChild}; the same words as `client.workflow.start`. */
 export interface ChildWorkflowOptions {
@@ -51,7 +52,11 @@ const childOptions = v.strictObject({
  * @example
  * const parcel = await Durable.workflow.executeChild<Parcel>({ workflowName: 'ship', args: [orderId] });
  */
-export async function executeChild<T = unknown>(options: ChildWorkflowOptions): Promise<T> {
+export function executeChild<T = unknown>(options: ChildWorkflowOptions): Promise<T> {
+  return unawaited(resultOfChild<T>(options));
+}
+
+async function resultOfChild<T>(options: ChildWorkflowOptions): Promise<T> {
   const { event, throwOnError } = await callChild('executeChild', options, true);
   if (event.kind === 'done') return event.value as T;
   if (event.kind !== 'fail') throw new TypeError(`executeChild: unexpected ${event.kind}`);
@@ -66,7 +71,11 @@ export async function executeChild<T = unknown>(options: ChildWorkflowOptions): 
  * @returns The child's workflow id.
  * @throws {DuplicateJobError} when the workflow id is taken.
  */
-export async function startChild(options: ChildWorkflowOptions): Promise<string> {
+export function startChild(options: ChildWorkflowOptions): Promise<string> {
+  return unawaited(idOfChild(options));
+}
+
+async function idOfChild(options: ChildWorkflowOptions): Promise<string> {
   const { workflowId } = await callChild('startChild', options, false);
   return workflowId;
 }

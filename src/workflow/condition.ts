@@ -4,6 +4,7 @@ import { fingerprint } from '../core/fingerprint.js';
 import { checkSignalId } from '../core/identifier.js';
 import { duration, parseOptions } from '../core/options.js';
 import { contextOf } from './context.js';
+import { unawaited } from './unawaited.js';
 
 const conditionOptions = v.strictObject({ timeout: v.optional(duration) });
 
@@ -30,10 +31,14 @@ export interface ConditionOptions {
  * const approval = await Durable.workflow.condition<{ by: string }>(`approve-${orderId}`, '2 days');
  * if (approval === false) return 'timed out';
  */
-export async function condition<T = unknown>(
+export function condition<T = unknown>(
   signalId: string,
   timeout?: string | number | ConditionOptions,
 ): Promise<T | false> {
+  return unawaited(awaitSignal<T>(signalId, timeout));
+}
+
+async function awaitSignal<T>(signalId: string, timeout?: string | number | ConditionOptions): Promise<T | false> {
   const { instance, cancellable } = contextOf('condition');
   checkSignalId('condition', signalId);
   const timeoutMs = readTimeout(timeout);

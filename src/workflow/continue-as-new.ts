@@ -1,6 +1,7 @@
 import { encodeArguments } from '../codec/payload.js';
 import { fingerprint } from '../core/fingerprint.js';
 import { contextOf } from './context.js';
+import { unawaited } from './unawaited.js';
 
 /**
  * Ends this run and begins the next one of the same workflow id, with new arguments and an empty history. Search fields,
@@ -13,7 +14,11 @@ import { contextOf } from './context.js';
  *   await Durable.workflow.continueAsNew(next);
  * }
  */
-export async function continueAsNew(...args: unknown[]): Promise<never> {
+export function continueAsNew(...args: unknown[]): Promise<never> {
+  return unawaited(endRun(args));
+}
+
+async function endRun(args: unknown[]): Promise<never> {
   const { instance, cancellable } = contextOf('continueAsNew');
   const text = encodeArguments(args, 'continueAsNew');
   const counter = instance.tick();

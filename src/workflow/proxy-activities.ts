@@ -8,6 +8,7 @@ import { identifier, interval, parseOptions } from '../core/options.js';
 import { type RetryOptions, type RetryPolicy, resolveRetryPolicy } from '../core/retry-policy.js';
 import type { ActivityFunction } from '../replay/instance.js';
 import { contextOf, instanceHere } from './context.js';
+import { unawaited } from './unawaited.js';
 
 /** Options of {@link proxyActivities}. */
 export interface ActivityOptions<A = Record<string, ActivityFunction>> {
@@ -107,7 +108,8 @@ export function proxyActivities<A = Record<string, (...args: unknown[]) => unkno
   return new Proxy({} as ActivityProxy<A>, {
     get(_target, property) {
       if (typeof property !== 'string' || property === 'then') return undefined; // awaiting the proxy must not call it
-      const known = made.get(property) ?? call(property);
+      const run = call(property);
+      const known = made.get(property) ?? ((...args: unknown[]) => unawaited(run(...args)));
       made.set(property, known);
       return known;
     },

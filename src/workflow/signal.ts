@@ -3,6 +3,7 @@ import { parseDuration } from '../core/duration.js';
 import { fingerprint } from '../core/fingerprint.js';
 import { checkSignalId } from '../core/identifier.js';
 import { contextOf } from './context.js';
+import { unawaited } from './unawaited.js';
 
 /** How long a signal that nobody awaits yet is kept, unless `expire` says otherwise. */
 const SIGNAL_EXPIRE_MS = 10 * 60 * 1000;
@@ -14,7 +15,11 @@ const SIGNAL_EXPIRE_MS = 10 * 60 * 1000;
  * @param expire How long it is kept when nobody waits. Default 10 minutes.
  * @returns `'delivered'` or `'buffered'`.
  */
-export async function signal(signalId: string, data?: unknown, expire?: string | number): Promise<string> {
+export function signal(signalId: string, data?: unknown, expire?: string | number): Promise<string> {
+  return unawaited(sendSignal(signalId, data, expire));
+}
+
+async function sendSignal(signalId: string, data?: unknown, expire?: string | number): Promise<string> {
   const { instance } = contextOf('signal');
   checkSignalId('signal', signalId);
   const payload = encodePayload(data, 'data');

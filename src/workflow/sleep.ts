@@ -1,5 +1,6 @@
 import { parseDuration } from '../core/duration.js';
 import { contextOf } from './context.js';
+import { unawaited } from './unawaited.js';
 
 /**
  * Waits durably: for a second or for a year, through crashes and deploys, without holding anything.
@@ -13,7 +14,11 @@ import { contextOf } from './context.js';
  * @example
  * await Durable.workflow.sleep('1 hour');
  */
-export async function sleep(duration: string | number): Promise<number> {
+export function sleep(duration: string | number): Promise<number> {
+  return unawaited(sleepDurably(duration));
+}
+
+async function sleepDurably(duration: string | number): Promise<number> {
   const { instance, cancellable } = contextOf('sleep');
   const ms = parseDuration('sleep', duration);
   const counter = instance.tick();
