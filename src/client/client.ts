@@ -16,7 +16,7 @@ import type { ConnectionOptions, ConnectionsByRole } from '../postgres/connectio
 import { schemaName } from '../postgres/namespace.js';
 import { randomNumber } from '../postgres/protocol/commit.js';
 import { SIGNAL_EXPIRE_MS, WorkflowHandle } from './handle.js';
-import { Link } from './link.js';
+import { type Link, type LinkUse, useLink } from './link.js';
 
 /** Options of `client.workflow.start`. */
 export interface StartOptions {
@@ -86,7 +86,7 @@ const open = new Set<Client>();
 export class Client {
   readonly connection: ClientOptions['connection'];
   readonly #namespace: string;
-  readonly #links = new Map<string, Promise<Link>>();
+  readonly #links = new Map<string, LinkUse>();
 
   constructor(options: ClientOptions) {
     const given = parseOptions(
@@ -199,13 +199,13 @@ export class Client {
   /** Connects on first use; a failure is not kept. */
   #link(namespace = this.#namespace): Promise<Link> {
     const known = this.#links.get(namespace);
-    if (known !== undefined) return known;
+    if (known !== undefined) return known.link;
     schemaName(namespace);
     open.add(this);
-    const link = Link.open(this.connection, namespace);
-    this.#links.set(namespace, link);
-    link.catch(() => this.#links.delete(namespace));
-    return link;
+    const use = useLink(this.connection, namespace);
+    this.#links.set(namespace, use);
+    use.link.catch(() => this.#links.delete(namespace));
+    return use.link;
   }
 
   /** Ends this client's connections. Calls made later connect again. */
@@ -213,7 +213,7 @@ export class Client {
     open.delete(this);
     const links = [...this.#links.values()];
     this.#links.clear();
-    await Promise.all(links.map(async (link) => (await link.catch(() => null))?.close()));
+    await Promise.all(links.map((use) => use.end()));
   }
 
   /** Ends the connections of all clients of this process. */

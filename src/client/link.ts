@@ -23,6 +23,48 @@ import {
 } from '../postgres/protocol/executions.js';
 import { ResultWatcher } from './result-watcher.js';
 
+interface Entry {
+  readonly database: Database;
+  readonly namespace: string;
+  readonly link: Promise<Link>;
+  users: number;
+}
+
+const entries: Entry[] = [];
+
+/** A use of the link to a namespace; the last one ends its connections. */
+export interface LinkUse {
+  readonly link: Promise<Link>;
+  end(): Promise<void>;
+}
+
+/** The link to a namespace: clients of one process with the same connection share it. */
+export function useLink(connection: ConnectionOptions | ConnectionsByRole, namespace: string): LinkUse {
+  const database = openDatabase(connection);
+  let entry = entries.find((known) => known.database === database && known.namespace === namespace);
+  if (entry === undefined) {
+    entry = { database, namespace, link: Link.open(database, namespace), users: 0 };
+    entries.push(entry);
+  } else {
+    void database.release(); // the link holds its own use
+  }
+  const mine = entry;
+  mine.users++;
+  const forget = () => {
+    const index = entries.indexOf(mine);
+    if (index >= 0) entries.splice(index, 1);
+  };
+  // A failure is not kept: the next use connects again.
+  mine.link.catch(forget);
+  const end = async () => {
+    mine.users--;
+    if (mine.users > 0) return;
+    forget();
+    await (await mine.link.catch(() => null))?.close();
+  };
+  return { link: mine.link, end };
+}
+
 /** A client gives up with `ConnectionError` when the database does not answer for this long. */
 const patience: QueryOptions = { giveUpAfterMs: 30_000 };
 
@@ -62,8 +104,8 @@ export class Link {
     this.watcher = new ResultWatcher(this.#lanes.read, this.schema, this.#notifier);
   }
 
-  static async open(connection: ConnectionOptions | ConnectionsByRole, namespace: string): Promise<Link> {
-    const database = openDatabase(connection);
+  /** Takes over the caller's use of the database. */
+  static async open(database: Database, namespace: string): Promise<Link> {
     try {
       await migrate(database, namespace, { giveUpAfterMs: 30_000 });
     } catch (error) {

@@ -108,9 +108,12 @@ export function proxyActivities<A = Record<string, (...args: unknown[]) => unkno
   return new Proxy({} as ActivityProxy<A>, {
     get(_target, property) {
       if (typeof property !== 'string' || property === 'then') return undefined; // awaiting the proxy must not call it
-      const run = call(property);
-      const known = made.get(property) ?? ((...args: unknown[]) => unawaited(run(...args)));
-      made.set(property, known);
+      let known = made.get(property);
+      if (known === undefined) {
+        const run = call(property);
+        known = (...args) => unawaited(run(...args));
+        made.set(property, known);
+      }
       return known;
     },
   });
