@@ -173,6 +173,11 @@ function harden({ functions }: SchemaSource, schema: string): string {
         'alter routine %s security definer set search_path = pg_catalog, %I, pg_temp', v_routine.name, ${quoteLiteral(schema)}
       );
     end if;
+    if v_routine.is_definer then
+      -- A statement without an index counts as ruinous under enable_seqscan = off, and would be compiled at each execution:
+      -- 9.4 ms a signal instead of 1.5.
+      execute format('alter routine %s set jit = off', v_routine.name);
+    end if;
     if v_routine.has_index_plans then
       execute format('alter routine %s set enable_seqscan = off', v_routine.name);
       execute format('alter routine %s set enable_hashjoin = off', v_routine.name);
