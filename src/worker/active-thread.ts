@@ -119,6 +119,12 @@ export class ActiveThread implements Turning {
     return this.#stage === 'idle' && this.#mailbox.length === 0 && this.#chores.length === 0;
   }
 
+  /** Whether everything it waits for can wake it by itself, from the database: then it may be parked. */
+  get hasSources(): boolean {
+    for (const operation of this.open.values()) if (operation.kind === 'activity' && !operation.hasTask) return false;
+    return this.open.size > 0;
+  }
+
   // ---- coming to life
 
   /** A thread without history: its first event is its start. */

@@ -254,7 +254,10 @@ export class Host implements ThreadPort {
       const { epoch } = activity.task;
       await this.#finishTask(activity, { kind: 'release', payload: null, delayMs: 0 }, epoch);
     }
-    // An eager one goes with its thread: whoever claims that finds it open and runs it.
+    // An eager one becomes a task, so that its thread can be parked.
+    if (activity.task === null && activity.thread !== null) {
+      this.#queueTask(activity.thread, activity.op, { attempt: activity.attempt, delayMs: 0, lastFailure: null });
+    }
   }
 
   #startLoops(): void {
@@ -690,13 +693,13 @@ export class Host implements ThreadPort {
       const parkAfterMs = this.#servingOf(thread)?.tuning.parkAfterMs ?? this.#tuning.parkAfterMs;
       if (now - thread.idleSince < parkAfterMs) break;
       if (threads.length >= 500) break;
-      if (!thread.quiet || thread.open.size === 0) continue; // awaits something that is not durable: nothing would wake it
+      if (!thread.quiet) continue;
       const draining = this.#servingOf(thread)?.draining ?? false;
       if (!draining && thread.nextDue < now + KEEP_FOR_TIMER_MS) {
         this.becameIdle(thread);
         continue;
       }
-      if (this.#makeTasks(thread)) continue;
+      if (this.#makeTasks(thread) || !thread.hasSources) continue; // nothing would wake it
       threads.push(thread);
     }
     if (threads.length > 0) await this.#park(threads);
