@@ -272,6 +272,11 @@ export class ActiveThread implements Turning {
         else this.#putBackAndCommit(next);
         return false;
       }
+      if (event.kind === 'cancel' && this.#draft.opens) {
+        // It resolves what is pending, and an operation is resolved by a later entry than the one that opened it.
+        this.#putBackAndCommit(next);
+        return false;
+      }
       if (next.inboxNo !== null) this.#consume(next.inboxNo);
       this.#current = this.#hand(next);
       return true;

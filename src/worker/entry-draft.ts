@@ -56,6 +56,10 @@ export class EntryDraft {
     return this.#bytes >= MAX_ENTRY_BYTES || this.#steps.length >= MAX_ENTRY_STEPS;
   }
 
+  get opens(): boolean {
+    return this.#openedCount > 0;
+  }
+
   get closes(): boolean {
     return this.#closing !== null;
   }
