@@ -776,15 +776,15 @@ declare
   v_services int[];
 begin
   with asked as materialized (
-    select nextval('run_number') as new_run_no, u.args, e.*,
+    select nextval('run_number') as new_run_no, u.new_args, e.*,
       exists (select from inbox i where i.thread_no = e.run_no and i.kind = 'cancel') as cancels
-    from unnest(p_runs, p_args) u (run_no, args)
+    from unnest(p_runs, p_args) u (run_no, new_args)
     cross join lateral (select x.* from execution x where x.run_no = u.run_no offset 0) e
   ), made as (
     insert into execution (run_no, chain_no, request_no, parent_thread, parent_op, run, service_no, expire_s, created_at,
       signal_in, cancel_requested, workflow_id, state, cause, args, config, parent_workflow_id, origin_id, entity, search)
     select a.new_run_no, a.chain_no, (random() * 281474976710655)::bigint, a.parent_thread, a.parent_op, a.run + 1, a.service_no,
-      a.expire_s, clock(), a.signal_in, a.cancels, a.workflow_id, 'open', 'continued', a.args, a.config,
+      a.expire_s, clock(), a.signal_in, a.cancels, a.workflow_id, 'open', 'continued', a.new_args, a.config,
       a.parent_workflow_id, a.origin_id, a.entity, a.search
     from asked a
     returning run_no, service_no, cancel_requested

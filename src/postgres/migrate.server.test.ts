@@ -109,7 +109,7 @@ for (const [where, isThere, make] of places) {
       await migrate(database, 'hardened', {}, version(1));
       const rows = await run(`select proname as name, prosecdef as definer, array_to_string(proconfig, '; ') as settings
         from pg_proc where pronamespace = 'hardened'::regnamespace order by proname`);
-      const path = 'search_path=pg_catalog, hardened, pg_temp';
+      const path = 'search_path=pg_catalog, hardened, pg_temp; jit=off';
       expect(rows).toEqual([
         { name: 'clock', definer: false, settings: null },
         {
