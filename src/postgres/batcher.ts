@@ -50,7 +50,12 @@ export class Batcher<Item, Answer> {
   /** Resolves with the item's answer once it is durable. */
   submit(item: Item): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      this.#queue.push({ item, bytes: this.#options.bytes(item), resolve, reject });
+      const entry = { item, bytes: this.#options.bytes(item), resolve, reject };
+      if (entry.bytes > this.#options.maxBytes) {
+        this.#setAside([entry]); // so large that everybody else would wait for it
+        return;
+      }
+      this.#queue.push(entry);
       if (!this.#sending) void this.#pump();
     });
   }
@@ -61,12 +66,14 @@ export class Batcher<Item, Answer> {
     await new Promise<void>((resolve) => setImmediate(resolve));
     while (this.#queue.length > 0) {
       const batch = this.#take();
-      if (!(await this.#try(this.#options.main, batch))) {
-        this.#aside.push(batch);
-        if (!this.#sendingAside) void this.#pumpAside();
-      }
+      if (!(await this.#try(this.#options.main, batch))) this.#setAside(batch);
     }
     this.#sending = false;
+  }
+
+  #setAside(batch: Entry<Item, Answer>[]): void {
+    this.#aside.push(batch);
+    if (!this.#sendingAside) void this.#pumpAside();
   }
 
   #take(): Entry<Item, Answer>[] {
