@@ -470,11 +470,14 @@ export class Host implements ThreadPort {
   }
 
   async #animate(thread: ActiveThread, row: ClaimedThread, claimNo: number, cached: boolean): Promise<void> {
-    for (const [op, ms] of JSON.parse(row.timers ?? '[]') as [number, number][]) this.armTimer(thread, op, ms);
+    const claimedAt = this.monotonic();
     if (cached) thread.resume(row, claimNo);
     else if (row.last_seq === null) thread.begin();
     else await thread.recover(JSON.parse(row.tasks ?? '[]') as number[]);
     if (this.#threads.get(row.thread_no) !== thread) return;
+    // Only now: one that is due at once finds the operation it fires.
+    const passed = this.monotonic() - claimedAt;
+    for (const [op, ms] of JSON.parse(row.timers ?? '[]') as [number, number][]) this.armTimer(thread, op, ms - passed);
     for (const [inbox_no, kind, op, payload] of JSON.parse(row.mail ?? '[]') as [
       number,
       'done',
