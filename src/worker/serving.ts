@@ -11,9 +11,10 @@ export class Serving {
   /** Service numbers of its workflows, by name, and of its activities; set when registered. */
   workflowServices = new Map<string, number>();
   activityService = 0;
-  /** Workflow threads that this worker owns, activity attempts that run or are reserved. */
+  /** Workflow threads that this worker owns, activity attempts that run. */
   threads = 0;
   activities = 0;
+  reservedActivities = 0;
   draining = false;
   threadClaims: ClaimLoop | null = null;
   taskClaims: ClaimLoop | null = null;

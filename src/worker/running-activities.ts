@@ -1,8 +1,8 @@
 /**
  * The activity attempts that run in this process, by operation.
  *
- * An attempt is *eager* while it belongs to the thread that scheduled it and has no row of its own, and *claimed* when it
- * has a task row in this worker's name.
+ * An attempt is *eager* while it belongs to the thread that scheduled it and has no row of its own, and *claimed* when
+ * it has a task row in this worker's name.
  */
 
 import type { RetrySpec } from '../core/history.js';
@@ -28,10 +28,6 @@ export interface RunningActivity {
 export class RunningActivities {
   readonly #running = new Map<string, RunningActivity>();
 
-  get size(): number {
-    return this.#running.size;
-  }
-
   get(threadNo: number, op: number): RunningActivity | undefined {
     return this.#running.get(`${threadNo}/${op}`);
   }
@@ -50,6 +46,16 @@ export class RunningActivities {
 
   all(): RunningActivity[] {
     return [...this.#running.values()];
+  }
+
+  /** The eager ones of a thread. */
+  of(thread: ActiveThread): RunningActivity[] {
+    const found: RunningActivity[] = [];
+    for (const op of thread.open.keys()) {
+      const activity = this.get(thread.threadNo, op);
+      if (activity?.thread === thread) found.push(activity);
+    }
+    return found;
   }
 
   /** Tells the function that nobody waits; its outcome will be dropped. Its slot is free when it ends. */

@@ -1,0 +1,453 @@
+/**
+ * The threads this process owns, and those it has cached.
+ *
+ * Owns: claiming, bringing to life, mail, parking, giving back. Does not own: the order inside a thread
+ * (active-thread.ts), activities (activity-runner.ts).
+ *
+ * Invariant: what the database says this worker owns is here, or is given back (`compare`).
+ */
+
+import { encodePayload } from '../codec/payload.js';
+import { defaultRetryPolicy, type RetryPolicy } from '../core/retry-policy.js';
+import { Batcher } from '../postgres/batcher.js';
+import { type CommitAnswer, type CommitItem, commit, commitBytes } from '../postgres/protocol/commit.js';
+import {
+  blockThread,
+  type ClaimedThread,
+  claimThreads,
+  fetchMail,
+  fetchOwned,
+  type HistoryRow,
+  loadHistory,
+  parkThreads,
+  releaseThreads,
+} from '../postgres/protocol/threads.js';
+import { conclude } from '../replay/conclude.js';
+import { Instance } from '../replay/instance.js';
+import type { Recording } from '../replay/recording.js';
+import { runAs } from '../workflow/context.js';
+import { ActiveThread, type ThreadPort } from './active-thread.js';
+import { ActivityRunner, type ThreadsOfActivities } from './activity-runner.js';
+import type { EagerChoice } from './entry-draft.js';
+import type { HostContext } from './host-context.js';
+import { isLeaseLost } from './registration.js';
+import type { ServedWorkflow } from './services.js';
+import type { Serving } from './serving.js';
+import { TurnLoop } from './turn-loop.js';
+
+/** A thread whose next timer is due this soon stays here: parking and claiming it again would cost more. */
+const KEEP_FOR_TIMER_MS = 5_000;
+/** Later timers are seen when the thread is claimed for them. */
+const ARM_AT_MOST_MS = 3_600_000;
+const PARK_BATCH = 500;
+const FIRST_MAIL_POLL_MS = 20;
+const MAIL_POLL_MS = 1_000;
+
+export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
+  readonly turns = new TurnLoop();
+  readonly activities: ActivityRunner;
+  readonly #host: HostContext;
+  readonly #commits: Batcher<CommitItem, CommitAnswer>;
+  readonly #threads = new Map<number, ActiveThread>();
+  /** Idle ones, longest first. */
+  readonly #idle = new Map<number, ActiveThread>();
+  /** Parked ones, longest unused first. */
+  readonly #cache = new Map<number, ActiveThread>();
+  readonly #wanted = new Set<number>();
+  #clockOffset = 0;
+  #fetchingMail = false;
+  #mailAgain = false;
+  #mailPollMs = FIRST_MAIL_POLL_MS;
+  #lastMailPoll = 0;
+
+  constructor(host: HostContext) {
+    this.#host = host;
+    this.activities = new ActivityRunner(host, this);
+    this.#commits = new Batcher({
+      main: host.lanes.commit,
+      side: host.lanes.side,
+      bytes: commitBytes,
+      send: async (lane, items) => {
+        const { answers, hints } = await commit(lane, host.schema, host.registration.workerNo, items);
+        host.tell(hints);
+        return answers;
+      },
+    });
+  }
+
+  // ---- claiming
+
+  claim(serving: Serving, limit: number): Promise<{ count: number; dueInMs: number | null }> {
+    const { claims, lanes, schema, registration } = this.#host;
+    return claims.claim(async (claimNo) => {
+      const wanted = [...this.#wanted];
+      this.#wanted.clear();
+      try {
+        const { rows, dueInMs } = await claimThreads(lanes.claim, schema, {
+          workerNo: registration.workerNo,
+          claimNo,
+          services: [...serving.workflowServices.values()],
+          limit,
+          wanted,
+        });
+        const answeredAt = this.monotonic();
+        for (const row of rows) {
+          this.#clockOffset = row.clock_ms - answeredAt;
+          this.#adopt(row, claimNo);
+        }
+        return { count: rows.length, dueInMs };
+      } catch (error) {
+        for (const threadNo of wanted) this.#wanted.add(threadNo);
+        throw error;
+      }
+    });
+  }
+
+  #adopt(row: ClaimedThread, claimNo: number): void {
+    const served = this.#host.services.workflow(row.service_no);
+    if (served === undefined) {
+      void this.release([{ threadNo: row.thread_no, epoch: row.epoch }]);
+      return;
+    }
+    if (this.#threads.has(row.thread_no)) return; // a claim that lost its answer and was repeated
+    const cached = this.#cache.get(row.thread_no);
+    this.#cache.delete(row.thread_no);
+    // A cache is valid only if its last commit is the database's.
+    const usable = cached !== undefined && cached.lastCommitNo === row.last_commit_no;
+    if (cached !== undefined && !usable) cached.drop();
+    const thread = usable ? cached : new ActiveThread(row, claimNo, this.#infoOf(row, served), this);
+    this.#threads.set(row.thread_no, thread);
+    served.serving.threads++;
+    this.#animate(thread, row, claimNo, usable).catch((error) => this.failed(thread, error));
+  }
+
+  async #animate(thread: ActiveThread, row: ClaimedThread, claimNo: number, cached: boolean): Promise<void> {
+    const claimedAt = this.monotonic();
+    if (cached) thread.resume(row, claimNo);
+    else if (row.last_seq === null) thread.begin();
+    else await thread.recover(JSON.parse(row.tasks ?? '[]') as number[]);
+    if (!this.holds(thread)) return;
+    // Only now: a timer that is due at once finds the operation it fires.
+    const passed = this.monotonic() - claimedAt;
+    for (const [op, ms] of JSON.parse(row.timers ?? '[]') as [number, number][]) this.armTimer(thread, op, ms - passed);
+    const mail = JSON.parse(row.mail ?? '[]') as [number, 'done', number | null, string | null][];
+    for (const [inbox_no, kind, op, payload] of mail) {
+      thread.postMail({ thread_no: row.thread_no, inbox_no, kind, op, payload });
+    }
+    if (!cached && row.last_seq !== null) this.activities.rerunLost(thread);
+    if (thread.stage === 'idle') this.becameIdle(thread);
+  }
+
+  #infoOf(row: ClaimedThread, { serving, name }: ServedWorkflow): ActiveThread['info'] {
+    return {
+      workflowId: row.workflow_id,
+      workflowName: name,
+      taskQueue: serving.taskQueue,
+      namespace: this.#host.namespace,
+      runNo: row.run_no,
+      run: row.run,
+      seed: String(row.request_no),
+      createdMs: row.created_ms,
+      parentWorkflowId: row.parent_workflow_id,
+      originId: row.origin_id,
+      expireS: row.expire_s,
+      retry:
+        row.config === null
+          ? serving.tuning.retry
+          : { ...defaultRetryPolicy, ...(JSON.parse(row.config) as RetryPolicy) },
+    };
+  }
+
+  makeInstance(thread: ActiveThread, attempt: number, recording: Recording | null): Instance {
+    const served = this.#host.services.workflow(thread.row.service_no);
+    const run = served?.serving.workflows.get(served.name);
+    return new Instance({
+      info: { ...thread.info, attempt },
+      run: (instance) =>
+        // Arguments are decoded for each instance: a function may change what it is given.
+        runAs(instance, async () => {
+          if (run === undefined) throw new Error(`workflow "${thread.info.workflowName}" is not served any more`);
+          return run(...(JSON.parse(thread.row.args) as unknown[]));
+        }),
+      conclude: (outcome, info) => conclude(outcome, info, (value) => encodePayload(value, 'result')),
+      recording,
+      onLateCommand: () => thread.lateCommand(),
+    });
+  }
+
+  // ---- what a thread asks for (ThreadPort)
+
+  get lateCommandMs(): number {
+    return this.#host.tuning.lateCommandMs;
+  }
+
+  monotonic(): number {
+    return this.#host.monotonic();
+  }
+
+  clock(): number {
+    return this.monotonic() + this.#clockOffset;
+  }
+
+  commit(item: CommitItem): Promise<CommitAnswer> {
+    return this.#commits.submit(item);
+  }
+
+  loadHistory(threadNo: number): Promise<HistoryRow[]> {
+    return loadHistory(this.#host.lanes.claim, this.#host.schema, threadNo);
+  }
+
+  chooseEager(thread: ActiveThread): EagerChoice {
+    return (taskQueue, name, op) => this.activities.chooseEager(thread, taskQueue, name, op);
+  }
+
+  startEager(thread: ActiveThread, op: number): void {
+    this.activities.startEager(thread, op);
+  }
+
+  abortActivities(thread: ActiveThread, ops: readonly number[] | 'all'): void {
+    this.activities.abort(thread, ops);
+  }
+
+  armTimer(thread: ActiveThread, op: number, ms: number): void {
+    const dueAt = this.monotonic() + ms;
+    thread.dueAt.set(op, dueAt);
+    if (ms > ARM_AT_MOST_MS) return;
+    const { epoch } = thread;
+    this.#host.due.add({
+      dueAt,
+      run: () => {
+        if (this.holds(thread) && thread.epoch === epoch) thread.fire(op);
+      },
+    });
+  }
+
+  becameIdle(thread: ActiveThread): void {
+    thread.idleSince = this.monotonic();
+    this.#idle.delete(thread.threadNo);
+    if (this.holds(thread)) this.#idle.set(thread.threadNo, thread);
+  }
+
+  becameBusy(thread: ActiveThread): void {
+    this.#idle.delete(thread.threadNo);
+  }
+
+  closed(thread: ActiveThread): void {
+    this.#drop(thread);
+  }
+
+  refused(thread: ActiveThread): void {
+    const { workflowId } = thread.info;
+    this.#host.logger.debug({ workflowId }, 'a commit was refused; the thread is reloaded by whoever owns it');
+    void this.release([thread]);
+  }
+
+  blocked(thread: ActiveThread, reason: Error): void {
+    const { lanes, schema, registration, logger } = this.#host;
+    logger.error({ workflowId: thread.info.workflowId, error: reason }, 'a workflow is blocked');
+    this.#drop(thread);
+    blockThread(lanes.side, schema, registration.workerNo, thread, `${reason.name}: ${reason.message}`)
+      .then((state) => {
+        if (state === 'ready') this.#host.tell(`q${thread.row.service_no}`);
+      })
+      .catch((error) => this.#host.callFailed('block', error));
+  }
+
+  /** A stage of the thread ended with an error that is not its function's. */
+  failed(thread: ActiveThread, error: unknown): void {
+    if (thread.stage === 'gone' || this.#host.closed) return;
+    if (isLeaseLost(error)) this.#host.registration.lose();
+    else this.blocked(thread, error instanceof Error ? error : new Error(String(error)));
+  }
+
+  reclaim(thread: ActiveThread): void {
+    this.want(thread.threadNo);
+  }
+
+  // ---- what activities ask for
+
+  holds(thread: ActiveThread): boolean {
+    return this.#threads.get(thread.threadNo) === thread;
+  }
+
+  want(threadNo: number): void {
+    this.#wanted.add(threadNo);
+    for (const serving of this.#host.services.all) if (serving.workflows.size > 0) serving.threadClaims?.poke();
+  }
+
+  // ---- letting go
+
+  of(serving: Serving): ActiveThread[] {
+    return [...this.#threads.values()].filter((thread) => this.#servingOf(thread) === serving);
+  }
+
+  /** Gives threads back to whoever wants them. */
+  async release(threads: readonly (ActiveThread | { threadNo: number; epoch: number })[]): Promise<void> {
+    if (threads.length === 0) return;
+    for (const thread of threads) if (thread instanceof ActiveThread) this.#drop(thread);
+    const { lanes, schema, registration } = this.#host;
+    try {
+      this.#host.tell(await releaseThreads(lanes.side, schema, registration.workerNo, threads));
+    } catch (error) {
+      this.#host.callFailed('release', error);
+    }
+  }
+
+  /** The lease is lost, or the host closes. */
+  dropAll(): void {
+    for (const thread of [...this.#threads.values()]) {
+      thread.drop();
+      this.#unown(thread);
+    }
+    for (const thread of this.#cache.values()) thread.drop();
+    this.#cache.clear();
+  }
+
+  uncache(serving: Serving): void {
+    for (const [threadNo, thread] of this.#cache) {
+      if (this.#servingOf(thread) !== serving) continue;
+      thread.drop();
+      this.#cache.delete(threadNo);
+    }
+  }
+
+  #drop(thread: ActiveThread): void {
+    this.activities.abort(thread, 'all');
+    thread.drop();
+    this.#unown(thread);
+  }
+
+  #unown(thread: ActiveThread): void {
+    if (!this.holds(thread)) return;
+    this.#threads.delete(thread.threadNo);
+    this.#idle.delete(thread.threadNo);
+    this.#servingOf(thread)?.threadFreed();
+  }
+
+  #servingOf(thread: ActiveThread): Serving | undefined {
+    return this.#host.services.workflow(thread.row.service_no)?.serving;
+  }
+
+  // ---- mail
+
+  /** Something was delivered to threads of this worker. */
+  fetchMail(): void {
+    if (this.#host.closed) return;
+    if (this.#fetchingMail) {
+      this.#mailAgain = true;
+      return;
+    }
+    this.#fetchingMail = true;
+    this.#fetchMailNow()
+      .catch((error) => this.#host.callFailed('mail', error))
+      .finally(() => {
+        this.#fetchingMail = false;
+        if (!this.#mailAgain) return;
+        this.#mailAgain = false;
+        this.fetchMail();
+      });
+  }
+
+  async #fetchMailNow(): Promise<void> {
+    this.#lastMailPoll = this.monotonic();
+    if (this.#threads.size === 0) return;
+    const known: number[] = [];
+    for (const thread of this.#threads.values()) for (const inboxNo of thread.knownMail) known.push(inboxNo);
+    const { lanes, schema, registration } = this.#host;
+    const mail = await fetchMail(lanes.claim, schema, registration.workerNo, known);
+    for (const letter of mail) this.#threads.get(letter.thread_no)?.postMail(letter);
+    if (mail.length === 0) return;
+    this.#mailPollMs = FIRST_MAIL_POLL_MS;
+    this.#mailAgain = true;
+  }
+
+  /** Hints may be lost, or switched off. */
+  pollMail(): void {
+    const pollMs = this.#host.listening() ? MAIL_POLL_MS : this.#mailPollMs;
+    if (this.#threads.size === 0 || this.monotonic() - this.#lastMailPoll < pollMs) return;
+    this.#mailPollMs = Math.min(MAIL_POLL_MS, this.#mailPollMs * 1.5);
+    this.fetchMail();
+  }
+
+  // ---- parking
+
+  /** Parks what was quiet for long enough. */
+  async sweep(): Promise<void> {
+    const now = this.monotonic();
+    const threads: ActiveThread[] = [];
+    for (const thread of this.#idle.values()) {
+      const serving = this.#servingOf(thread);
+      if (now - thread.idleSince < (serving?.tuning.parkAfterMs ?? 0) || threads.length >= PARK_BATCH) break;
+      if (!thread.quiet) continue;
+      if (!serving?.draining && thread.nextDue < now + KEEP_FOR_TIMER_MS) {
+        this.becameIdle(thread);
+        continue;
+      }
+      if (this.activities.makeTasks(thread) || !thread.hasSources) continue; // nothing would wake it
+      threads.push(thread);
+    }
+    if (threads.length > 0) await this.#park(threads);
+  }
+
+  async #park(threads: readonly ActiveThread[]): Promise<void> {
+    for (const thread of threads) {
+      thread.suspend();
+      this.#idle.delete(thread.threadNo);
+    }
+    const { lanes, schema, registration } = this.#host;
+    let refusals: Map<number, 'mail' | 'fenced'>;
+    try {
+      refusals = await parkThreads(
+        lanes.claim,
+        schema,
+        registration.workerNo,
+        threads.map(({ threadNo, epoch, open }) => ({ threadNo, epoch, blockedOn: [...open.keys()] })),
+      );
+    } catch (error) {
+      // A row is held by somebody's transaction, or the lease is lost: they stay ours until the next sweep.
+      for (const thread of threads) thread.unsuspend();
+      throw error;
+    }
+    for (const thread of threads) {
+      if (thread.stage === 'gone') continue;
+      const refusal = refusals.get(thread.threadNo);
+      if (refusal === 'fenced') this.#drop(thread);
+      else if (refusal === 'mail') thread.unsuspend();
+      else this.#parked(thread);
+    }
+    if (refusals.size > 0) this.fetchMail();
+  }
+
+  #parked(thread: ActiveThread): void {
+    for (const activity of this.activities.running.of(thread)) activity.thread = null;
+    this.#unown(thread);
+    this.#cache.set(thread.threadNo, thread);
+    if (thread.park()) this.reclaim(thread);
+    for (const [threadNo, oldest] of this.#cache) {
+      if (this.#cache.size <= this.#host.tuning.maxCachedWorkflows) break;
+      oldest.drop();
+      this.#cache.delete(threadNo);
+    }
+  }
+
+  // ---- what the database says we own
+
+  async compare(): Promise<void> {
+    const { claims, lanes, schema, registration, logger } = this.#host;
+    const before = claims.answeredBefore;
+    const settled = (thread: ActiveThread) => thread.stage === 'idle' && thread.claimNo < before;
+    const threads = [...this.#threads.values()].filter(settled);
+    const compareActivities = this.activities.compare(before);
+    const owned = await fetchOwned(lanes.claim, schema, registration.workerNo, before);
+
+    await this.release(owned.threads.filter(({ threadNo }) => !this.#threads.has(threadNo)));
+    const ours = new Set(owned.threads.map(({ threadNo }) => threadNo));
+    for (const thread of threads) {
+      // A commit or a parking that came in between explains it.
+      if (ours.has(thread.threadNo) || !this.holds(thread) || !settled(thread)) continue;
+      logger.debug({ workflowId: thread.info.workflowId }, 'a thread is not ours any more');
+      this.#drop(thread);
+    }
+    await compareActivities(owned.tasks);
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * The worker's row and its lease.
+ *
+ * Owns: registering, renewing, knowing whether the lease holds. Does not own: what is dropped when it is lost (host.ts).
+ *
+ * Invariants:
+ * 1. The lease counts from *before* the renewal was sent, by the monotonic clock: it never seems longer than it is.
+ * 2. A worker that was declared dead comes back under a new key, hence a new number: its late commits stay refused.
+ */
+
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { errorFromSqlState, LeaseLostError } from '../core/errors.js';
+import type { Lane } from '../postgres/database.js';
+import { registerWorker, renewLease, type Service } from '../postgres/protocol/workers.js';
+import { SqlError } from '../postgres/sql-error.js';
+
+export interface RegistrationOptions {
+  readonly lane: Lane;
+  readonly schema: string;
+  readonly leaseMs: number;
+  readonly monotonic: () => number;
+  readonly services: () => Service[];
+  readonly registered: (services: readonly Service[], numbers: readonly number[]) => void;
+  /** Drops everything this worker held. */
+  readonly lost: () => void;
+  /** Registered anew behind a loss. */
+  readonly back: () => void;
+  readonly failed: (error: unknown) => void;
+}
+
+export class Registration {
+  readonly #options: RegistrationOptions;
+  #key = randomUUID();
+  #workerNo = 0;
+  #leaseUntil = 0;
+  #turn: Promise<void> = Promise.resolve();
+  #losing = false;
+
+  constructor(options: RegistrationOptions) {
+    this.#options = options;
+  }
+
+  get workerNo(): number {
+    return this.#workerNo;
+  }
+
+  get alive(): boolean {
+    return this.#options.monotonic() < this.#leaseUntil;
+  }
+
+  /** Registers the process with all it serves now, or adds to that. */
+  register(): Promise<void> {
+    const next = this.#turn.then(() => this.#registerNow());
+    this.#turn = next.catch(() => {});
+    return next;
+  }
+
+  async renew(): Promise<void> {
+    const { lane, schema, leaseMs, monotonic } = this.#options;
+    const sentAt = monotonic();
+    const workerNo = this.#workerNo;
+    const alive = await renewLease(lane, schema, workerNo, leaseMs);
+    if (alive) this.#leaseUntil = sentAt + leaseMs;
+    else if (workerNo === this.#workerNo) this.lose();
+  }
+
+  /** Others have, or will have, what was ours: drop everything, come back under a new number. */
+  lose(): void {
+    if (this.#losing) return;
+    this.#losing = true;
+    this.#leaseUntil = 0;
+    this.#options.lost();
+    this.#key = randomUUID();
+    this.register()
+      .then(this.#options.back, this.#options.failed)
+      .finally(() => {
+        this.#losing = false;
+      });
+  }
+
+  async #registerNow(): Promise<void> {
+    const { lane, schema, leaseMs, monotonic, services, registered } = this.#options;
+    for (;;) {
+      const sentAt = monotonic();
+      const asked = services();
+      try {
+        const { workerNo, serviceNos } = await registerWorker(lane, schema, {
+          key: this.#key,
+          description: `${hostname()}/${process.pid}`,
+          leaseMs,
+          services: asked,
+        });
+        this.#workerNo = workerNo;
+        this.#leaseUntil = sentAt + leaseMs;
+        registered(asked, serviceNos);
+        return;
+      } catch (error) {
+        if (!isLeaseLost(error)) throw error;
+        this.#key = randomUUID();
+      }
+    }
+  }
+}
+
+export function isLeaseLost(error: unknown): boolean {
+  if (error instanceof LeaseLostError) return true;
+  return error instanceof SqlError && errorFromSqlState(error.code, error.message) instanceof LeaseLostError;
+}

@@ -1,0 +1,121 @@
+/** What this process serves: the functions of its worker objects, by queue, name and service number. */
+
+import type { Service } from '../postgres/protocol/workers.js';
+import type { ActivityFunction } from '../replay/instance.js';
+import type { UserFunction } from './options.js';
+import type { Serving } from './serving.js';
+
+export interface ServedWorkflow {
+  readonly serving: Serving;
+  readonly name: string;
+}
+
+export class Services {
+  readonly #servings = new Set<Serving>();
+  readonly #workflows = new Map<number, ServedWorkflow>();
+  readonly #activityQueues = new Map<string, Serving[]>();
+  /** Functions that workflows brought along in proxyActivities, for attempts that come as tasks. */
+  readonly #brought = new Map<string, UserFunction>();
+
+  get all(): ReadonlySet<Serving> {
+    return this.#servings;
+  }
+
+  add(serving: Serving): void {
+    this.#servings.add(serving);
+  }
+
+  remove(serving: Serving): void {
+    this.#servings.delete(serving);
+    this.#index();
+  }
+
+  /** As the registration names them; {@link number} takes their numbers in the same order. */
+  list(): Service[] {
+    return [...this.#servings].flatMap((serving): Service[] => [
+      ...[...serving.workflows.keys()].map(
+        (name): Service => ({ kind: 'workflow', taskQueue: serving.taskQueue, name }),
+      ),
+      { kind: 'activity', taskQueue: serving.taskQueue, name: '' },
+    ]);
+  }
+
+  number(services: readonly Service[], numbers: readonly number[]): void {
+    const numberOf = new Map(services.map((service, index) => [keyOf(service), numbers[index] as number]));
+    for (const serving of this.#servings) {
+      const { taskQueue } = serving;
+      for (const name of serving.workflows.keys()) {
+        const no = numberOf.get(keyOf({ kind: 'workflow', taskQueue, name }));
+        if (no !== undefined) serving.workflowServices.set(name, no);
+      }
+      serving.activityService =
+        numberOf.get(keyOf({ kind: 'activity', taskQueue, name: '' })) ?? serving.activityService;
+    }
+    this.#index();
+  }
+
+  workflow(serviceNo: number): ServedWorkflow | undefined {
+    return this.#workflows.get(serviceNo);
+  }
+
+  /** Whether this process has room for work of a service right now. */
+  hasRoom(serviceNo: number): boolean {
+    if ((this.#workflows.get(serviceNo)?.serving.freeThreads ?? 0) > 0) return true;
+    for (const serving of this.#servings) {
+      if (serving.activityService === serviceNo && serving.freeActivities > 0) return true;
+    }
+    return false;
+  }
+
+  /** There may be work for a service; for all of them without a number. */
+  poke(serviceNo?: number): void {
+    for (const serving of this.#servings) {
+      if (serviceNo === undefined || this.#workflows.get(serviceNo)?.serving === serving) serving.threadClaims?.poke();
+      if (serviceNo === undefined || serving.activityService === serviceNo) serving.taskClaims?.poke();
+    }
+  }
+
+  activityServings(taskQueue: string): readonly Serving[] {
+    return this.#activityQueues.get(taskQueue) ?? [];
+  }
+
+  servesWorkflow(taskQueue: string, name: string): boolean {
+    return this.activityServings(taskQueue).some((serving) => serving.workflows.has(name));
+  }
+
+  bring(workflow: { taskQueue: string; workflowName: string }, name: string, implementation: ActivityFunction): void {
+    this.#brought.set(`${workflow.taskQueue}\0${workflow.workflowName}\0${name}`, implementation as UserFunction);
+  }
+
+  /** An activity's function: what its workflow brought along, what that workflow's worker was given, what the queue's workers have. */
+  activity(
+    workflow: { taskQueue: string; workflowName: string },
+    taskQueue: string,
+    name: string,
+  ): UserFunction | null {
+    const brought = this.#brought.get(`${workflow.taskQueue}\0${workflow.workflowName}\0${name}`);
+    if (brought !== undefined) return brought;
+    const onQueue = this.activityServings(taskQueue);
+    const own = onQueue.find(
+      (serving) => serving.taskQueue === workflow.taskQueue && serving.workflows.has(workflow.workflowName),
+    );
+    for (const serving of own === undefined ? onQueue : [own, ...onQueue]) {
+      const found = serving.activityFunctions.get(name);
+      if (found !== undefined) return found;
+    }
+    return null;
+  }
+
+  #index(): void {
+    this.#workflows.clear();
+    this.#activityQueues.clear();
+    for (const serving of this.#servings) {
+      for (const [name, service] of serving.workflowServices) this.#workflows.set(service, { serving, name });
+      this.#activityQueues.set(serving.taskQueue, [...this.activityServings(serving.taskQueue), serving]);
+    }
+  }
+}
+
+function keyOf({ kind, taskQueue, name }: Service): string {
+  return `${kind}\0${taskQueue}\0${name}`;
+}
