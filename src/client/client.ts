@@ -9,7 +9,7 @@ import {
   checkWorkflowName,
   newWorkflowId,
 } from '../core/identifier.js';
-import { flag, identifier, parseOptions, seconds } from '../core/options.js';
+import { flag, identifier, identifierOrNone, parseOptions, seconds } from '../core/options.js';
 import { type RetryOptions, resolveRetryPolicy } from '../core/retry-policy.js';
 import { searchTexts } from '../core/search-fields.js';
 import type { ConnectionOptions, ConnectionsByRole } from '../postgres/connection.js';
@@ -50,7 +50,7 @@ const startShape = v.strictObject({
   args: v.array(v.unknown(), 'an array of arguments'),
   taskQueue: v.optional(identifier),
   workflowName: v.optional(identifier),
-  workflowId: v.optional(v.nullable(v.union([identifier, v.literal('')]))),
+  workflowId: v.optional(identifierOrNone),
   namespace: v.optional(v.string('text')),
   entity: v.optional(identifier),
   search: v.optional(

@@ -57,6 +57,12 @@ export const seconds = v.custom<number>(
 /** An id or name; see identifier.ts. */
 export const identifier = v.custom<string>(isIdentifier, inWords(identifierRule));
 
+/** An id that is generated where it is null or empty. */
+export const identifierOrNone = v.custom<string | null>(
+  (value) => value === null || value === '' || isIdentifier(value),
+  inWords(identifierRule),
+);
+
 /** Free text. */
 export const text = v.string('text');
 

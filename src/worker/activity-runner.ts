@@ -28,6 +28,8 @@ import { SlotReservations } from './slots.js';
 const MAX_LOSSES = 5;
 /** A task that cannot run this moment is offered again after this. */
 const RELEASED_FOR_MS = 200;
+/** After a restart hundreds of threads may have to be replayed before each has brought its functions. */
+const BROUGHT_WITHIN_MS = 30_000;
 
 /** What the runner needs of the threads. */
 export interface ThreadsOfActivities {
@@ -35,6 +37,8 @@ export interface ThreadsOfActivities {
   holds(thread: ActiveThread): boolean;
   /** Takes a parked thread though nothing woke it. */
   want(threadNo: number): void;
+  /** Whether a live instance of the thread is here. */
+  isAlive(threadNo: number): boolean;
   refused(thread: ActiveThread): void;
 }
 
@@ -57,7 +61,8 @@ export class ActivityRunner {
   readonly #slots = new SlotReservations();
   readonly #outcomes: Batcher<TaskOutcome, null>;
   readonly #finishing = new Set<string>();
-  readonly #wokenForName = new Set<string>();
+  /** Since when a function is looked for, by workflow and name. */
+  readonly #unknownSince = new Map<string, number>();
 
   constructor(host: HostContext, threads: ThreadsOfActivities) {
     this.#host = host;
@@ -269,17 +274,22 @@ export class ActivityRunner {
   }
 
   /**
-   * A name nobody gave us. When its workflow runs here, it may bring the function along (proxyActivities): it is woken
-   * once, which replays it; null until then. Otherwise the attempt fails, and is retried as any other.
+   * A name nobody gave us. When its workflow runs here, it may bring the function along (proxyActivities): as long as the
+   * thread is not alive here it is taken, which replays it, and the attempt is put off (null), for a while. Otherwise the
+   * attempt fails, and is retried as any other.
    */
   #unknown(row: ClaimedTask): UserFunction | null {
-    const key = `${row.thread_no}/${row.op}/${row.attempt}`;
-    if (this.#host.services.servesWorkflow(row.workflow_queue, row.workflow_name) && !this.#wokenForName.has(key)) {
-      this.#wokenForName.add(key);
+    const { services } = this.#host;
+    const key = `${row.workflow_queue}\0${row.workflow_name}\0${row.name}`;
+    const now = this.#host.monotonic();
+    const since = this.#unknownSince.get(key) ?? now;
+    this.#unknownSince.set(key, since);
+    const mayBring =
+      services.servesWorkflow(row.workflow_queue, row.workflow_name) && !this.#threads.isAlive(row.thread_no);
+    if (mayBring && now - since < BROUGHT_WITHIN_MS) {
       this.#threads.want(row.thread_no);
       return null;
     }
-    this.#wokenForName.delete(key);
     return () => {
       throw new Error(`Activity '${row.name}' not found in registry`);
     };

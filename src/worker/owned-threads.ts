@@ -275,6 +275,11 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
     for (const serving of this.#host.services.all) if (serving.workflows.size > 0) serving.threadClaims?.poke();
   }
 
+  isAlive(threadNo: number): boolean {
+    const thread = this.#threads.get(threadNo) ?? this.#cache.get(threadNo);
+    return thread !== undefined && thread.stage !== 'loading';
+  }
+
   // ---- letting go
 
   of(serving: Serving): ActiveThread[] {

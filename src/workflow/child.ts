@@ -4,7 +4,7 @@ import { DuplicateJobError } from '../core/errors.js';
 import { childError } from '../core/failure.js';
 import { fingerprint } from '../core/fingerprint.js';
 import type { Event } from '../core/history.js';
-import { flag, identifier, parseOptions, seconds } from '../core/options.js';
+import { flag, identifier, identifierOrNone, parseOptions, seconds } from '../core/options.js';
 import { seededGuid } from '../core/random.js';
 import { type RetryOptions, resolveRetryPolicy } from '../core/retry-policy.js';
 import { searchTexts } from '../core/search-fields.js';
@@ -33,7 +33,7 @@ const childOptions = v.strictObject({
   args: v.array(v.unknown()),
   taskQueue: v.optional(identifier),
   workflowName: v.optional(identifier),
-  workflowId: v.optional(v.union([identifier, v.literal('')])),
+  workflowId: v.optional(identifierOrNone),
   entity: v.optional(identifier),
   search: v.optional(v.strictObject({ data: v.record(v.string(), v.union([v.string(), v.number(), v.boolean()])) })),
   expire: v.optional(seconds),
