@@ -277,7 +277,7 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
 
   isAlive(threadNo: number): boolean {
     const thread = this.#threads.get(threadNo) ?? this.#cache.get(threadNo);
-    return thread !== undefined && thread.stage !== 'loading';
+    return thread !== undefined && thread.stage !== 'loading' && thread.instance !== null;
   }
 
   // ---- letting go
