@@ -1,0 +1,516 @@
+/**
+ * The protocol in a few words: what a client and a worker say to the database, without either.
+ *
+ * Owns: names for calls with the arguments a test does not care about filled in, and the bookkeeping that a worker would
+ * do for a thread (epoch, next entry, last commit). Does not own: what the functions do, the state of the database.
+ *
+ * Numbers that calls are recognised by (requests, commits, claims) count up from 1 and start over in every test, so that
+ * two runs of the same calls leave the same rows.
+ */
+
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect } from 'vitest';
+import { type CommitItem, commit, type Effect } from '../../src/postgres/protocol/commit.js';
+import {
+  cancelWorkflow,
+  type SignalAnswer,
+  type SignalItem,
+  type StartAnswer,
+  type StartItem,
+  sendSignals,
+  startExecutions,
+  terminateWorkflow,
+} from '../../src/postgres/protocol/executions.js';
+import {
+  type ClaimedTask,
+  claimTasks,
+  finishTasks,
+  queueTasks,
+  type TaskOutcome,
+  type TaskToQueue,
+} from '../../src/postgres/protocol/tasks.js';
+import {
+  blockThread,
+  type ClaimedThread,
+  claimThreads,
+  fetchMail,
+  type Mail,
+  parkThreads,
+  releaseThreads,
+} from '../../src/postgres/protocol/threads.js';
+import {
+  reap,
+  registerWorker,
+  renewLease,
+  retireWorker,
+  type Service,
+  tidy,
+} from '../../src/postgres/protocol/workers.js';
+import { createMigratedDatabase } from './database.js';
+import { openEmbeddedSession, openSession, SCHEMA, type Session } from './protocol-session.js';
+
+export const QUEUE = 'queue';
+export const FLOW = 'flow';
+
+const HOUR_MS = 3_600_000;
+
+let lastNumber = 0;
+
+/** For requests, commits and claims. */
+export function nextNumber(): number {
+  lastNumber += 1;
+  return lastNumber;
+}
+
+// ---- databases
+
+interface Opened {
+  readonly session: Session;
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+let embedded: Promise<Session> | null = null;
+
+/** From here on this process tests on PGlite: see test/protocol/on-pglite.test.ts. */
+export function testOnPglite(): void {
+  embedded = openEmbeddedSession();
+  afterAll(async () => await (await embedded)?.close());
+}
+
+/** Tests that one session can do: on Postgres, and again on PGlite. The database is emptied before each of them. */
+export function onEveryDatabase(title: string, tests: (session: () => Session) => void): void {
+  const shared = embedded;
+  if (shared === null) onServer(title, tests);
+  else withDatabase(title, async () => ({ session: await shared, url: '', close: async () => {} }), tests);
+}
+
+/** Tests that need Postgres. `url` is for further sessions. */
+export function onServer(title: string, tests: (session: () => Session, url: () => string) => void): void {
+  if (embedded !== null) return;
+  const open = async () => {
+    const database = await createMigratedDatabase(SCHEMA);
+    const session = await openSession(database.url);
+    const close = async () => {
+      await session.close();
+      await database.drop();
+    };
+    return { session, url: database.url, close };
+  };
+  withDatabase(title, open, tests);
+}
+
+function withDatabase(
+  title: string,
+  open: () => Promise<Opened>,
+  tests: (session: () => Session, url: () => string) => void,
+): void {
+  describe(title, () => {
+    let opened: Opened;
+    beforeAll(async () => {
+      opened = await open();
+    });
+    afterAll(() => opened.close());
+    beforeEach(() => empty(opened.session));
+    afterEach(async () => {
+      expect(await violations(opened.session)).toEqual([]);
+    });
+    tests(
+      () => opened.session,
+      () => opened.url,
+    );
+  });
+}
+
+/** As if just migrated. */
+export async function empty(session: Session): Promise<void> {
+  lastNumber = 0;
+  session.patient = false;
+  await setClock(session, '0');
+  await session.sql(`do $$
+    declare
+      v_table name;
+    begin
+      for v_table in select tablename from pg_tables where schemaname = '${SCHEMA}' and tablename not in ('schema_info', 'request_slot') loop
+        execute format('delete from ${SCHEMA}.%I', v_table);
+      end loop;
+      update ${SCHEMA}.request_slot set slot = 0, since = clock_timestamp();
+    end $$`);
+}
+
+export async function violations(session: Session): Promise<string[]> {
+  const rows = await session.sql<{ name: string; what: string }>(`select name, what from ${SCHEMA}.violations()`);
+  return rows.map(({ name, what }) => `${name}: ${what}`);
+}
+
+const movedClocks = new WeakSet<Session>();
+
+/** Moves the database's clock. Calls that are under way may go on by the old one. */
+export async function setClock(session: Session, ahead: string): Promise<void> {
+  if (ahead === '0' && !movedClocks.delete(session)) return;
+  if (ahead !== '0') movedClocks.add(session);
+  await session.sql(`create or replace function ${SCHEMA}.clock() returns timestamptz language sql volatile as $$
+    select pg_catalog.clock_timestamp() + interval '${ahead}' $$`);
+}
+
+// ---- clients
+
+/** A start of the usual workflow. */
+export function startItem(workflowId: string, given: Partial<StartItem> = {}): StartItem {
+  return {
+    requestNo: nextNumber(),
+    workflowId,
+    taskQueue: QUEUE,
+    workflowName: FLOW,
+    args: '[]',
+    config: null,
+    expireS: null,
+    signalIn: true,
+    pendingMs: null,
+    entity: null,
+    search: null,
+    parentWorkflowId: null,
+    originId: null,
+    ...given,
+  };
+}
+
+export async function startAll(session: Session, items: readonly StartItem[]): Promise<StartAnswer[]> {
+  return (await startExecutions(session, SCHEMA, items)).answers;
+}
+
+/** Starts one that must be new. @returns its run's number. */
+export async function start(session: Session, workflowId: string, given: Partial<StartItem> = {}): Promise<number> {
+  const [answer] = await startAll(session, [startItem(workflowId, given)]);
+  expect(answer?.status, `start of ${workflowId}`).toBe('started');
+  return answer?.runNo ?? 0;
+}
+
+/** A signal to whoever waits longest in the namespace, kept for an hour. */
+export function signalItem(signalId: string, given: Partial<SignalItem> = {}): SignalItem {
+  return { requestNo: nextNumber(), signalId, workflowId: null, payload: null, expireMs: HOUR_MS, ...given };
+}
+
+export async function signalAll(session: Session, items: readonly SignalItem[]): Promise<SignalAnswer[]> {
+  return (await sendSignals(session, SCHEMA, items)).answers;
+}
+
+export async function signal(
+  session: Session,
+  signalId: string,
+  given: Partial<SignalItem> = {},
+): Promise<SignalAnswer> {
+  const [answer] = await signalAll(session, [signalItem(signalId, given)]);
+  return answer as SignalAnswer;
+}
+
+/** @returns whether it was open. */
+export async function cancel(session: Session, workflowId: string): Promise<boolean> {
+  return (await cancelWorkflow(session, SCHEMA, workflowId)).found;
+}
+
+export async function terminate(
+  session: Session,
+  workflowId: string,
+  { requestNo = nextNumber(), failure = '"ended"', expireS = null as number | null } = {},
+): Promise<string> {
+  return (await terminateWorkflow(session, SCHEMA, { requestNo, workflowId, failure, expireS })).status;
+}
+
+// ---- workers
+
+export interface Worker {
+  readonly key: string;
+  readonly no: number;
+  readonly services: readonly number[];
+}
+
+const USUAL_SERVICES: readonly Service[] = [
+  { kind: 'workflow', taskQueue: QUEUE, name: FLOW },
+  { kind: 'activity', taskQueue: QUEUE, name: '' },
+];
+
+/** A worker that serves the usual workflow and the activities of its queue, with a lease of an hour. */
+export async function register(
+  session: Session,
+  key = 'worker',
+  { leaseMs = HOUR_MS, services = USUAL_SERVICES }: { leaseMs?: number; services?: readonly Service[] } = {},
+): Promise<Worker> {
+  const { workerNo, serviceNos } = await registerWorker(session, SCHEMA, {
+    key,
+    description: 'a test',
+    leaseMs,
+    services,
+  });
+  return { key, no: workerNo, services: serviceNos };
+}
+
+/** The lease is over from this moment on; nobody has noticed yet. */
+export async function expireLease(session: Session, worker: Worker): Promise<void> {
+  await session.sql(
+    `update ${SCHEMA}.worker set lease_until = clock_timestamp() - interval '1 s' where worker_no = $1::int`,
+    worker.no,
+  );
+}
+
+/** Its lease ran out and the reaper has seen it. */
+export async function die(session: Session, worker: Worker): Promise<void> {
+  await expireLease(session, worker);
+  await reapDead(session);
+}
+
+export const renew = (session: Session, worker: Worker) => renewLease(session, SCHEMA, worker.no, HOUR_MS);
+export const retire = (session: Session, worker: Worker) => retireWorker(session, SCHEMA, worker.no);
+export const reapDead = (session: Session) => reap(session, SCHEMA);
+export const keepHouse = (session: Session) => tidy(session, SCHEMA);
+
+// ---- threads
+
+/** A thread as its worker knows it. */
+export interface Thread extends ClaimedThread {
+  readonly worker: Worker;
+  /** Of the entry to commit next. */
+  seq: number;
+  /** Of the entry before it. */
+  lastCommitNo: number | null;
+  /** The next operation to be opened. */
+  nextOp: number;
+}
+
+export interface ClaimOptions {
+  readonly claimNo?: number;
+  readonly limit?: number;
+  readonly wanted?: readonly number[];
+}
+
+/** In the order of their workflow ids: which of two ready threads comes first in a claim's answer is not promised. */
+export async function claim(
+  session: Session,
+  worker: Worker,
+  { claimNo = nextNumber(), limit = 100, wanted = [] }: ClaimOptions = {},
+): Promise<Thread[]> {
+  const request = { workerNo: worker.no, claimNo, services: worker.services, limit, wanted };
+  const { rows } = await claimThreads(session, SCHEMA, request);
+  const threads = rows.map((row) => ({
+    ...row,
+    worker,
+    seq: (row.last_seq ?? -1) + 1,
+    lastCommitNo: row.last_commit_no,
+    nextOp: 0,
+  }));
+  return threads.sort((one, other) => (one.workflow_id < other.workflow_id ? -1 : 1));
+}
+
+/** Claims what is ready, which must be this workflow alone. */
+export async function claimOnly(session: Session, worker: Worker, workflowId: string): Promise<Thread> {
+  const threads = await claim(session, worker);
+  expect(threads.map((thread) => thread.workflow_id)).toEqual([workflowId]);
+  return threads[0] as Thread;
+}
+
+/** Starts and claims. */
+export async function running(
+  session: Session,
+  worker: Worker,
+  workflowId: string,
+  given: Partial<StartItem> = {},
+): Promise<Thread> {
+  await start(session, workflowId, given);
+  return await claimOnly(session, worker, workflowId);
+}
+
+/** Starts, claims, and parks until the signal comes. */
+export async function waiting(session: Session, worker: Worker, workflowId: string, signalId: string): Promise<Thread> {
+  const thread = await running(session, worker, workflowId);
+  await step(session, thread, { opens: 1, effects: [wait(0, signalId)] });
+  expect(await park(session, thread, [0])).toBe('parked');
+  return thread;
+}
+
+/** A further thread of the run, as hooks have. No function makes one yet. */
+export async function hookOf(
+  session: Session,
+  main: Thread,
+  state: 'owned' | 'parked',
+  worker = main.worker,
+): Promise<Thread> {
+  const owned = state === 'owned';
+  const [row] = await session.sql<{ thread_no: number }>(
+    `insert into ${SCHEMA}.thread (thread_no, run_no, service_no, state, owner, claim_no, epoch, blocked_on)
+     values (nextval('${SCHEMA}.run_number'), $1::bigint, $2::int, $3, $4::int, $5::bigint, 1, $6::int[]) returning thread_no`,
+    main.run_no,
+    main.service_no,
+    state,
+    owned ? worker.no : null,
+    owned ? nextNumber() : null,
+    owned ? null : '{0}',
+  );
+  return { ...main, thread_no: row?.thread_no ?? 0, epoch: 1, worker, seq: 0, lastCommitNo: null, nextOp: 0 };
+}
+
+/** @returns `parked`, or why not. */
+export async function park(
+  session: Session,
+  thread: Thread,
+  blockedOn: readonly number[],
+): Promise<'parked' | 'mail' | 'fenced'> {
+  const refused = await parkThreads(session, SCHEMA, thread.worker.no, [
+    { threadNo: thread.thread_no, epoch: thread.epoch, blockedOn },
+  ]);
+  return refused.get(thread.thread_no) ?? 'parked';
+}
+
+export const release = (session: Session, thread: Thread) =>
+  releaseThreads(session, SCHEMA, thread.worker.no, [{ threadNo: thread.thread_no, epoch: thread.epoch }]);
+
+export const block = (session: Session, thread: Thread, reason = 'the code differs') =>
+  blockThread(session, SCHEMA, thread.worker.no, { threadNo: thread.thread_no, epoch: thread.epoch }, reason);
+
+export const mailOf = (session: Session, worker: Worker, known: readonly number[] = []): Promise<Mail[]> =>
+  fetchMail(session, SCHEMA, worker.no, known);
+
+// ---- commits
+
+export interface Step {
+  /** How many operations, numbered from `nextOp` on. */
+  readonly opens?: number;
+  readonly resolves?: readonly number[];
+  readonly effects?: readonly Effect[];
+  /** Inbox numbers. */
+  readonly consumes?: readonly number[];
+  readonly closing?: CommitItem['closing'];
+  readonly result?: string | null;
+  readonly body?: string;
+}
+
+/** The thread's next entry. It stays the next one until `advance`. */
+export function entry(thread: Thread, given: Step = {}): CommitItem {
+  return {
+    threadNo: thread.thread_no,
+    epoch: thread.epoch,
+    seq: thread.seq,
+    commitNo: nextNumber(),
+    previousCommitNo: thread.lastCommitNo,
+    openedFrom: thread.nextOp,
+    openedCount: given.opens ?? 0,
+    resolved: given.resolves ?? [],
+    body: given.body ?? '{}',
+    closing: given.closing ?? null,
+    result: given.result ?? null,
+    consumed: given.consumes ?? [],
+    effects: given.effects ?? [],
+  };
+}
+
+export interface ItemAnswer {
+  readonly status: 'done' | 'decided' | 'again' | 'early' | 'stale' | 'fenced';
+  readonly detail: string | null;
+}
+
+/** What the database says to each item; `done` where it says nothing. */
+export async function commitAll(session: Session, worker: Worker, items: readonly CommitItem[]): Promise<ItemAnswer[]> {
+  await commit(session, SCHEMA, worker.no, items);
+  const answers: ItemAnswer[] = items.map(() => ({ status: 'done', detail: null }));
+  for (const { item, status, detail } of session.rows as unknown as ({ item: number } & ItemAnswer)[]) {
+    if (item > 0) answers[item - 1] = { status, detail };
+  }
+  return answers;
+}
+
+export async function commitOne(session: Session, thread: Thread, item: CommitItem): Promise<ItemAnswer> {
+  const [answer] = await commitAll(session, thread.worker, [item]);
+  return answer as ItemAnswer;
+}
+
+/** Commits the next entry, which must be accepted. @returns what the database decided, by operation. */
+export async function step(session: Session, thread: Thread, given: Step = {}): Promise<unknown[][]> {
+  const item = entry(thread, given);
+  const { status, detail } = await commitOne(session, thread, item);
+  expect(['done', 'decided'], `commit of ${thread.workflow_id}`).toContain(status);
+  advance(thread, item);
+  return JSON.parse(detail ?? '[]') as unknown[][];
+}
+
+/** The entry was accepted. */
+export function advance(thread: Thread, item: CommitItem): void {
+  thread.seq = item.seq + 1;
+  thread.lastCommitNo = item.commitNo;
+  thread.nextOp += item.openedCount;
+}
+
+export const complete = (session: Session, thread: Thread, result = '"done"') =>
+  step(session, thread, { closing: 'completed', result });
+
+export const timer = (op: number, ms: number): Effect => ({ kind: 'timer', op, number: ms });
+export const untimer = (op: number): Effect => ({ kind: 'untimer', op });
+export const fire = (op: number): Effect => ({ kind: 'fire', op });
+export const wait = (op: number, signalId: string): Effect => ({ kind: 'wait', op, key: signalId });
+export const unwait = (op: number): Effect => ({ kind: 'unwait', op });
+export const untask = (op: number): Effect => ({ kind: 'untask', op });
+export const uncall = (op: number): Effect => ({ kind: 'uncall', op });
+
+export const task = (op: number, name = 'act', taskQueue = QUEUE): Effect => ({
+  kind: 'task',
+  op,
+  key: taskQueue,
+  extra: name,
+  value: '[]',
+});
+
+export const send = (op: number, signalId: string, payload: string | null = null, ms = HOUR_MS): Effect => ({
+  kind: 'signal',
+  op,
+  key: signalId,
+  value: payload,
+  number: ms,
+});
+
+/** A child that the parent awaits, unless told otherwise. */
+export const child = (op: number, workflowId: string, given: Record<string, unknown> = {}): Effect => ({
+  kind: 'child',
+  op,
+  key: workflowId,
+  value: '[]',
+  extra: JSON.stringify({ taskQueue: QUEUE, workflowName: FLOW, awaited: true, ...given }),
+});
+
+// ---- tasks
+
+export async function takeTasks(
+  session: Session,
+  worker: Worker,
+  { claimNo = nextNumber(), limit = 100 }: { claimNo?: number; limit?: number } = {},
+): Promise<ClaimedTask[]> {
+  return (await claimTasks(session, SCHEMA, { workerNo: worker.no, claimNo, services: worker.services, limit })).rows;
+}
+
+export function outcomeOf(
+  taken: ClaimedTask,
+  kind: TaskOutcome['kind'],
+  payload: string | null = null,
+  delayMs = 0,
+): TaskOutcome {
+  return { threadNo: taken.thread_no, op: taken.op, epoch: taken.epoch, kind, payload, delayMs };
+}
+
+export const finish = (session: Session, worker: Worker, outcomes: readonly TaskOutcome[]) =>
+  finishTasks(session, SCHEMA, worker.no, outcomes);
+
+/** An activity that ran in the thread's own worker so far. */
+export function taskItem(thread: Thread, op: number, given: Partial<TaskToQueue> = {}): TaskToQueue {
+  return {
+    threadNo: thread.thread_no,
+    epoch: thread.epoch,
+    op,
+    taskQueue: QUEUE,
+    name: 'act',
+    input: '[]',
+    attempt: 1,
+    delayMs: 0,
+    claimNo: null,
+    lastFailure: null,
+    ...given,
+  };
+}
+
+export const queue = (session: Session, worker: Worker, items: readonly TaskToQueue[]) =>
+  queueTasks(session, SCHEMA, worker.no, items);
