@@ -1,10 +1,11 @@
 -- Removes what closed threads leave behind. Signals they received but did not consume go back into the buffer, in their
--- old place: those for the namespace always, those for the chain when the chain goes on.
-create or replace function clear_threads(p_threads bigint[], p_continued bigint[]) returns void
+-- old place: those for the namespace always, those for the chain when the chain goes on. Answers whether there were any.
+create or replace function clear_threads(p_threads bigint[], p_continued bigint[]) returns boolean
 language plpgsql as $$
 -- plans: index only
 declare
   v_gone text[];
+  v_returned boolean;
 begin
   delete from timer where thread_no = any(p_threads);
   delete from activity_task where thread_no = any(p_threads);
@@ -18,7 +19,9 @@ begin
   from gone g
   where g.kind = 'signal' and (g.chain_no is null or g.thread_no = any(p_continued))
   order by g.signal_no;
+  v_returned := found;
   if v_gone is not null then
     perform forget_rendezvous(v_gone);
   end if;
+  return v_returned;
 end $$;

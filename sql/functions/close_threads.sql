@@ -29,7 +29,9 @@ begin
   update thread set state = 'done', owner = null, claim_no = null, ready_at = null, blocked_on = null, blocked_reason = null,
     affinity = null, excluded = null
   where thread_no = any(p_threads || v_others);
-  perform clear_threads(p_threads || v_others, v_continued);
+  if clear_threads(p_threads || v_others, v_continued) then
+    v_hints := v_hints || 't'::text;                 -- somebody may be waiting for what was put back: see tidy
+  end if;
   with told as (
     insert into inbox (thread_no, op, worker_no, kind, payload)
     select p.thread_no, e.parent_op, p.owner, case u.c when 'completed' then 'done' else 'fail' end, u.r

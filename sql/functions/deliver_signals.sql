@@ -2,6 +2,7 @@
 -- The caller holds: the rendezvous rows of untargeted signals alone; the executions of targeted ones; the threads
 -- that waiters_of named. When a waiter left in between, the whole call starts over (40001): taking another thread's
 -- lock now would break the lock order, passing it over would break the order of waiters.
+-- Where signals that were put back are still to be given out, they come first: the new one queues behind them.
 -- Returns 'delivered' or 'buffered' for each, and hints. Raises 40001.
 create or replace function deliver_signals(
   p_locked bigint[], p_signal_id text[], p_chain_no bigint[], p_payload text[], p_expire_ms double precision[],
@@ -13,9 +14,24 @@ declare
   v_now timestamptz := clock();
   v_woken bigint[] := '{}';
   v_gone text[] := '{}';
+  v_behind text[];
+  v_queued bigint[] := '{}';
+  v_signal_no bigint;
+  v_handed record;
 begin
   statuses := '{}';
+  v_behind := array(
+    select distinct s.signal_id from signal s where s.returned and s.signal_id = any(p_signal_id) and s.expires_at > v_now);
   for i in 1 .. coalesce(array_length(p_signal_id, 1), 0) loop
+    if p_signal_id[i] = any(v_behind) then
+      insert into signal (signal_id, chain_no, payload, expires_at, returned)
+      values (p_signal_id[i], p_chain_no[i], p_payload[i], v_now + p_expire_ms[i] * interval '1 ms', true)
+      returning signal_no into v_signal_no;
+      v_queued := v_queued || v_signal_no;
+      statuses := statuses || 'buffered'::text;
+      continue;
+    end if;
+    v_queued := v_queued || null::bigint;
     select w.* into v_wait from wait w
     where w.signal_id = p_signal_id[i] and (p_chain_no[i] is null or w.chain_no = p_chain_no[i])
     order by w.wait_no limit 1;
@@ -37,6 +53,16 @@ begin
       statuses := statuses || 'buffered'::text;
     end if;
   end loop;
+  if v_behind <> '{}' then
+    select h.* into v_handed from hand_out_returned(v_behind, p_locked) h;
+    v_woken := v_woken || v_handed.woken;
+    v_gone := v_gone || v_behind;
+    for i in 1 .. cardinality(v_queued) loop
+      if v_queued[i] = any(v_handed.delivered) then
+        statuses[i] := 'delivered';
+      end if;
+    end loop;
+  end if;
   hints := wake(v_woken);
   perform forget_rendezvous(v_gone);
 end $$;

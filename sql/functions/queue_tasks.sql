@@ -1,32 +1,43 @@
 -- Turns activities that ran eagerly in this process into task rows: at a failed attempt (due later), at stop, or when
 -- they run for long (p_owned: still running here). Names the epoch of the thread it belongs to.
--- Answers the tasks that were refused because the thread is no longer ours. Locks: own worker, then the threads.
+-- Idempotent by request number: a task made by the first call may have been finished, by another worker, before the
+-- second. Answers the tasks that were refused because the thread is no longer ours, as [[thread, op], ...].
+-- Locks: own worker, the request, then the threads.
 create or replace function queue_tasks(
-  p_worker_no int, p_patient boolean, p_thread_no bigint[], p_epoch int[], p_op int[], p_task_queue text[], p_name text[],
+  p_worker_no int, p_patient boolean, p_request_no bigint, p_thread_no bigint[], p_epoch int[], p_op int[], p_task_queue text[], p_name text[],
   p_input text[], p_attempt int[], p_delay_ms double precision[], p_claim_no bigint[], p_last_failure text[]
-) returns table (thread_no bigint, op int)
+) returns text
 language plpgsql as $$
 -- plans: index only
-#variable_conflict use_column
 declare
   v_services int[];
+  v_answer text;
 begin
   perform begin_write(p_patient);
   perform lock_lease(p_worker_no);
+  v_answer := (remember_requests(array[p_request_no]))[1];
+  if v_answer is not null then
+    return v_answer;
+  end if;
+  -- pause: remembered
   v_services := ensure_services(
     array_fill('activity'::text, array[cardinality(p_op)]), p_task_queue, array_fill(''::text, array[cardinality(p_op)]));
   perform from thread t where t.thread_no = any(p_thread_no) order by t.thread_no for no key update;
   -- pause: locked
-  insert into activity_task as a (thread_no, op, service_no, ready_at, owner, claim_no, epoch, attempt, losses, name, input, last_failure)
+  insert into activity_task (thread_no, op, service_no, ready_at, owner, claim_no, epoch, attempt, losses, name, input, last_failure)
   select u.thread_no, u.op, v_services[u.n], case when u.claim_no is null then clock() + u.delay_ms * interval '1 ms' end,
     case when u.claim_no is not null then p_worker_no end, u.claim_no, 1, u.attempt, 0, u.name, u.input, u.last_failure
   from unnest(p_thread_no, p_epoch, p_op, p_name, p_input, p_attempt, p_delay_ms, p_claim_no, p_last_failure) with ordinality
     u (thread_no, epoch, op, name, input, attempt, delay_ms, claim_no, last_failure, n)
   cross join lateral (select x.owner, x.epoch from thread x where x.thread_no = u.thread_no offset 0) t
   where t.owner = p_worker_no and t.epoch = u.epoch
-  order by 1, 2
-  on conflict (thread_no, op) do nothing;           -- a retry of this call
-  return query
-  select u.thread_no, u.op from unnest(p_thread_no, p_op) u (thread_no, op)
-  where not exists (select from activity_task a where a.thread_no = u.thread_no and a.op = u.op);
+  order by 1, 2;
+  v_answer := (
+    select coalesce(json_agg(json_build_array(u.thread_no, u.op)), '[]')::text
+    from unnest(p_thread_no, p_op) u (thread_no, op)
+    left join lateral (
+      select x.op from activity_task x where x.thread_no = u.thread_no and x.op = u.op offset 0) a on true
+    where a.op is null);
+  perform answer_requests(array[p_request_no], array[v_answer]);
+  return v_answer;
 end $$;

@@ -2,6 +2,7 @@
  * A client's way to one namespace: connections, batches, the watcher. One per database and namespace and process.
  */
 
+import { ConnectionError } from '../core/errors.js';
 import { Batcher } from '../postgres/batcher.js';
 import type { ConnectionOptions, ConnectionsByRole } from '../postgres/connection.js';
 import { openDatabase } from '../postgres/connection.js';
@@ -26,6 +27,7 @@ import { ResultWatcher } from './result-watcher.js';
 interface Entry {
   readonly database: Database;
   readonly namespace: string;
+  readonly opening: AbortController;
   readonly link: Promise<Link>;
   users: number;
 }
@@ -43,7 +45,8 @@ export function useLink(connection: ConnectionOptions | ConnectionsByRole, names
   const database = openDatabase(connection);
   let entry = entries.find((known) => known.database === database && known.namespace === namespace);
   if (entry === undefined) {
-    entry = { database, namespace, link: Link.open(database, namespace), users: 0 };
+    const opening = new AbortController();
+    entry = { database, namespace, opening, link: Link.open(database, namespace, opening.signal), users: 0 };
     entries.push(entry);
   } else {
     void database.release(); // the link holds its own use
@@ -60,6 +63,8 @@ export function useLink(connection: ConnectionOptions | ConnectionsByRole, names
     mine.users--;
     if (mine.users > 0) return;
     forget();
+    // Has no effect once it is open.
+    mine.opening.abort(new ConnectionError('the client was shut down while it connected'));
     await (await mine.link.catch(() => null))?.close();
   };
   return { link: mine.link, end };
@@ -105,9 +110,9 @@ export class Link {
   }
 
   /** Takes over the caller's use of the database. */
-  static async open(database: Database, namespace: string): Promise<Link> {
+  static async open(database: Database, namespace: string, signal: AbortSignal): Promise<Link> {
     try {
-      await migrate(database, namespace, { giveUpAfterMs: 30_000 });
+      await migrate(database, namespace, { giveUpAfterMs: 30_000, signal });
     } catch (error) {
       await database.release();
       throw error;

@@ -3,6 +3,7 @@
  * once for all of them when something ended (a hint), and every now and then in case the hint was lost.
  */
 
+import { ConnectionError } from '../core/errors.js';
 import type { Lane } from '../postgres/database.js';
 import type { Notifier } from '../postgres/notifications.js';
 import { ANYTHING } from '../postgres/notifications.js';
@@ -27,6 +28,7 @@ export class ResultWatcher {
   #timer: NodeJS.Timeout | null = null;
   #asking = false;
   #again = false;
+  #closed = false;
   #resting = false;
   #heard = false;
   #pollMs = FIRST_POLL_MS;
@@ -42,6 +44,7 @@ export class ResultWatcher {
 
   /** Resolves when the chain has ended. Rejects only when the watcher is closed. */
   outcome(chainNo: number): Promise<ResultRow> {
+    if (this.#closed) return Promise.reject(shutDown());
     return new Promise((resolve, reject) => {
       const waiters = this.#waiters.get(chainNo);
       if (waiters !== undefined) waiters.push({ resolve, reject });
@@ -52,10 +55,10 @@ export class ResultWatcher {
   }
 
   close(): void {
+    this.#closed = true;
     this.#unsubscribe();
     if (this.#timer !== null) clearTimeout(this.#timer);
-    for (const waiters of this.#waiters.values())
-      for (const waiter of waiters) waiter.reject(new Error('result: the client was shut down'));
+    for (const waiters of this.#waiters.values()) for (const waiter of waiters) waiter.reject(shutDown());
     this.#waiters.clear();
   }
 
@@ -86,7 +89,7 @@ export class ResultWatcher {
   }
 
   #schedule(soonMs: number | null): void {
-    if (this.#waiters.size === 0) return;
+    if (this.#waiters.size === 0 || this.#closed) return;
     if (soonMs !== null) {
       this.#resting = true;
       this.#timer = setTimeout(() => {
@@ -98,4 +101,8 @@ export class ResultWatcher {
     this.#pollMs = Math.min(this.#pollMs * 1.5, this.#heard ? POLL_WITH_HINTS_MS : POLL_WITHOUT_HINTS_MS);
     this.#timer = setTimeout(() => this.#ask(), this.#pollMs);
   }
+}
+
+function shutDown(): ConnectionError {
+  return new ConnectionError('result: the client was shut down');
 }

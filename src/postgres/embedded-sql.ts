@@ -464,12 +464,13 @@ begin
 end $$;
 ` },
   { name: 'clear_threads', sql: `-- Removes what closed threads leave behind. Signals they received but did not consume go back into the buffer, in their
--- old place: those for the namespace always, those for the chain when the chain goes on.
-create or replace function clear_threads(p_threads bigint[], p_continued bigint[]) returns void
+-- old place: those for the namespace always, those for the chain when the chain goes on. Answers whether there were any.
+create or replace function clear_threads(p_threads bigint[], p_continued bigint[]) returns boolean
 language plpgsql as $$
 -- plans: index only
 declare
   v_gone text[];
+  v_returned boolean;
 begin
   delete from timer where thread_no = any(p_threads);
   delete from activity_task where thread_no = any(p_threads);
@@ -483,9 +484,11 @@ begin
   from gone g
   where g.kind = 'signal' and (g.chain_no is null or g.thread_no = any(p_continued))
   order by g.signal_no;
+  v_returned := found;
   if v_gone is not null then
     perform forget_rendezvous(v_gone);
   end if;
+  return v_returned;
 end $$;
 ` },
   { name: 'clock', sql: `-- The one clock of the engine. Tests replace it to move time in the database.
@@ -523,7 +526,9 @@ begin
   update thread set state = 'done', owner = null, claim_no = null, ready_at = null, blocked_on = null, blocked_reason = null,
     affinity = null, excluded = null
   where thread_no = any(p_threads || v_others);
-  perform clear_threads(p_threads || v_others, v_continued);
+  if clear_threads(p_threads || v_others, v_continued) then
+    v_hints := v_hints || 't'::text;                 -- somebody may be waiting for what was put back: see tidy
+  end if;
   with told as (
     insert into inbox (thread_no, op, worker_no, kind, payload)
     select p.thread_no, e.parent_op, p.owner, case u.c when 'completed' then 'done' else 'fail' end, u.r
@@ -878,6 +883,7 @@ end $$;
 -- The caller holds: the rendezvous rows of untargeted signals alone; the executions of targeted ones; the threads
 -- that waiters_of named. When a waiter left in between, the whole call starts over (40001): taking another thread's
 -- lock now would break the lock order, passing it over would break the order of waiters.
+-- Where signals that were put back are still to be given out, they come first: the new one queues behind them.
 -- Returns 'delivered' or 'buffered' for each, and hints. Raises 40001.
 create or replace function deliver_signals(
   p_locked bigint[], p_signal_id text[], p_chain_no bigint[], p_payload text[], p_expire_ms double precision[],
@@ -889,9 +895,24 @@ declare
   v_now timestamptz := clock();
   v_woken bigint[] := '{}';
   v_gone text[] := '{}';
+  v_behind text[];
+  v_queued bigint[] := '{}';
+  v_signal_no bigint;
+  v_handed record;
 begin
   statuses := '{}';
+  v_behind := array(
+    select distinct s.signal_id from signal s where s.returned and s.signal_id = any(p_signal_id) and s.expires_at > v_now);
   for i in 1 .. coalesce(array_length(p_signal_id, 1), 0) loop
+    if p_signal_id[i] = any(v_behind) then
+      insert into signal (signal_id, chain_no, payload, expires_at, returned)
+      values (p_signal_id[i], p_chain_no[i], p_payload[i], v_now + p_expire_ms[i] * interval '1 ms', true)
+      returning signal_no into v_signal_no;
+      v_queued := v_queued || v_signal_no;
+      statuses := statuses || 'buffered'::text;
+      continue;
+    end if;
+    v_queued := v_queued || null::bigint;
     select w.* into v_wait from wait w
     where w.signal_id = p_signal_id[i] and (p_chain_no[i] is null or w.chain_no = p_chain_no[i])
     order by w.wait_no limit 1;
@@ -913,6 +934,16 @@ begin
       statuses := statuses || 'buffered'::text;
     end if;
   end loop;
+  if v_behind <> '{}' then
+    select h.* into v_handed from hand_out_returned(v_behind, p_locked) h;
+    v_woken := v_woken || v_handed.woken;
+    v_gone := v_gone || v_behind;
+    for i in 1 .. cardinality(v_queued) loop
+      if v_queued[i] = any(v_handed.delivered) then
+        statuses[i] := 'delivered';
+      end if;
+    end loop;
+  end if;
   hints := wake(v_woken);
   perform forget_rendezvous(v_gone);
 end $$;
@@ -1052,6 +1083,45 @@ begin
     order by x.signal_id for update skip locked
   ) x
   where r.signal_id = x.signal_id;
+end $$;
+` },
+  { name: 'hand_out_returned', sql: `-- Gives signals that were put back (\`returned\`) to whoever waits for them, oldest first; those nobody waits for become
+-- ordinary buffered ones. A waiter whose thread the caller has not locked is left alone, and so is the signal, until the
+-- next look. Two callers cannot give out the same signal: each deletes its row first.
+-- The caller holds the rendezvous rows, or the execution and threads of the waiters it locked (p_locked).
+-- Answers the threads that got one and the numbers of the signals that were given out.
+create or replace function hand_out_returned(p_signal_ids text[], p_locked bigint[], out woken bigint[], out delivered bigint[])
+language plpgsql as $$
+-- plans: index only
+declare
+  v_signal record;
+  v_wait record;
+begin
+  woken := '{}';
+  delivered := '{}';
+  for v_signal in
+    select s.* from signal s
+    where s.returned and s.signal_id = any(p_signal_ids) and s.expires_at > clock()
+    order by s.signal_no
+  loop
+    select w.* into v_wait from wait w
+    where w.signal_id = v_signal.signal_id and (v_signal.chain_no is null or w.chain_no = v_signal.chain_no)
+    order by w.wait_no limit 1;
+    if not found then
+      update signal set returned = false where signal_no = v_signal.signal_no;
+    elsif v_wait.thread_no = any(p_locked) then
+      delete from signal where signal_no = v_signal.signal_no;
+      if found then
+        delete from wait w where w.thread_no = v_wait.thread_no and w.op = v_wait.op;
+        insert into inbox (thread_no, op, worker_no, kind, signal_no, chain_no, expires_at, signal_id, payload)
+        select t.thread_no, v_wait.op, t.owner, 'signal', v_signal.signal_no, v_signal.chain_no, v_signal.expires_at,
+          v_signal.signal_id, v_signal.payload
+        from thread t where t.thread_no = v_wait.thread_no;
+        woken := woken || v_wait.thread_no::bigint;
+        delivered := delivered || v_signal.signal_no::bigint;
+      end if;
+    end if;
+  end loop;
 end $$;
 ` },
   { name: 'insert_tasks', sql: `-- Makes the tasks of 'task' effects and says which queues have work.
@@ -1233,35 +1303,46 @@ end $$;
 ` },
   { name: 'queue_tasks', sql: `-- Turns activities that ran eagerly in this process into task rows: at a failed attempt (due later), at stop, or when
 -- they run for long (p_owned: still running here). Names the epoch of the thread it belongs to.
--- Answers the tasks that were refused because the thread is no longer ours. Locks: own worker, then the threads.
+-- Idempotent by request number: a task made by the first call may have been finished, by another worker, before the
+-- second. Answers the tasks that were refused because the thread is no longer ours, as [[thread, op], ...].
+-- Locks: own worker, the request, then the threads.
 create or replace function queue_tasks(
-  p_worker_no int, p_patient boolean, p_thread_no bigint[], p_epoch int[], p_op int[], p_task_queue text[], p_name text[],
+  p_worker_no int, p_patient boolean, p_request_no bigint, p_thread_no bigint[], p_epoch int[], p_op int[], p_task_queue text[], p_name text[],
   p_input text[], p_attempt int[], p_delay_ms double precision[], p_claim_no bigint[], p_last_failure text[]
-) returns table (thread_no bigint, op int)
+) returns text
 language plpgsql as $$
 -- plans: index only
-#variable_conflict use_column
 declare
   v_services int[];
+  v_answer text;
 begin
   perform begin_write(p_patient);
   perform lock_lease(p_worker_no);
+  v_answer := (remember_requests(array[p_request_no]))[1];
+  if v_answer is not null then
+    return v_answer;
+  end if;
+  -- pause: remembered
   v_services := ensure_services(
     array_fill('activity'::text, array[cardinality(p_op)]), p_task_queue, array_fill(''::text, array[cardinality(p_op)]));
   perform from thread t where t.thread_no = any(p_thread_no) order by t.thread_no for no key update;
   -- pause: locked
-  insert into activity_task as a (thread_no, op, service_no, ready_at, owner, claim_no, epoch, attempt, losses, name, input, last_failure)
+  insert into activity_task (thread_no, op, service_no, ready_at, owner, claim_no, epoch, attempt, losses, name, input, last_failure)
   select u.thread_no, u.op, v_services[u.n], case when u.claim_no is null then clock() + u.delay_ms * interval '1 ms' end,
     case when u.claim_no is not null then p_worker_no end, u.claim_no, 1, u.attempt, 0, u.name, u.input, u.last_failure
   from unnest(p_thread_no, p_epoch, p_op, p_name, p_input, p_attempt, p_delay_ms, p_claim_no, p_last_failure) with ordinality
     u (thread_no, epoch, op, name, input, attempt, delay_ms, claim_no, last_failure, n)
   cross join lateral (select x.owner, x.epoch from thread x where x.thread_no = u.thread_no offset 0) t
   where t.owner = p_worker_no and t.epoch = u.epoch
-  order by 1, 2
-  on conflict (thread_no, op) do nothing;           -- a retry of this call
-  return query
-  select u.thread_no, u.op from unnest(p_thread_no, p_op) u (thread_no, op)
-  where not exists (select from activity_task a where a.thread_no = u.thread_no and a.op = u.op);
+  order by 1, 2;
+  v_answer := (
+    select coalesce(json_agg(json_build_array(u.thread_no, u.op)), '[]')::text
+    from unnest(p_thread_no, p_op) u (thread_no, op)
+    left join lateral (
+      select x.op from activity_task x where x.thread_no = u.thread_no and x.op = u.op offset 0) a on true
+    where a.op is null);
+  perform answer_requests(array[p_request_no], array[v_answer]);
+  return v_answer;
 end $$;
 ` },
   { name: 'reap', sql: `-- Declares workers dead whose lease is over and gives their threads and tasks to others. Every worker calls it every
@@ -1456,21 +1537,19 @@ begin
   perform release_dead_workers();
 end $$;
 ` },
-  { name: 'return_signals', sql: `-- Signals that a run received but ended without consuming go back into the buffer in their old place. Somebody may be
--- waiting for them: this finds those waiters, under the same locks as a sender. Called by the worker that ended the
--- run and by every reaper.
--- Locks: rendezvous (alone), then threads, then the returned signals.
+  { name: 'return_signals', sql: `-- Signals that a run received but ended without consuming went back into the buffer in their old place. Somebody may be
+-- waiting for them: this finds those waiters, under the same locks as a sender. Called when a run put something back,
+-- and by every worker's housekeeping.
+-- Locks: rendezvous (alone), then threads (held ones skipped), then the returned signals. Answers hints.
 create or replace function return_signals() returns text[]
 language plpgsql as $$
 -- plans: index only
 declare
-  v_signal record;
-  v_wait record;
   v_ids text[];
   v_locked bigint[];
-  v_woken bigint[] := '{}';
+  v_handed record;
 begin
-  v_ids := array(select distinct s.signal_id from signal s where s.returned limit 100);
+  v_ids := array(select distinct s.signal_id from signal s where s.returned and s.expires_at > clock() limit 100);
   if v_ids = '{}' then
     return '{}';
   end if;
@@ -1479,23 +1558,8 @@ begin
     select t.thread_no from thread t
     where t.thread_no in (select w.thread_no from wait w where w.signal_id = any(v_ids))
     order by t.thread_no for no key update skip locked);
-  for v_signal in select s.* from signal s where s.returned and s.signal_id = any(v_ids) order by s.signal_no loop
-    select w.* into v_wait from wait w
-    where w.signal_id = v_signal.signal_id and (v_signal.chain_no is null or w.chain_no = v_signal.chain_no)
-    order by w.wait_no limit 1;
-    if not found then
-      update signal set returned = false where signal_no = v_signal.signal_no;
-    elsif v_wait.thread_no = any(v_locked) then     -- else: held by somebody; stays returned until the next look
-      delete from wait w where w.thread_no = v_wait.thread_no and w.op = v_wait.op;
-      delete from signal where signal_no = v_signal.signal_no;
-      insert into inbox (thread_no, op, worker_no, kind, signal_no, chain_no, expires_at, signal_id, payload)
-      select t.thread_no, v_wait.op, t.owner, 'signal', v_signal.signal_no, v_signal.chain_no, v_signal.expires_at,
-        v_signal.signal_id, v_signal.payload
-      from thread t where t.thread_no = v_wait.thread_no;
-      v_woken := v_woken || v_wait.thread_no::bigint;
-    end if;
-  end loop;
-  return wake(v_woken);
+  select h.* into v_handed from hand_out_returned(v_ids, v_locked) h;
+  return wake(v_handed.woken);
 end $$;
 ` },
   { name: 'rotate_requests', sql: `-- Every ten minutes the older of the two request tables is emptied and used next, so a request is remembered for ten

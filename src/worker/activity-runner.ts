@@ -226,14 +226,19 @@ export class ActivityRunner {
   claim(serving: Serving, limit: number): Promise<{ count: number; dueInMs: number | null }> {
     const { claims, lanes, schema, registration } = this.#host;
     return claims.claim(async (claimNo) => {
-      const { rows, dueInMs } = await claimTasks(lanes.task, schema, {
-        workerNo: registration.workerNo,
-        claimNo,
-        services: [serving.activityService],
-        limit,
-      });
-      for (const row of rows) this.#startTask(serving, row, claimNo);
-      return { count: rows.length, dueInMs };
+      const giveUp = this.#slots.hold(serving, limit);
+      try {
+        const { rows, dueInMs } = await claimTasks(lanes.task, schema, {
+          workerNo: registration.workerNo,
+          claimNo,
+          services: [serving.activityService],
+          limit,
+        });
+        for (const row of rows) this.#startTask(serving, row, claimNo);
+        return { count: rows.length, dueInMs };
+      } finally {
+        giveUp();
+      }
     });
   }
 

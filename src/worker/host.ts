@@ -33,7 +33,7 @@ const REAP_MS = 2_000;
 const TIDY_MS = 10_000;
 const COMPARE_MS = 5_000;
 /** A worker that stops does not wait longer for a database that does not answer. */
-const RETIRE_MS = 2_000;
+const ANSWER_MS = 1_000;
 
 export class Host implements HostContext {
   readonly namespace: string;
@@ -125,7 +125,8 @@ export class Host implements HostContext {
     });
     serving.taskClaims = new ClaimLoop({
       take: (limit) => this.#threads.activities.claim(serving, limit),
-      capacity: () => serving.freeActivities,
+      // Half of what is free: eager activities find slots while the claim is under way.
+      capacity: () => Math.ceil(serving.freeActivities / 2),
       listening,
       failed: (error) => this.callFailed('claim_tasks', error),
     });
@@ -137,14 +138,15 @@ export class Host implements HostContext {
   async leave(serving: Serving): Promise<void> {
     if (!this.services.all.has(serving)) return;
     serving.draining = true;
-    await Promise.all([serving.threadClaims?.stop(), serving.taskClaims?.stop()]);
     const deadline = this.monotonic() + serving.tuning.shutdownGraceMs;
+    // A database that does not answer holds nobody up: what is ours is free when the lease is over.
+    await atMost(ANSWER_MS, Promise.all([serving.threadClaims?.stop(), serving.taskClaims?.stop()]));
     await this.#until(() => serving.activities === 0, deadline);
-    await this.#threads.activities.leave(serving);
+    await atMost(ANSWER_MS, this.#threads.activities.leave(serving));
     // Late commands may still come: a thread is parked after its quiet time, as always.
     const quiet = this.monotonic() + 2 * serving.tuning.parkAfterMs;
     await this.#until(() => this.#threads.of(serving).length === 0, Math.max(deadline, quiet));
-    await this.#threads.release(this.#threads.of(serving));
+    await atMost(ANSWER_MS, this.#threads.release(this.#threads.of(serving)));
     this.#threads.uncache(serving);
     this.services.remove(serving);
   }
@@ -156,10 +158,9 @@ export class Host implements HostContext {
     this.due.close();
     this.#unsubscribe();
     this.#threads.dropAll();
-    const soon = new Promise<void>((resolve) => setTimeout(resolve, RETIRE_MS).unref());
-    await Promise.race([retireWorker(this.lanes.claim, this.schema, this.registration.workerNo).catch(() => {}), soon]);
-    await this.#notifier.close();
-    await Promise.all(Object.values(this.lanes).map((lane) => lane.close()));
+    const retired = retireWorker(this.lanes.lease, this.schema, this.registration.workerNo);
+    await atMost(ANSWER_MS, retired);
+    await Promise.all([this.#notifier.close(), ...Object.values(this.lanes).map((lane) => lane.close())]);
     await this.#database.release();
   }
 
@@ -186,10 +187,14 @@ export class Host implements HostContext {
     const { lease } = this.lanes;
     every(Math.max(100, this.tuning.leaseMs / 4), 'renew_lease', () => this.registration.renew());
     every(REAP_MS, 'reap', async () => this.tell(await reap(lease, this.schema)));
-    every(TIDY_MS, 'tidy', async () => this.tell(await tidy(lease, this.schema)));
+    every(TIDY_MS, 'tidy', () => this.#tidy());
     every(COMPARE_MS, 'owned', () => this.#threads.compare());
     every(SWEEP_MS, 'park', () => this.#threads.sweep());
     every(MAIL_MS, 'mail', () => this.#threads.pollMail());
+  }
+
+  async #tidy(): Promise<void> {
+    this.tell(await tidy(this.lanes.side, this.schema));
   }
 
   // ---- faults
@@ -215,7 +220,7 @@ export class Host implements HostContext {
     if (hints === null || hints === '') return;
     for (const hint of hints.split(',')) {
       const own = hint === `w${this.registration.workerNo}`;
-      const localOnly = own || (hint.startsWith('q') && this.services.hasRoom(Number(hint.slice(1))));
+      const localOnly = own || hint === 't' || (hint.startsWith('q') && this.services.hasRoom(Number(hint.slice(1))));
       this.#notifier.notify(hint, { localOnly });
     }
   }
@@ -228,6 +233,8 @@ export class Host implements HostContext {
       this.services.poke(Number(hint.slice(1)));
     } else if (hint === `w${this.registration.workerNo}`) {
       this.#threads.fetchMail();
+    } else if (hint === 't') {
+      this.#tidy().catch((error) => this.callFailed('tidy', error));
     }
   }
 
@@ -235,4 +242,14 @@ export class Host implements HostContext {
     this.services.poke();
     this.#threads.fetchMail();
   }
+}
+
+/** Waits for `promise`, but no longer than `ms`; how it ends does not matter. */
+async function atMost(ms: number, promise: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([promise.catch(() => {}), late]);
+  clearTimeout(timer);
 }

@@ -300,10 +300,7 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
 
   /** The lease is lost, or the host closes. */
   dropAll(): void {
-    for (const thread of [...this.#threads.values()]) {
-      thread.drop();
-      this.#unown(thread);
-    }
+    for (const thread of [...this.#threads.values()]) this.#drop(thread);
     for (const thread of this.#cache.values()) thread.drop();
     this.#cache.clear();
   }

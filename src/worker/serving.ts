@@ -36,7 +36,7 @@ export class Serving {
   }
 
   get freeActivities(): number {
-    return this.draining ? 0 : this.tuning.maxConcurrentActivities - this.activities;
+    return this.draining ? 0 : this.tuning.maxConcurrentActivities - this.activities - this.reservedActivities;
   }
 
   slotFreed(): void {

@@ -1,13 +1,24 @@
-/** Slots for eager activities: reserved before the commit that schedules them, taken when it is durable. */
+/**
+ * Slots that are spoken for: by an eager activity from before the commit that schedules it until that is durable, and by
+ * a claim of tasks until it is answered.
+ */
 
 import type { Serving } from './serving.js';
 
 export class SlotReservations {
   readonly #reserved = new Map<string, Serving>();
 
+  /** Keeps `count` slots of a worker for a claim that is under way. @returns what gives them up. */
+  hold(serving: Serving, count: number): () => void {
+    serving.reservedActivities += count;
+    return () => {
+      serving.reservedActivities -= count;
+    };
+  }
+
   /** @returns whether one of the workers has a free slot; it is kept for this operation. */
   reserve(threadNo: number, op: number, candidates: readonly Serving[]): boolean {
-    const serving = candidates.find((candidate) => candidate.freeActivities > candidate.reservedActivities);
+    const serving = candidates.find((candidate) => candidate.freeActivities > 0);
     if (serving === undefined) return false;
     serving.reservedActivities++;
     this.#reserved.set(`${threadNo}/${op}`, serving);

@@ -2,6 +2,7 @@
 
 import type { Lane } from '../database.js';
 import { bigint, bigints, boolean, call, doubles, int, ints, texts } from './call.js';
+import { randomNumber } from './commit.js';
 import { type Claim, splitClaim } from './threads.js';
 
 export interface ClaimedTask {
@@ -94,11 +95,12 @@ export async function queueTasks(
   schema: string,
   workerNo: number,
   tasks: readonly TaskToQueue[],
-): Promise<{ thread_no: number; op: number }[]> {
-  return lane.query<{ thread_no: number; op: number }>(
+): Promise<{ threadNo: number; op: number }[]> {
+  const rows = await lane.query<{ queue_tasks: string }>(
     call(schema, 'queue_tasks', [
       int(workerNo),
       boolean(false),
+      bigint(randomNumber()),
       bigints(tasks.map((task) => task.threadNo)),
       ints(tasks.map((task) => task.epoch)),
       ints(tasks.map((task) => task.op)),
@@ -111,4 +113,6 @@ export async function queueTasks(
       texts(tasks.map((task) => task.lastFailure)),
     ]),
   );
+  const refused = JSON.parse(rows[0]?.queue_tasks ?? '[]') as [number, number][];
+  return refused.map(([threadNo, op]) => ({ threadNo, op }));
 }
