@@ -1334,7 +1334,8 @@ begin
     u (thread_no, epoch, op, name, input, attempt, delay_ms, claim_no, last_failure, n)
   cross join lateral (select x.owner, x.epoch from thread x where x.thread_no = u.thread_no offset 0) t
   where t.owner = p_worker_no and t.epoch = u.epoch
-  order by 1, 2;
+  order by 1, 2
+  on conflict do nothing;
   v_answer := (
     select coalesce(json_agg(json_build_array(u.thread_no, u.op)), '[]')::text
     from unnest(p_thread_no, p_op) u (thread_no, op)

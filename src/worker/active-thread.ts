@@ -13,18 +13,17 @@
  * 4. After a refusal (fenced, stale) the instance is dropped and the thread given back: whoever claims it reloads.
  */
 
-import { decodeOutcome, decodeSteps } from '../codec/entry-text.js';
-import { PayloadCodecError } from '../core/errors.js';
-import type { Failure } from '../core/failure.js';
-import type { Decision, Event, RecordedStep } from '../core/history.js';
-import { decidedAtCommit } from '../core/history.js';
+import { decodeOutcome } from '../codec/entry-text.js';
+import type { Event, RecordedStep } from '../core/history.js';
 import type { CommitAnswer, CommitItem } from '../postgres/protocol/commit.js';
 import type { ClaimedThread, HistoryRow, Mail } from '../postgres/protocol/threads.js';
 import type { ExecutionInfo, Instance } from '../replay/instance.js';
 import { Recording } from '../replay/recording.js';
 import { replay } from '../replay/replay.js';
 import { type EagerChoice, EntryDraft } from './entry-draft.js';
-import { failedAttempts, type OpenOperation, replayOpen } from './open-operation.js';
+import type { OpenOperation } from './open-operation.js';
+import { nodeReplayPort } from './replay-port.js';
+import { decisions, eventOf, readHistory, type ThreadHistory } from './thread-history.js';
 import type { Turning, TurnLoop } from './turn-loop.js';
 
 /** What a thread needs of the process it runs in. */
@@ -136,16 +135,13 @@ export class ActiveThread implements Turning {
 
   /** A thread with history: replays it. @returns what the database decided about the last entry, to be delivered first. */
   async recover(tasks: readonly number[]): Promise<void> {
-    const history = this.#read(await this.#port.loadHistory(this.threadNo));
+    const history = await this.#load();
     const retryPending = [...this.open.values()].some((operation) => operation.kind === 'retry');
     if (!retryPending) await this.#replay(history.steps);
     if (this.#stage === 'gone') return;
-    for (const op of tasks) {
-      const operation = this.open.get(op);
-      if (operation?.kind === 'activity') operation.hasTask = true;
-    }
+    this.#haveTasks(tasks);
     this.#stage = 'idle';
-    for (const delivery of history.decided) this.post(delivery);
+    for (const event of history.decided) this.post({ event, inboxNo: null });
     this.#notice();
   }
 
@@ -332,7 +328,7 @@ export class ActiveThread implements Turning {
   async #retry(delivery: Delivery): Promise<void> {
     this.#stage = 'loading';
     try {
-      const history = this.#read(await this.#port.loadHistory(this.threadNo));
+      const history = await this.#load();
       if (!(await this.#replay(history.steps)) || this.#isGone()) return;
       this.#stage = 'turning';
       const handed = this.#hand(delivery);
@@ -424,9 +420,9 @@ export class ActiveThread implements Turning {
       this.#instance = null;
       this.#attempt++;
     }
-    const decisions = decodeOutcome(outcome);
-    const decided = [...new Set([...draft.decided, ...decisions.keys()])].sort((a, b) => a - b);
-    this.#mailbox.unshift(...decided.map((op) => decision(op, decisions)));
+    const decided = decodeOutcome(outcome);
+    const events = decisions([...draft.decided, ...decided.keys()], decided);
+    this.#mailbox.unshift(...events.map((event) => ({ event, inboxNo: null })));
     for (const { op, ms } of draft.timers) this.#port.armTimer(this, op, ms);
     for (const op of draft.eager) this.#port.startEager(this, op);
     this.#rest();
@@ -449,38 +445,25 @@ export class ActiveThread implements Turning {
 
   // ---- history
 
-  /** Decodes the stored history; sets what follows from it alone. */
-  #read(rows: readonly HistoryRow[]): { steps: RecordedStep[]; decided: Delivery[] } {
-    const steps: RecordedStep[] = [];
-    let opened = 0;
-    let outcome: ReadonlyMap<number, Decision> = new Map();
-    let last: RecordedStep[] = [];
-    try {
-      for (const row of rows) {
-        const read = decodeSteps(row.seq, row.body, opened, outcome, this.info);
-        opened = read.opened;
-        outcome = decodeOutcome(row.outcome);
-        last = read.steps;
-        steps.push(...read.steps);
-      }
-    } catch (error) {
-      throw new PayloadCodecError(
-        `history of "${this.info.workflowId}" cannot be read: ${error instanceof Error ? error.name : 'error'}`,
-      );
-    }
+  async #load(): Promise<ThreadHistory> {
+    const history = readHistory(this.info, await this.#port.loadHistory(this.threadNo));
+    const tasks = [...this.open].filter(([, operation]) => operation.kind === 'activity' && operation.hasTask);
     this.open.clear();
-    replayOpen(this.open, steps);
-    this.#opened = opened;
-    this.#seq = rows.length;
-    this.#lastCommitNo = rows.at(-1)?.commit_no ?? null;
-    this.#attempt = failedAttempts(steps) + 1;
-    this.#now = steps.at(-1)?.now ?? 0;
-    const usual = last
-      .flatMap((step) => step.commands)
-      .filter(({ command }) => decidedAtCommit(command))
-      .map(({ op }) => op as number);
-    const ops = [...new Set([...usual, ...outcome.keys()])].sort((a, b) => a - b).filter((op) => this.open.has(op));
-    return { steps, decided: ops.map((op) => decision(op, outcome)) };
+    for (const [op, operation] of history.open) this.open.set(op, operation);
+    this.#haveTasks(tasks.map(([op]) => op));
+    this.#opened = history.opened;
+    this.#seq = history.seq;
+    this.#lastCommitNo = history.lastCommitNo;
+    this.#attempt = history.attempt;
+    this.#now = history.now;
+    return history;
+  }
+
+  #haveTasks(ops: readonly number[]): void {
+    for (const op of ops) {
+      const operation = this.open.get(op);
+      if (operation?.kind === 'activity') operation.hasTask = true;
+    }
   }
 
   /** @returns false when the code does not fit the history: then the thread is blocked. */
@@ -490,7 +473,7 @@ export class ActiveThread implements Turning {
     instance.opened = this.#opened;
     this.#instance = instance;
     try {
-      await replay(instance, recording, replayPort, this.#port.lateCommandMs);
+      await replay(instance, recording, nodeReplayPort, this.#port.lateCommandMs);
     } catch (error) {
       if (this.#isGone()) return false;
       this.#block(error instanceof Error ? error : new Error(String(error)));
@@ -504,38 +487,3 @@ export class ActiveThread implements Turning {
     this.#port.blocked(this, reason);
   }
 }
-
-function decision(op: number, decisions: ReadonlyMap<number, Decision>): Delivery {
-  return { event: { kind: 'decided', op, decision: decisions.get(op) ?? { what: 'usual' } }, inboxNo: null };
-}
-
-/** The event in an inbox row. */
-function eventOf(mail: Mail): Event {
-  const op = mail.op ?? -1;
-  switch (mail.kind) {
-    case 'cancel':
-      return { kind: 'cancel', ops: [] };
-    case 'fail':
-      return { kind: 'fail', op, failure: JSON.parse(mail.payload ?? 'null') as Failure };
-    default:
-      return {
-        kind: mail.kind,
-        op,
-        value: mail.payload === null ? undefined : JSON.parse(mail.payload),
-        text: mail.payload,
-      };
-  }
-}
-
-const replayPort = {
-  turn: () => new Promise<void>((resolve) => setImmediate(resolve)),
-  async patience(until: Promise<void>, ms: number): Promise<boolean> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<boolean>((resolve) => {
-      timer = setTimeout(() => resolve(false), ms);
-    });
-    const came = await Promise.race([until.then(() => true), late]);
-    clearTimeout(timer);
-    return came;
-  },
-};

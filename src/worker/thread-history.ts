@@ -1,0 +1,85 @@
+/** What follows from a thread's stored history alone. */
+
+import { type ActivityDefaults, decodeOutcome, decodeSteps } from '../codec/entry-text.js';
+import { PayloadCodecError } from '../core/errors.js';
+import type { Failure } from '../core/failure.js';
+import { type Decision, decidedAtCommit, type Event, type RecordedStep } from '../core/history.js';
+import type { HistoryRow, Mail } from '../postgres/protocol/threads.js';
+import { failedAttempts, type OpenOperation, replayOpen } from './open-operation.js';
+
+export interface ThreadHistory {
+  readonly steps: readonly RecordedStep[];
+  readonly open: Map<number, OpenOperation>;
+  /** How many operations were opened. */
+  readonly opened: number;
+  /** The number of the next entry. */
+  readonly seq: number;
+  readonly lastCommitNo: number | null;
+  /** The attempt of the function that runs, or is due. */
+  readonly attempt: number;
+  readonly now: number;
+  /** What the database decided about the last entry, to be delivered before anything else. */
+  readonly decided: readonly Event[];
+}
+
+/** @throws {PayloadCodecError} when it cannot be read. */
+export function readHistory(
+  workflow: ActivityDefaults & { workflowId: string },
+  rows: readonly HistoryRow[],
+): ThreadHistory {
+  const steps: RecordedStep[] = [];
+  let opened = 0;
+  let outcome: ReadonlyMap<number, Decision> = new Map();
+  let last: readonly RecordedStep[] = [];
+  try {
+    for (const row of rows) {
+      const read = decodeSteps(row.seq, row.body, opened, outcome, workflow);
+      opened = read.opened;
+      outcome = decodeOutcome(row.outcome);
+      last = read.steps;
+      for (const step of read.steps) steps.push(step);
+    }
+  } catch (error) {
+    const name = error instanceof Error ? error.name : typeof error;
+    throw new PayloadCodecError(`the history of "${workflow.workflowId}" cannot be read: ${name}`);
+  }
+  const open = new Map<number, OpenOperation>();
+  replayOpen(open, steps);
+  const usual = last.flatMap((step) => step.commands).filter(({ command }) => decidedAtCommit(command));
+  const decidedOps = [...usual.map(({ op }) => op as number), ...outcome.keys()].filter((op) => open.has(op));
+  return {
+    steps,
+    open,
+    opened,
+    seq: rows.length,
+    lastCommitNo: rows.at(-1)?.commit_no ?? null,
+    attempt: failedAttempts(steps) + 1,
+    now: steps.at(-1)?.now ?? 0,
+    decided: decisions(decidedOps, outcome),
+  };
+}
+
+/** Decisions as events, in the order of their operations. */
+export function decisions(ops: readonly number[], outcome: ReadonlyMap<number, Decision>): Event[] {
+  return [...new Set(ops)]
+    .sort((a, b) => a - b)
+    .map((op) => ({ kind: 'decided', op, decision: outcome.get(op) ?? { what: 'usual' } }));
+}
+
+/** The event in an inbox row. */
+export function eventOf(mail: Mail): Event {
+  const op = mail.op ?? -1;
+  switch (mail.kind) {
+    case 'cancel':
+      return { kind: 'cancel', ops: [] };
+    case 'fail':
+      return { kind: 'fail', op, failure: JSON.parse(mail.payload ?? 'null') as Failure };
+    default:
+      return {
+        kind: mail.kind,
+        op,
+        value: mail.payload === null ? undefined : JSON.parse(mail.payload),
+        text: mail.payload,
+      };
+  }
+}
