@@ -138,7 +138,8 @@ export class Instance {
    */
   deliver(event: Event, now: number): number[] {
     if (this.#state === 'disposed') return [];
-    this.now = Math.max(this.now, now);
+    // Late code reads the time of the last delivery, live and here.
+    if (event.kind !== 'late') this.now = Math.max(this.now, now);
     this.#delivering = true;
     switch (event.kind) {
       case 'start':

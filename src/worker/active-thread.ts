@@ -141,7 +141,8 @@ export class ActiveThread implements Turning {
     if (this.#stage === 'gone') return;
     this.#haveTasks(tasks);
     this.#stage = 'idle';
-    for (const event of history.decided) this.post({ event, inboxNo: null });
+    // Before what came while the history was read.
+    this.#mailbox.unshift(...history.decided.map((event) => ({ event, inboxNo: null })));
     this.#notice();
   }
 
@@ -256,7 +257,7 @@ export class ActiveThread implements Turning {
   deliver(): boolean {
     if (this.#stage !== 'turning') return false;
     this.#takeLate();
-    for (let next = this.#mailbox.shift(); next !== undefined; next = this.#mailbox.shift()) {
+    for (let next = this.#takeMail(); next !== undefined; next = this.#takeMail()) {
       const { event } = next;
       if ('op' in event && !this.open.has(event.op)) {
         // Settled meanwhile (cancelled, timed out): the row is taken in, nobody is told.
@@ -279,6 +280,24 @@ export class ActiveThread implements Turning {
     }
     this.#commitOrRest();
     return false;
+  }
+
+  /**
+   * The next delivery. What a wait was given stands before whatever else would end that wait (a cancel, its timeout): the
+   * signal is taken already, so a commit that ends the wait without it is stale, for ever.
+   */
+  #takeMail(): Delivery | undefined {
+    const first = this.#mailbox[0]?.event;
+    if (first?.kind === 'cancel' || first?.kind === 'fire') {
+      const given = this.#mailbox.findIndex(
+        ({ event }) =>
+          (event.kind === 'signal' || event.kind === 'decided') &&
+          this.open.has(event.op) &&
+          (first.kind === 'cancel' || first.op === event.op),
+      );
+      if (given > 0) return this.#mailbox.splice(given, 1)[0];
+    }
+    return this.#mailbox.shift();
   }
 
   collect(): boolean {
