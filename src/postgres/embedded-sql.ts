@@ -594,6 +594,8 @@ declare
   v_now timestamptz;
   v_kinds text[] := '{}';
   v_closing bigint[] := '{}';    -- threads that close
+  v_states text[];
+  v_results text[];
   v_refused int[] := '{}';       -- items refused before the insert
   v_ok boolean[];                -- by item, filled only when one was refused
   v_accepted bigint[];
@@ -761,9 +763,11 @@ begin
   end if;
 
   if v_closing <> '{}' then
-    v_hints := v_hints || close_threads(v_closing,
-      array(select u.c from unnest(v_closing) with ordinality x (t, n) join unnest(p_thread_no, p_closing) u (t, c) on u.t = x.t order by n),
-      array(select u.r from unnest(v_closing) with ordinality x (t, n) join unnest(p_thread_no, p_result) u (t, r) on u.t = x.t order by n));
+    select array_agg(u.t order by n), array_agg(u.c order by n), array_agg(u.r order by n)
+    into v_closing, v_states, v_results
+    from unnest(p_thread_no, p_closing, p_result) with ordinality u (t, c, r, n)
+    where u.c is not null and (v_ok is null or v_ok[u.n]);
+    v_hints := v_hints || close_threads(v_closing, v_states, v_results);
   end if;
   -- pause: done
 
