@@ -23,7 +23,7 @@ import {
   untask,
   type Worker,
 } from '../support/protocol.js';
-import { SCHEMA } from '../support/protocol-session.js';
+import { queryOf, SCHEMA } from '../support/protocol-session.js';
 import { stateOf } from '../support/protocol-state.js';
 
 onEveryDatabase('an activity task', (session) => {
@@ -213,7 +213,7 @@ onEveryDatabase('an activity task', (session) => {
       const other = await running(session(), worker, 'b');
       await step(session(), other, { opens: 1 });
       await release(session(), stale);
-      const refused = { thread_no: stale.thread_no, op: 0 };
+      const refused = { threadNo: stale.thread_no, op: 0 };
       const items = [taskItem(stale, 0), taskItem(other, 0)];
       expect(await queue(session(), worker, items)).toEqual([refused]);
       await claimOnly(session(), worker, 'a');
@@ -225,11 +225,11 @@ onEveryDatabase('an activity task', (session) => {
       const worker = await register(session());
       const thread = await running(session(), worker, 'a');
       await step(session(), thread, { opens: 1 });
-      const items = [taskItem(thread, 0, { attempt: 2 })];
-      expect(await queue(session(), worker, items)).toEqual([]);
+      const query = await queryOf((recorder) => queue(recorder, worker, [taskItem(thread, 0, { attempt: 2 })]));
+      const answer = await session().query(query);
       await takeTasks(session(), worker);
       const before = await stateOf(session());
-      expect(await queue(session(), worker, items)).toEqual([]);
+      expect(await session().query(query)).toEqual(answer);
       expect(await stateOf(session())).toEqual(before);
     });
 
@@ -238,11 +238,11 @@ onEveryDatabase('an activity task', (session) => {
       const [worker, other] = [await register(session()), await register(session(), 'other')];
       const thread = await running(session(), worker, 'a');
       await step(session(), thread, { opens: 1 });
-      const items = [taskItem(thread, 0, { attempt: 2 })];
-      await queue(session(), worker, items);
+      const query = await queryOf((recorder) => queue(recorder, worker, [taskItem(thread, 0, { attempt: 2 })]));
+      await session().query(query);
       const [taken] = await takeTasks(session(), other);
       await finish(session(), other, [outcomeOf(taken!, 'done', '1')]);
-      await queue(session(), worker, items);
+      await session().query(query);
       expect(await takeTasks(session(), other)).toEqual([]);
       expect(await stateOf(session())).toMatchObject({ inbox: [{ kind: 'done', op: 0 }], tasks: [] });
     });
@@ -251,13 +251,13 @@ onEveryDatabase('an activity task', (session) => {
       const [worker, other] = [await register(session()), await register(session(), 'other')];
       const thread = await running(session(), worker, 'a');
       await step(session(), thread, { opens: 1 });
-      const items = [taskItem(thread, 0, { attempt: 2 })];
-      await queue(session(), worker, items);
+      const query = await queryOf((recorder) => queue(recorder, worker, [taskItem(thread, 0, { attempt: 2 })]));
+      await session().query(query);
       const [taken] = await takeTasks(session(), other);
       await finish(session(), other, [outcomeOf(taken!, 'done', '1')]);
       const [mail] = await mailOf(session(), worker);
       await step(session(), thread, { resolves: [0], consumes: [mail!.inbox_no] });
-      await queue(session(), worker, items);
+      await session().query(query);
       expect(await tasks()).toEqual([]);
     });
 

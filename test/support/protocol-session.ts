@@ -112,6 +112,28 @@ function patiently(query: Query): Query {
   return { ...query, values };
 }
 
+/**
+ * What a call would send, to be sent several times: so an engine that heard no answer repeats it, with the numbers that
+ * the first attempt was given.
+ */
+export async function queryOf(call: (session: Session) => Promise<unknown>): Promise<Query> {
+  const recorder = new Recorder();
+  await call(recorder).catch(() => {}); // it got no answer
+  if (recorder.recorded === null) throw new Error('the call sent nothing');
+  return recorder.recorded;
+}
+
+class Recorder extends SessionBase {
+  recorded: Query | null = null;
+
+  async close(): Promise<void> {}
+
+  protected async send(query: Query): Promise<Row[]> {
+    this.recorded = query;
+    return [];
+  }
+}
+
 /** The SQLSTATE that a call fails with, or null. */
 export async function failureOf(call: Promise<unknown>): Promise<string | null> {
   return await call.then(

@@ -37,7 +37,7 @@ const VIEWS: Record<string, string> = {
     select w.worker_key as worker, w.died_at is not null as dead, w.released_at is not null as released
     from worker w order by 1`,
   requests: `
-    select x.request_no as request, x.answer from (select * from request_0 union all select * from request_1) x order by 1`,
+    select x.answer from (select * from request_0 union all select * from request_1) x order by 1`,
 };
 
 const NAMED = `

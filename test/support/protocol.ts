@@ -134,6 +134,7 @@ export async function empty(session: Session): Promise<void> {
         execute format('delete from ${SCHEMA}.%I', v_table);
       end loop;
       update ${SCHEMA}.request_slot set slot = 0, since = clock_timestamp();
+      perform setval(oid, 1, false) from pg_class where relkind = 'S' and relnamespace = '${SCHEMA}'::regnamespace;
     end $$`);
 }
 
