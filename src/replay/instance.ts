@@ -203,12 +203,9 @@ export class Instance {
   /** A marker: true when the code at this point never ran before, or ran with this marker. */
   patched(command: Command): boolean {
     if (this.#state !== 'running') return false;
-    const { recording } = this.#options;
-    if (recording === null || !recording.replaying) {
-      this.#record(command);
-      return true;
-    }
-    return recording.patched(command.name);
+    const marked = this.#options.recording?.patched(command.name) ?? 'new';
+    if (marked === 'new') this.#produce({ op: null, command });
+    return marked !== false;
   }
 
   /** Ends the run from inside (continueAsNew). The caller's code behind it never executes. */
@@ -267,7 +264,10 @@ export class Instance {
       return recorded.op === null || closesThread(produced.kind) ? { op: recorded.op, command: produced } : recorded;
     }
     const op = opensOperation(produced.kind) ? this.#nextOp++ : null;
-    const made = { op, command: produced };
+    return this.#produce({ op, command: produced });
+  }
+
+  #produce(made: ProducedCommand): ProducedCommand {
     this.#commands.push(made);
     if (!this.#delivering && !this.replaying) this.#options.onLateCommand();
     return made;

@@ -111,17 +111,21 @@ export class Recording {
     this.#lateAhead = [];
   }
 
-  /** Whether a marker for this patch stands at this point. Anything else at a recorded point means: the old code ran here. */
-  patched(name: string): boolean {
-    if (!this.replaying) return true;
-    const marker = [...this.#candidates(), ...this.#lateSlots()].find(
+  /**
+   * Whether a marker for this patch stands at this point; 'new' where nothing is recorded. Anything else at a recorded
+   * point means that the old code ran here. Replay does not wait for markers (their call may have been removed), so a
+   * late call finds its marker in any late step, also in one behind it.
+   */
+  patched(name: string): boolean | 'new' {
+    if (!this.replaying) return 'new';
+    const marker = [...this.#candidates(), ...this.#lateAhead].find(
       (slot) => !slot.paired && slot.recorded.command.kind === 'patch' && slot.recorded.command.name === name,
     );
     if (marker !== undefined) {
       marker.paired = true;
       return true;
     }
-    return this.#windows[this.#at]?.open ?? false;
+    return this.#windows[this.#at]?.open ? 'new' : false;
   }
 
   /** @returns null when the command does not fit; {@link failure} says why. `locate` finds the source line, only then. */

@@ -44,7 +44,13 @@ async function awaitSignal<T>(signalId: string, timeout?: string | number | Cond
   const timeoutMs = readTimeout(timeout);
   const counter = instance.tick();
   const { event } = await instance.operation(
-    { kind: 'wait', name: '', fingerprint: fingerprint(signalId), counter, spec: { signalId, timeoutMs } },
+    {
+      kind: 'wait',
+      name: '',
+      fingerprint: fingerprint(`${timeoutMs} ${signalId}`),
+      counter,
+      spec: { signalId, timeoutMs },
+    },
     { cancellable },
   );
   if (event.kind === 'signal') return event.value as T;
