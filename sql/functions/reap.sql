@@ -1,7 +1,9 @@
 -- Declares workers dead whose lease is over and gives their threads and tasks to others. Every worker calls it every
--- 2 s; nothing else is needed for recovery. Answers hints for whoever should look.
+-- 2 s; nothing else is needed for recovery. Also settles threads that some worker's code cannot run: a blocked one is
+-- offered to the caller if it has not tried it (its registration may have crossed the blocking), one that waits for a
+-- worker which is gone is blocked. Answers hints for whoever should look.
 -- Locks: expired workers (held ones, i.e. those committing this moment, are skipped), then threads, then tasks.
-create or replace function reap() returns text
+create or replace function reap(p_worker_no int) returns text
 language plpgsql as $$
 -- plans: index only
 begin
@@ -14,5 +16,17 @@ begin
   ) x
   where w.worker_no = x.worker_no and w.died_at is null and w.lease_until < clock();
   -- pause: declared
+  perform offer_blocked_threads(w.worker_no, w.services) from worker w
+  where w.worker_no = p_worker_no and w.died_at is null;
+  update thread t set state = 'blocked', ready_at = null, blocked_reason = coalesce(t.blocked_reason, 'the workers that could run it are gone')
+  from (
+    select x.thread_no from thread x
+    where x.excluded is not null and x.state = 'ready' and not exists (
+      select from worker w
+      where w.released_at is null and w.died_at is null and x.service_no = any(w.services)
+        and not w.worker_no = any(x.excluded))
+    order by x.thread_no for no key update skip locked
+  ) x
+  where t.thread_no = x.thread_no;
   return array_to_string(release_dead_workers(), ',');
 end $$;

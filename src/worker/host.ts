@@ -186,7 +186,7 @@ export class Host implements HostContext {
     };
     const { lease } = this.lanes;
     every(Math.max(100, this.tuning.leaseMs / 4), 'renew_lease', () => this.registration.renew());
-    every(REAP_MS, 'reap', async () => this.tell(await reap(lease, this.schema)));
+    every(REAP_MS, 'reap', async () => this.tell(await reap(lease, this.schema, this.registration.workerNo)));
     every(TIDY_MS, 'tidy', () => this.#tidy());
     every(COMPARE_MS, 'owned', () => this.#threads.compare());
     every(SWEEP_MS, 'park', () => this.#threads.sweep());

@@ -48,8 +48,8 @@ export async function takeOver(lane: Lane, schema: string): Promise<void> {
 }
 
 /** Declares dead workers dead. @returns hints. */
-export async function reap(lane: Lane, schema: string): Promise<string | null> {
-  return (await lane.query<{ reap: string | null }>(call(schema, 'reap', [])))[0]?.reap ?? null;
+export async function reap(lane: Lane, schema: string, workerNo: number): Promise<string | null> {
+  return (await lane.query<{ reap: string | null }>(call(schema, 'reap', [int(workerNo)])))[0]?.reap ?? null;
 }
 
 /** Keeps house. @returns hints. */
