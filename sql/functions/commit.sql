@@ -80,11 +80,11 @@ begin
         union all select unnest(awaited_runs(p_thread_no, e_item, e_kind, e_op)))
       order by e.run_no for no key update);
   end if;
-  if v_closing <> '{}' or v_kinds && '{wait,unwait,signal,uncall}' then
+  if v_closing <> '{}' or v_kinds && '{wait,unwait,signal,uncall,untask}' then
     v_locked := array(
       select t.thread_no from thread t
       where t.thread_no in (
-        select p_thread_no[u.item] from unnest(e_item, e_kind) u (item, kind) where u.kind in ('wait', 'unwait')
+        select p_thread_no[u.item] from unnest(e_item, e_kind) u (item, kind) where u.kind in ('wait', 'unwait', 'untask')
         union all select r.thread_no from thread r where r.run_no = any(v_runs)
         union all select e.parent_thread from execution e where e.run_no = any(v_runs)
         union all select unnest(waiters_of(v_signal_ids, array_fill(null::bigint, array[cardinality(v_signal_ids)]))))

@@ -20,10 +20,10 @@ begin
     return v_answer;
   end if;
   -- pause: remembered
-  v_services := ensure_services(
-    array_fill('activity'::text, array[cardinality(p_op)]), p_task_queue, array_fill(''::text, array[cardinality(p_op)]));
   perform from thread t where t.thread_no = any(p_thread_no) order by t.thread_no for no key update;
   -- pause: locked
+  v_services := ensure_services(
+    array_fill('activity'::text, array[cardinality(p_op)]), p_task_queue, array_fill(''::text, array[cardinality(p_op)]));
   insert into activity_task (thread_no, op, service_no, ready_at, owner, claim_no, epoch, attempt, losses, name, input, last_failure)
   select u.thread_no, u.op, v_services[u.n], case when u.claim_no is null then clock() + u.delay_ms * interval '1 ms' end,
     case when u.claim_no is not null then p_worker_no end, u.claim_no, 1, u.attempt, 0, u.name, u.input, u.last_failure

@@ -11,6 +11,18 @@ declare
   v_wait record;
   v_signal_no bigint;
 begin
+  -- in one order, whatever the order of the waits: two waiters of several ids must not wait for each other
+  perform from signal s
+  where s.signal_no = any(array(
+    select c.signal_no
+    from (
+      select w.signal_id, count(*) as n from unnest(p_thread_no, p_op) u (thread_no, op)
+      cross join lateral (select x.signal_id from wait x where x.thread_no = u.thread_no and x.op = u.op offset 0) w
+      group by 1
+    ) i
+    cross join lateral (
+      select x.signal_no from signal x where x.signal_id = i.signal_id order by x.signal_no limit i.n) c))
+  order by s.signal_no for update;
   for v_wait in
     select w.* from unnest(p_thread_no, p_op) u (thread_no, op)
     cross join lateral (select x.* from wait x where x.thread_no = u.thread_no and x.op = u.op offset 0) w

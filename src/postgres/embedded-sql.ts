@@ -632,11 +632,11 @@ begin
         union all select unnest(awaited_runs(p_thread_no, e_item, e_kind, e_op)))
       order by e.run_no for no key update);
   end if;
-  if v_closing <> '{}' or v_kinds && '{wait,unwait,signal,uncall}' then
+  if v_closing <> '{}' or v_kinds && '{wait,unwait,signal,uncall,untask}' then
     v_locked := array(
       select t.thread_no from thread t
       where t.thread_no in (
-        select p_thread_no[u.item] from unnest(e_item, e_kind) u (item, kind) where u.kind in ('wait', 'unwait')
+        select p_thread_no[u.item] from unnest(e_item, e_kind) u (item, kind) where u.kind in ('wait', 'unwait', 'untask')
         union all select r.thread_no from thread r where r.run_no = any(v_runs)
         union all select e.parent_thread from execution e where e.run_no = any(v_runs)
         union all select unnest(waiters_of(v_signal_ids, array_fill(null::bigint, array[cardinality(v_signal_ids)]))))
@@ -1195,8 +1195,9 @@ begin
 end $$;
 ` },
   { name: 'lock_rendezvous', sql: `-- Locks the meeting places of signal ids: shared for waiters (two waiters do not wait for each other), alone for
--- senders. Rows that are missing are made; one deleted under our feet is made again.
--- Locks: rendezvous rows, sorted.
+-- senders. Rows that are missing are made. When one is deleted under our feet the whole call starts over (40001): making
+-- it again while holding others would break the order.
+-- Locks: rendezvous rows, sorted. Raises 40001.
 create or replace function lock_rendezvous(p_signal_ids text[], p_alone boolean) returns void
 language plpgsql as $$
 -- plans: index only
@@ -1204,20 +1205,21 @@ declare
   v_ids text[] := array(select distinct u collate "C" from unnest(p_signal_ids) u order by 1);
   v_held int;
 begin
-  loop
-    insert into rendezvous (signal_id)
-    select u from unnest(v_ids) u where not exists (select from rendezvous r where r.signal_id = u)
-    order by u
-    on conflict do nothing;
-    if p_alone then
-      select count(*) into v_held from (
-        select from rendezvous r where r.signal_id = any(v_ids) order by r.signal_id for update) x;
-    else
-      select count(*) into v_held from (
-        select from rendezvous r where r.signal_id = any(v_ids) order by r.signal_id for share) x;
-    end if;
-    exit when v_held = cardinality(v_ids);
-  end loop;
+  insert into rendezvous (signal_id)
+  select u from unnest(v_ids) u where not exists (select from rendezvous r where r.signal_id = u)
+  order by u collate "C"
+  on conflict do nothing;
+  -- pause: made
+  if p_alone then
+    select count(*) into v_held from (
+      select from rendezvous r where r.signal_id = any(v_ids) order by r.signal_id for update) x;
+  else
+    select count(*) into v_held from (
+      select from rendezvous r where r.signal_id = any(v_ids) order by r.signal_id for share) x;
+  end if;
+  if v_held < cardinality(v_ids) then
+    raise exception 'a meeting place was deleted meanwhile' using errcode = '40001';
+  end if;
 end $$;
 ` },
   { name: 'mail', sql: `-- What was delivered to threads this worker owns and what it has not seen yet (p_known), at most about 8 MiB at a time.
@@ -1327,10 +1329,10 @@ begin
     return v_answer;
   end if;
   -- pause: remembered
-  v_services := ensure_services(
-    array_fill('activity'::text, array[cardinality(p_op)]), p_task_queue, array_fill(''::text, array[cardinality(p_op)]));
   perform from thread t where t.thread_no = any(p_thread_no) order by t.thread_no for no key update;
   -- pause: locked
+  v_services := ensure_services(
+    array_fill('activity'::text, array[cardinality(p_op)]), p_task_queue, array_fill(''::text, array[cardinality(p_op)]));
   insert into activity_task (thread_no, op, service_no, ready_at, owner, claim_no, epoch, attempt, losses, name, input, last_failure)
   select u.thread_no, u.op, v_services[u.n], case when u.claim_no is null then clock() + u.delay_ms * interval '1 ms' end,
     case when u.claim_no is not null then p_worker_no end, u.claim_no, 1, u.attempt, 0, u.name, u.input, u.last_failure
@@ -1819,6 +1821,18 @@ declare
   v_wait record;
   v_signal_no bigint;
 begin
+  -- in one order, whatever the order of the waits: two waiters of several ids must not wait for each other
+  perform from signal s
+  where s.signal_no = any(array(
+    select c.signal_no
+    from (
+      select w.signal_id, count(*) as n from unnest(p_thread_no, p_op) u (thread_no, op)
+      cross join lateral (select x.signal_id from wait x where x.thread_no = u.thread_no and x.op = u.op offset 0) w
+      group by 1
+    ) i
+    cross join lateral (
+      select x.signal_no from signal x where x.signal_id = i.signal_id order by x.signal_no limit i.n) c))
+  order by s.signal_no for update;
   for v_wait in
     select w.* from unnest(p_thread_no, p_op) u (thread_no, op)
     cross join lateral (select x.* from wait x where x.thread_no = u.thread_no and x.op = u.op offset 0) w

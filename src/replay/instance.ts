@@ -78,6 +78,8 @@ export interface InstanceOptions {
 
 export type Outcome = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly error: unknown };
 
+const DRAWS_PER_DELIVERY = 2 ** 20;
+
 /** Fresh each time: reactions of a shared promise that never settles would pile up on it. */
 const never = () => new Promise<never>(() => {});
 
@@ -87,6 +89,9 @@ export class Instance {
   readonly pending = new Map<number, Pending>();
   now: number;
   #counter = 0;
+  #deliveries = 0;
+  #draws = 0;
+  #lateDraws = 0;
   #nextOp = 0;
   #commands: ProducedCommand[] = [];
   #state: 'running' | 'ended' | 'disposed' = 'running';
@@ -126,6 +131,15 @@ export class Instance {
     return this.#options.recording?.failure ?? null;
   }
 
+  /**
+   * A position for a seeded draw: by delivery, and by the order within its turn. What follows a delivery thus draws the
+   * same however many late calls came before it; late code draws from positions of its own.
+   */
+  draw(): number {
+    if (this.#delivering) return this.#deliveries * DRAWS_PER_DELIVERY + this.#draws++;
+    return this.#deliveries * DRAWS_PER_DELIVERY + DRAWS_PER_DELIVERY / 2 + this.#lateDraws++;
+  }
+
   /** Counts a call of the thread (and those that open no operation: random, sessions). */
   tick(by = 1): number {
     this.#counter += by;
@@ -139,14 +153,18 @@ export class Instance {
   deliver(event: Event, now: number): number[] {
     if (this.#state === 'disposed') return [];
     // Late code reads the time of the last delivery, live and here.
-    if (event.kind !== 'late') this.now = Math.max(this.now, now);
+    if (event.kind !== 'late') {
+      this.now = Math.max(this.now, now);
+      this.#deliveries++;
+      this.#draws = 0;
+    }
     this.#delivering = true;
     switch (event.kind) {
       case 'start':
         this.#begin();
         break;
       case 'cancel':
-        return this.#cancel();
+        return this.#cancel(event.ops);
       case 'late':
       case 'retry':
         break;
@@ -240,8 +258,11 @@ export class Instance {
     );
   }
 
-  #cancel(): number[] {
-    const hit = [...this.pending.values()].filter((pending) => pending.cancellable);
+  /** Behind a history it reaches what it reached live: a late call may be pending earlier or later here. */
+  #cancel(recorded: readonly number[]): number[] {
+    const hit = [...this.pending.values()].filter((pending) =>
+      this.replaying ? recorded.includes(pending.op) : pending.cancellable,
+    );
     if (hit.length === 0) this.#cancelNext = true;
     for (const pending of hit) {
       this.pending.delete(pending.op);
@@ -274,17 +295,12 @@ export class Instance {
   }
 }
 
+/** The engine's own folder, as stack traces name it. */
+const ENGINE = decodeURIComponent(new URL('..', import.meta.url).pathname);
+
 /** The first line of the stack that is not the engine's own, or null. */
 function sourceLine(): string | null {
-  const stack = new Error().stack ?? '';
-  const frames = stack
-    .split('\n')
-    .slice(1)
-    .map((line) => line.trim());
-  const own = frames.find(
-    (line) => !ENGINE_FRAME.test(line) && !line.includes('node:internal') && !line.includes('<anonymous>'),
-  );
-  return own?.replace(/^at /, '') ?? null;
+  const frames = (new Error().stack ?? '').split('\n').slice(1);
+  const own = frames.find((line) => (!line.includes(ENGINE) || /\.test\.[jt]s/.test(line)) && /[/\\].*:\d+/.test(line));
+  return own?.includes('node:') === false ? own.trim().replace(/^at /, '') : null;
 }
-
-const ENGINE_FRAME = /[/\\](?:src|dist)[/\\](?:replay|workflow|core|codec|worker|activity)[/\\][\w-]+\.[jt]s/;

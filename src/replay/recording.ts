@@ -8,7 +8,7 @@
  *    are never compared.
  * 2. A command whose live counterpart came late (outside any delivery) may come earlier or later here: a first
  *    `import()` takes ten turns, the second one. Then the fingerprint of the arguments tells same-named commands
- *    apart; where no pairing is unique, the thread is blocked, never guessed.
+ *    apart. Late calls of one name with equal arguments are taken for interchangeable.
  * 3. Nothing further is delivered while a recorded command is missing (replay.ts waits).
  * 4. Behind the last recorded step everything is new.
  * 5. A run whose function failed and is tried again records the retry's commands behind its `retry` event. The fresh
@@ -38,6 +38,10 @@ export class Recording {
   #at = -1;
   #inTurn = true;
   #order: { readonly index: number; readonly produced: Command; readonly location: string | null }[] = [];
+  /** Commands of this step that stand elsewhere or nowhere in the history. */
+  #suspects: { readonly produced: Command; readonly location: string | null }[] = [];
+  #byArguments = new Map<string, Slot[]>();
+  readonly #wasLate: boolean;
   #someCameLate = false;
   #failure: NondeterminismError | null = null;
   #waiting: (() => void) | null = null;
@@ -51,6 +55,13 @@ export class Recording {
     );
     this.#windows = retryWindows(steps, this.#slots);
     this.#lateAhead = this.#slots.flat().filter((slot) => slot.late);
+    this.#wasLate = this.#lateAhead.length > 0;
+    for (const slot of this.#slots.flat()) {
+      const key = argumentsKey(slot.recorded.command);
+      const others = this.#byArguments.get(key);
+      if (others === undefined) this.#byArguments.set(key, [slot]);
+      else others.push(slot);
+    }
   }
 
   get replaying(): boolean {
@@ -67,6 +78,7 @@ export class Recording {
     this.#inTurn = true;
     this.#someCameLate = false;
     this.#order = [];
+    this.#suspects = [];
   }
 
   /** The macrotask turn after the delivery is over; whatever comes now comes late. */
@@ -81,6 +93,11 @@ export class Recording {
     );
   }
 
+  /** Whether waiting is pointless: something else came in place of what is missing, and this code never was late. */
+  get hopeless(): boolean {
+    return this.#suspects.length > 0 && !this.#wasLate;
+  }
+
   /** Resolves when the step is complete or has failed. */
   completed(): Promise<void> {
     if (this.complete) return Promise.resolve();
@@ -93,7 +110,10 @@ export class Recording {
   leave(): void {
     if (this.#failure !== null) throw this.#failure;
     const missing = this.#expected().find((slot) => !slot.paired && slot.recorded.command.kind !== 'patch');
-    if (missing !== undefined) throw this.#mismatch(missing.recorded, null, null);
+    if (missing !== undefined) {
+      const [instead] = this.#suspects;
+      throw this.#mismatch(missing.recorded, instead?.produced ?? null, instead?.location ?? null);
+    }
     if (this.#someCameLate) return;
     let highest = -1;
     for (const { index, produced, location } of this.#order) {
@@ -109,6 +129,7 @@ export class Recording {
     this.#slots = [];
     this.#windows = [];
     this.#lateAhead = [];
+    this.#byArguments.clear();
   }
 
   /**
@@ -125,7 +146,7 @@ export class Recording {
       marker.paired = true;
       return true;
     }
-    return this.#windows[this.#at]?.open ? 'new' : false;
+    return this.#isOpen ? 'new' : false;
   }
 
   /** @returns null when the command does not fit; {@link failure} says why. `locate` finds the source line, only then. */
@@ -133,7 +154,10 @@ export class Recording {
     if (!this.replaying) return 'new';
     if (this.#failure !== null) return null;
     const slot = this.#find(produced, locate);
-    if (slot === 'new') return 'new';
+    if (slot === 'new') {
+      if (!this.#isOpen) this.#suspects.push({ produced, location: locate() });
+      return 'new';
+    }
     if (slot === null) {
       this.#failure = this.#mismatch(this.#nextExpected()?.recorded ?? null, produced, locate());
       this.#waiting?.();
@@ -163,13 +187,35 @@ export class Recording {
       const later = here.filter((slot) => fits(slot, produced));
       const unique = pairUniquely([...later, ...ahead], produced);
       if (unique !== null) return unique.late ? unique : this.#take(unique, produced, locate);
+      const further = this.#further(produced);
+      if (further !== null) this.#suspects.push({ produced, location: locate() });
+      if (further !== null) return further;
     } else {
       this.#someCameLate = true;
       if (next !== undefined && fits(next, produced) && sameArguments(next, produced)) return next;
       const unique = pairUniquely([...here.filter((slot) => fits(slot, produced)), ...ahead], produced);
       if (unique !== null) return unique;
+      const further = this.#further(produced);
+      if (further !== null) return further;
+      // It stood under no event, so nothing depends on where it stands.
+      return 'new';
     }
-    return this.#mayBeNew() ? 'new' : null;
+    return this.#at === this.steps.length - 1 || this.#isOpen ? 'new' : null;
+  }
+
+  /**
+   * A command that live came late, but in the turn of somebody else's event, stands under that event. It is recognised
+   * by its arguments, when only one of the later steps holds it.
+   */
+  #further(produced: Command): Slot | null {
+    if (closesThread(produced.kind)) return null;
+    let found: Slot | null = null;
+    for (const slot of this.#byArguments.get(argumentsKey(produced)) ?? []) {
+      if (slot.paired || slot.step <= this.#at) continue;
+      if (found !== null) return null;
+      found = slot;
+    }
+    return found;
   }
 
   #take(slot: Slot, produced: Command, locate: () => string | null): Slot {
@@ -180,9 +226,8 @@ export class Recording {
     return slot;
   }
 
-  /** A late command that was under way when the process died may come in the last recorded step; so may a retry's. */
-  #mayBeNew(): boolean {
-    return this.#at === this.steps.length - 1 || (this.#windows[this.#at]?.open ?? false);
+  get #isOpen(): boolean {
+    return this.#windows[this.#at]?.open ?? false;
   }
 
   /** What must have come before this step can be left. */
@@ -279,4 +324,8 @@ function retryWindows(steps: readonly RecordedStep[], slots: readonly Slot[][]):
     behind = { at, window };
   }
   return windows;
+}
+
+function argumentsKey({ kind, name, fingerprint }: Command): string {
+  return `${kind} ${fingerprint} ${name}`;
 }

@@ -34,9 +34,11 @@ export async function replay(
     await port.turn();
     instance.endTurn();
     recording.endTurn();
-    if (!recording.complete && !instance.ended) {
+    if (!recording.complete && !instance.ended && !recording.hopeless) {
       const delay = step.event.kind === 'late' ? step.event.delayMs : 0;
       await port.patience(recording.completed(), Math.max(lateCommandMs, 3 * delay));
+      // Live, the code had the rest of its turn before anything else was delivered.
+      await port.turn();
     }
     recording.leave();
   }

@@ -288,6 +288,12 @@ export class ActiveThread implements Turning {
    */
   #takeMail(): Delivery | undefined {
     const first = this.#mailbox[0]?.event;
+    if (first?.kind === 'cancel' && this.#instance === null) {
+      // The function failed and waits for its retry: that comes now, and finds the request.
+      for (const [op, operation] of this.open) {
+        if (operation.kind === 'retry') return { event: { kind: 'retry', op }, inboxNo: null };
+      }
+    }
     if (first?.kind === 'cancel' || first?.kind === 'fire') {
       const given = this.#mailbox.findIndex(
         ({ event }) =>

@@ -106,12 +106,14 @@ export class EntryDraft {
     if (operation === undefined) return;
     this.#open.delete(op);
     this.#resolved.push(op);
-    const fired = event.kind === 'fire' || event.kind === 'retry';
+    const fired = event.kind === 'fire';
     const cancelled = event.kind === 'cancel';
     switch (operation.kind) {
       case 'timer':
-      case 'retry':
         this.#effects.push({ kind: fired ? 'fire' : 'untimer', op });
+        break;
+      case 'retry': // may come early: a cancel request does not wait for it
+        this.#effects.push({ kind: 'untimer', op });
         break;
       case 'wait':
         if (operation.timeoutMs !== null) this.#effects.push({ kind: fired ? 'fire' : 'untimer', op });

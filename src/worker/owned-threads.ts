@@ -37,7 +37,7 @@ import { TurnLoop } from './turn-loop.js';
 
 /** A thread whose next timer is due this soon stays here: parking and claiming it again would cost more. */
 const KEEP_FOR_TIMER_MS = 5_000;
-/** Later timers are seen when the thread is claimed for them. */
+/** Later timers are armed in stages: an entry keeps its thread in memory. */
 const ARM_AT_MOST_MS = 3_600_000;
 const PARK_BATCH = 500;
 const FIRST_MAIL_POLL_MS = 20;
@@ -212,12 +212,14 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
   armTimer(thread: ActiveThread, op: number, ms: number): void {
     const dueAt = this.monotonic() + ms;
     thread.dueAt.set(op, dueAt);
-    if (ms > ARM_AT_MOST_MS) return;
     const { epoch } = thread;
     this.#host.due.add({
-      dueAt,
+      dueAt: Math.min(dueAt, this.monotonic() + ARM_AT_MOST_MS),
       run: () => {
-        if (this.holds(thread) && thread.epoch === epoch) thread.fire(op);
+        if (!this.holds(thread) || thread.epoch !== epoch) return;
+        const left = dueAt - this.monotonic();
+        if (left > 0) this.armTimer(thread, op, left);
+        else thread.fire(op);
       },
     });
   }

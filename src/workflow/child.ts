@@ -96,7 +96,7 @@ async function callChild(
   const counter = instance.tick();
   const spec = {
     workflowId:
-      given.workflowId || `${given.entity ?? `-${workflowName}`}-${seededGuid(info.seed, counter)}-${counter}`,
+      given.workflowId || `${given.entity ?? `-${workflowName}`}-${seededGuid(info.seed, instance.draw())}-${counter}`,
     taskQueue,
     args: encodeArguments(given.args, call),
     awaited,
