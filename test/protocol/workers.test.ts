@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { loadHistory } from '../../src/postgres/protocol/threads.js';
+import { takeOver } from '../../src/postgres/protocol/workers.js';
 import {
   block,
   claim,
@@ -129,6 +130,16 @@ onEveryDatabase('a worker', (session) => {
   });
 });
 
+onEveryDatabase('whoever takes over an embedded database', (session) => {
+  it('declares all earlier workers dead at once', async () => {
+    const worker = await register(session());
+    const thread = await running(session(), worker, 'a');
+    await takeOver(session(), SCHEMA);
+    expect(await failureOf(commitOne(session(), thread, entry(thread)))).toBe(LEASE_LOST);
+    await claimOnly(session(), await register(session(), 'new'), 'a');
+  });
+});
+
 onEveryDatabase('the reaper', (session) => {
   it('gives the threads of the dead to others, and tells their queues', async () => {
     const [worker, other] = [await register(session()), await register(session(), 'other')];
@@ -165,7 +176,7 @@ onEveryDatabase('the reaper', (session) => {
     expect(await block(session(), await running(session(), worker, 'blocked'))).toBe('blocked');
     await running(session(), worker, 'running');
     const before = await stateOf(session());
-    expect(await reapDead(session())).toBe('');
+    expect(await reapDead(session(), worker)).toBe('');
     expect(await stateOf(session())).toEqual(before);
   });
 
@@ -226,6 +237,30 @@ onEveryDatabase('a thread that a worker cannot run', (session) => {
     const thread = await claimOnly(session(), fixed, 'a');
     await step(session(), thread);
     expect(await only()).toMatchObject({ state: 'owned', owner: 'fixed', reason: null });
+  });
+
+  it('is offered by the reaper to a worker that has not tried it', async () => {
+    const worker = await register(session());
+    const other = await register(session(), 'other', {
+      services: [{ kind: 'activity', taskQueue: 'queue', name: '' }],
+    });
+    await block(session(), await running(session(), worker, 'a'));
+    await session().sql(
+      `update ${SCHEMA}.worker set services = (select services from ${SCHEMA}.worker where worker_no = $1::int)`,
+      worker.no,
+    );
+    await reapDead(session(), worker);
+    expect(await only()).toMatchObject({ state: 'blocked' });
+    await reapDead(session(), other);
+    expect(await only()).toMatchObject({ state: 'ready', claimable: true });
+  });
+
+  it('is blocked by the reaper when the others that could try it are gone', async () => {
+    const [one, two] = [await register(session(), 'one'), await register(session(), 'two')];
+    expect(await block(session(), await running(session(), one, 'a'), 'one differs')).toBe('ready');
+    await expireLease(session(), two);
+    await reapDead(session(), one);
+    expect(await only()).toMatchObject({ state: 'blocked', claimable: false, reason: 'one differs' });
   });
 
   it('is not tried again by a worker that registers again under its key', async () => {

@@ -19,6 +19,7 @@ import { functions, migrations } from '../../src/postgres/embedded-sql.js';
 import { migrate } from '../../src/postgres/migrate.js';
 import type { FunctionFile, Migration } from '../../src/postgres/migration-script.js';
 import { createDatabase } from './database.js';
+import { empty } from './protocol.js';
 import { codeOf, openSession, SCHEMA, type Session } from './protocol-session.js';
 
 /** What to change in the text of the schema before it is applied: plants a bug. */
@@ -54,9 +55,11 @@ function withPauses({ name, sql }: FunctionFile): FunctionFile {
 /** What a call came to: its answer, or the SQLSTATE it failed with. */
 export type Outcome = { readonly answer: unknown } | { readonly error: string };
 
-/** A session that was stopped, or has ended without coming to the point. */
+/** A session that was stopped, or has ended without coming to the point, or waits for somebody before it. */
 export interface Parked {
   readonly reached: boolean;
+  /** What it will come to; settles after its release. */
+  readonly outcome: Promise<Outcome>;
   /** Lets it go on. @returns what it came to. */
   release(): Promise<Outcome>;
 }
@@ -104,6 +107,15 @@ export class PausableDatabase {
     const [row] = await session.sql<{ pid: number }>('select pg_backend_pid() as pid');
     this.#sessions.set(session, row?.pid ?? 0);
     return session;
+  }
+
+  /** Empty again, and nobody holds anything: a test that failed may have left sessions in the middle of something. */
+  async reset(): Promise<void> {
+    await this.control.sql('rollback');
+    await this.control.sql('select pg_advisory_unlock_all()');
+    await Promise.all([...this.#sessions.keys()].map((session) => session.sql('rollback')));
+    await empty(this.control);
+    for (const session of this.#sessions.keys()) session.patient = true;
   }
 
   async close(): Promise<void> {
@@ -155,6 +167,7 @@ export class PausableDatabase {
     const reached = await this.untilStopped(session, outcome);
     return {
       reached,
+      outcome,
       release: async () => {
         await this.control.sql(`select pg_advisory_unlock(${gate})`);
         const settled = await outcome;
@@ -171,6 +184,7 @@ export class PausableDatabase {
     if (failed) await session.sql('rollback');
     return {
       reached: !failed,
+      outcome: Promise.resolve(outcome),
       release: async () => {
         if (!failed) await session.sql('commit');
         return outcome;

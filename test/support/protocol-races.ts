@@ -390,7 +390,7 @@ const leases = [
     },
     one: async (session, { thread }) => void (await block(session, thread)),
     other: async (session) => void (await register(session, 'new')),
-    settle: async (control) => void (await reapDead(control)),
+    settle: async (control) => void (await reapDead(control, await register(control, 'new'))),
   }),
   race({
     name: 'giving a thread up as blocked / the last other worker dies',

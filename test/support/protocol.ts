@@ -261,7 +261,8 @@ export async function die(session: Session, worker: Worker): Promise<void> {
 
 export const renew = (session: Session, worker: Worker) => renewLease(session, SCHEMA, worker.no, HOUR_MS);
 export const retire = (session: Session, worker: Worker) => retireWorker(session, SCHEMA, worker.no);
-export const reapDead = (session: Session) => reap(session, SCHEMA);
+/** `by` has nothing to do with the dead: threads that are blocked are offered to it. */
+export const reapDead = (session: Session, by?: Worker) => reap(session, SCHEMA, by?.no ?? 0);
 export const keepHouse = (session: Session) => tidy(session, SCHEMA);
 
 // ---- threads
