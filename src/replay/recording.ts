@@ -115,10 +115,10 @@ export class Recording {
       throw this.#mismatch(missing.recorded, instead?.produced ?? null, instead?.location ?? null);
     }
     if (this.#someCameLate) return;
-    let highest = -1;
-    for (const { index, produced, location } of this.#order) {
-      if (index < highest) throw this.#mismatch(this.#expected()[highest - 1]?.recorded ?? null, produced, location);
-      highest = index;
+    const inOrder = this.#order.map(({ index }) => index).sort((a, b) => a - b);
+    for (const [position, { index, produced, location }] of this.#order.entries()) {
+      const expected = inOrder[position] as number;
+      if (index !== expected) throw this.#mismatch(this.#expected()[expected]?.recorded ?? null, produced, location);
     }
   }
 
@@ -220,9 +220,9 @@ export class Recording {
 
   #take(slot: Slot, produced: Command, locate: () => string | null): Slot {
     const index = this.#expected().indexOf(slot);
-    // A source line costs a stack trace: taken only for a command that is out of order.
-    const outOfOrder = this.#order.some((taken) => taken.index > index);
-    if (index >= 0) this.#order.push({ index, produced, location: outOfOrder ? locate() : null });
+    // A source line costs a stack trace: taken only for a command that overtakes another.
+    const overtakes = this.#expected().some((other, at) => at < index && !other.paired);
+    if (index >= 0) this.#order.push({ index, produced, location: overtakes ? locate() : null });
     return slot;
   }
 

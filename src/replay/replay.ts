@@ -30,8 +30,10 @@ export async function replay(
 ): Promise<void> {
   for (const [index, step] of recording.steps.entries()) {
     recording.enter(index);
+    // Asked for first: a macrotask that the code asks for in this turn comes behind its end.
+    const turn = port.turn();
     instance.deliver(step.event, step.now);
-    await port.turn();
+    await turn;
     instance.endTurn();
     recording.endTurn();
     if (!recording.complete && !instance.ended && !recording.hopeless) {
