@@ -22,10 +22,7 @@ const folder = onPglite ? '.perdure/demo' : '.perdure/demo-postgres';
 const where = onPglite ? `PGlite in ${folder}` : `Postgres, with ${workers} workers`;
 console.log(`${orders} orders on ${where}; SIGKILL ${kills} times on the way.\n`);
 
-if (!keep) {
-  rmSync(folder, { recursive: true, force: true });
-  if (!onPglite) await dropNamespace(url);
-}
+if (!keep) await wipe();
 
 // For this process and those it starts.
 process.env.PERDURE_DEMO_FOLDER = folder;
@@ -58,6 +55,17 @@ if (trouble === null) {
   const { open } = watch;
   console.error(`${trouble}\n${open.length} orders have not ended, among them ${open.slice(0, 10).join(', ')}.`);
   process.exitCode = 1;
+}
+
+async function wipe() {
+  rmSync(folder, { recursive: true, force: true });
+  if (onPglite) return;
+  try {
+    await dropNamespace(url);
+  } catch (error) {
+    console.error(`The namespace of the last run cannot be dropped. ${error}`);
+    process.exit(1);
+  }
 }
 
 async function superviseToTheEnd() {
