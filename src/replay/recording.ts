@@ -81,7 +81,7 @@ export class Recording {
     this.#suspects = [];
   }
 
-  /** The macrotask turn after the delivery is over; whatever comes now comes late. */
+  /** All microtasks of the delivery have run; whatever comes now comes late. */
   endTurn(): void {
     this.#inTurn = false;
   }

@@ -9,7 +9,9 @@ import type { Instance } from './instance.js';
 import type { Recording } from './recording.js';
 
 export interface ReplayPort {
-  /** Resolves after one macrotask turn, when all microtasks of the delivery have run. */
+  /** Resolves when all microtasks of the delivery have run: what comes later is late. */
+  drained(): Promise<void>;
+  /** Resolves after one macrotask turn. */
   turn(): Promise<void>;
   /** Resolves with false when `ms` passed before `until` did. */
   patience(until: Promise<void>, ms: number): Promise<boolean>;
@@ -30,12 +32,11 @@ export async function replay(
 ): Promise<void> {
   for (const [index, step] of recording.steps.entries()) {
     recording.enter(index);
-    // Asked for first: a macrotask that the code asks for in this turn comes behind its end.
-    const turn = port.turn();
     instance.deliver(step.event, step.now);
-    await turn;
+    await port.drained();
     instance.endTurn();
     recording.endTurn();
+    await port.turn();
     if (!recording.complete && !instance.ended && !recording.hopeless) {
       const delay = step.event.kind === 'late' ? step.event.delayMs : 0;
       await port.patience(recording.completed(), Math.max(lateCommandMs, 3 * delay));

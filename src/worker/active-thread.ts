@@ -17,12 +17,12 @@ import { decodeOutcome } from '../codec/entry-text.js';
 import type { Event, RecordedStep } from '../core/history.js';
 import type { CommitAnswer, CommitItem } from '../postgres/protocol/commit.js';
 import type { ClaimedThread, HistoryRow, Mail } from '../postgres/protocol/threads.js';
-import type { ExecutionInfo, Instance } from '../replay/instance.js';
+import type { ExecutionInfo, Instance, ProducedCommand } from '../replay/instance.js';
 import { Recording } from '../replay/recording.js';
 import { replay } from '../replay/replay.js';
 import { type EagerChoice, EntryDraft } from './entry-draft.js';
 import type { OpenOperation } from './open-operation.js';
-import { nodeReplayPort } from './replay-port.js';
+import { nodeReplayPort, whenDrained } from './replay-port.js';
 import { decisions, eventOf, readHistory, type ThreadHistory } from './thread-history.js';
 import type { Turning, TurnLoop } from './turn-loop.js';
 
@@ -80,6 +80,7 @@ export class ActiveThread implements Turning {
   #instance: Instance | null = null;
   #draft: EntryDraft;
   #current: Delivery | null = null;
+  #produced: readonly ProducedCommand[] = [];
   #seq: number;
   #lastCommitNo: number | null;
   #opened = 0;
@@ -310,8 +311,9 @@ export class ActiveThread implements Turning {
     if (this.#stage !== 'turning') return false;
     const delivery = this.#current;
     this.#current = null;
-    this.#instance?.endTurn();
-    if (delivery !== null) this.#draft.add(delivery.event, this.#now, this.#instance?.takeCommands() ?? []);
+    if (delivery !== null) this.#draft.add(delivery.event, this.#now, this.#produced);
+    this.#produced = [];
+    this.#takeLate();
     if (this.#instance?.failure) {
       this.#block(this.#instance.failure);
       return false;
@@ -326,7 +328,14 @@ export class ActiveThread implements Turning {
   #hand(delivery: Delivery): Delivery {
     this.#now = Math.max(this.#now, Math.round(this.#port.clock()));
     this.#lastDelivery = this.#port.monotonic();
-    const ops = this.#instance?.deliver(delivery.event, this.#now) ?? [];
+    const instance = this.#instance;
+    const ops = instance?.deliver(delivery.event, this.#now) ?? [];
+    // What the delivery itself brings about comes in its microtasks. A file or an import that ends in the same turn by
+    // chance would end elsewhere in a replay: its commands are late.
+    whenDrained(() => {
+      instance?.endTurn();
+      if (this.#instance === instance) this.#produced = instance?.takeCommands() ?? [];
+    });
     if (delivery.event.kind !== 'cancel') return delivery;
     this.#port.abortActivities(this, ops);
     return { ...delivery, event: { kind: 'cancel', ops } };
@@ -356,9 +365,12 @@ export class ActiveThread implements Turning {
       const history = await this.#load();
       if (!(await this.#replay(history.steps)) || this.#isGone()) return;
       this.#stage = 'turning';
-      const handed = this.#hand(delivery);
+      this.#now = Math.max(this.#now, Math.round(this.#port.clock()));
+      this.#lastDelivery = this.#port.monotonic();
+      this.#instance?.deliver(delivery.event, this.#now);
       this.#instance?.endTurn();
-      this.#draft.add(handed.event, this.#now, this.#instance?.takeCommands() ?? []);
+      // What the fresh attempt did beyond its recorded history belongs to this event.
+      this.#draft.add(delivery.event, this.#now, this.#instance?.takeCommands() ?? []);
       this.#commitOrRest();
     } catch (error) {
       this.#port.failed(this, error);

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { plainEnding } from '../../test/support/simulated-oracle.js';
-import { type Program, programs } from '../../test/support/simulated-program.js';
+import { hasTurns, type Program, programs } from '../../test/support/simulated-program.js';
 import {
   endingOf,
   type Faults,
@@ -12,11 +12,6 @@ import {
 
 const RUNS = Number(process.env.SIMULATED_PROGRAMS ?? 1_000);
 const faults: Faults = { kills: 3, takeovers: 1, parks: 3 };
-
-/** Whether the program makes calls at times of its own. */
-function hasTurns(program: Program): boolean {
-  return /"turns":[1-9]/.test(JSON.stringify(program.body));
-}
 
 const MODE = process.env.LATE ?? '';
 async function checkLate(program: Program, seed: number): Promise<void> {
@@ -30,8 +25,8 @@ async function checkLate(program: Program, seed: number): Promise<void> {
   const stored = endingOf(store);
   const replayed = await replayHistory(program, store);
   expect(replayed.ending).toEqual(stored);
-  const { patches, info } = replayed;
-  expect(await plainEnding(program, { told: replayed.entries.flat(), patches, late: true, info })).toEqual(stored);
+  const { facts, info } = replayed;
+  expect(await plainEnding(program, { told: replayed.entries.flat(), facts, late: true, info })).toEqual(stored);
   if (MODE.includes('m')) {
     const later = await replayHistory(program, store, { vary: (turns) => turns + 1 + (((seed % 3) + 3) % 3) * 4 });
     expect(later.ending).toEqual(stored);
@@ -41,7 +36,7 @@ async function checkLate(program: Program, seed: number): Promise<void> {
     expect(earlier.ending).toEqual(stored);
   }
   if (MODE.includes('c') && !program.cancel) {
-    const killed = await runKilledAtEachCommit(program, replayed.entries);
+    const killed = await runKilledAtEachCommit(program, replayed.entries, { facts: replayed.times });
     expect(endingOf(killed.store)).toEqual(stored);
   }
 }

@@ -25,11 +25,11 @@ async function compare(program: Program, seed: number): Promise<void> {
   const { store } = await runAtRandom(program, seed, faults);
   const stored = endingOf(store);
 
-  const { ending, entries, patches, info } = await replayHistory(program, store);
+  const { ending, entries, facts, info } = await replayHistory(program, store);
   expect(ending).toEqual(stored);
 
   const told = entries.flat();
-  expect(await plainEnding(program, { told, patches, late: false, info })).toEqual(stored);
+  expect(await plainEnding(program, { told, facts, late: false, info })).toEqual(stored);
 
   const killed = await runKilledAtEachCommit(program, entries);
   expect(endingOf(killed.store)).toEqual(stored);

@@ -13,11 +13,12 @@ import { type ExecutionInfo, Instance } from '../../src/replay/instance.js';
 import { Recording } from '../../src/replay/recording.js';
 import { replay } from '../../src/replay/replay.js';
 import type { ActiveThread } from '../../src/worker/active-thread.js';
+import { nodeReplayPort } from '../../src/worker/replay-port.js';
 import { failedAttempts, resolvedBy } from '../../src/worker/open-operation.js';
 import { runAs } from '../../src/workflow/context.js';
 import { type CallsOptions, EngineCalls } from './simulated-calls.js';
 import type { Ending, Told } from './simulated-oracle.js';
-import { answerTo, type CallArguments, type Program, perform, signalId } from './simulated-program.js';
+import { answerTo, type CallArguments, hasTurns, type Program, perform, signalId } from './simulated-program.js';
 import { SimulatedStore } from './simulated-store.js';
 import { type SimulatedFunction, SimulatedWorker, turn } from './simulated-worker.js';
 
@@ -106,8 +107,7 @@ export async function runAtRandom(
     chooseEager: () => random() < 0.5,
   });
   const lost: ActiveThread[] = [];
-  const usesTurns =
-    JSON.stringify(program.body).includes('"turns":') && /"turns":[1-9]/.test(JSON.stringify(program.body));
+  const usesTurns = hasTurns(program);
   let signalsLeft = 2;
   let sent = 0;
   const send = (id: string) => store.signal(id, JSON.stringify(`sent ${sent++}`));
@@ -253,7 +253,8 @@ export interface ReplayedRun {
   readonly steps: readonly RecordedStep[];
   /** The events of each entry. */
   readonly entries: readonly (readonly Told[])[];
-  readonly patches: ReadonlyMap<string, boolean>;
+  readonly facts: ReadonlyMap<string, unknown>;
+  readonly times: ReadonlyMap<string, unknown>;
   readonly info: ExecutionInfo;
   readonly ending: Ending;
 }
@@ -316,7 +317,8 @@ export async function replayHistory(
   });
   instance.opened = steps.flatMap((step) => step.commands).filter(({ op }) => op !== null).length;
   await replay(instance, recording, {
-    turn,
+    drained: () => new Promise<void>((resolve) => queueMicrotask(() => process.nextTick(resolve))),
+    ...nodeReplayPort,
     async patience(until) {
       let came = false;
       void until.then(() => {
@@ -340,7 +342,7 @@ export async function replayHistory(
   instance.dispose();
   const [end] = ends;
   if (end === undefined || ends.length > 1) throw new Error(`the replay ended ${ends.length} times`);
-  return { steps, entries, patches: run.patches, info: instance.info, ending: endingOfCommand(end) };
+  return { steps, entries, facts: run.facts, times: run.times, info: instance.info, ending: endingOfCommand(end) };
 }
 
 function endingOfCommand(command: Command): Ending {

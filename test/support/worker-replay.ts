@@ -93,6 +93,7 @@ function decodeRun(run: StoredRun, length: number, retry: RetryPolicy): { steps:
 }
 
 const port = {
+  drained: () => new Promise<void>((resolve) => queueMicrotask(() => process.nextTick(resolve))),
   turn: () => new Promise<void>((resolve) => setImmediate(resolve)),
   async patience(until: Promise<void>, ms: number): Promise<boolean> {
     let timer: NodeJS.Timeout | undefined;
