@@ -92,6 +92,10 @@ begin
     -- pause: locked
   end if;
 
+  if v_kinds && '{uncall}' and not awaited_runs(p_thread_no, e_item, e_kind, e_op) <@ v_runs then
+    raise exception 'a child was continued meanwhile' using errcode = '40001';
+  end if;
+
   v_now := clock();
   if v_kinds && '{unwait,fire}' then
     for v_row in

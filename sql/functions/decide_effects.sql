@@ -39,7 +39,7 @@ begin
     from unnest(e_item, e_kind, e_op, e_key, e_value, e_number) with ordinality u (item, kind, op, k, v, num, n)
     where u.kind = 'signal';
     select d.* into v_row from deliver_signals(
-      p_locked, v_key, array_fill(null::bigint, array[cardinality(v_key)]), v_value, v_number) d;
+      p_locked, v_key, v_key, array_fill(null::bigint, array[cardinality(v_key)]), v_value, v_number) d;
     v_hints := v_hints || v_row.hints;
     for i in 1 .. cardinality(v_item) loop
       if v_row.statuses[i] <> 'delivered' then

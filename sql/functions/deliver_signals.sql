@@ -1,11 +1,11 @@
 -- Hands each signal, in order, to the longest waiter under its id (of its chain, when targeted), or buffers it.
--- The caller holds: the rendezvous rows of untargeted signals alone; the executions of targeted ones; the threads
+-- The caller holds: the rendezvous rows of the ids in p_met, all those of untargeted signals, alone; the executions of targeted ones; the threads
 -- that waiters_of named. When a waiter left in between, the whole call starts over (40001): taking another thread's
 -- lock now would break the lock order, passing it over would break the order of waiters.
 -- Where signals that were put back are still to be given out, they come first: the new one queues behind them.
 -- Returns 'delivered' or 'buffered' for each, and hints. Raises 40001.
 create or replace function deliver_signals(
-  p_locked bigint[], p_signal_id text[], p_chain_no bigint[], p_payload text[], p_expire_ms double precision[],
+  p_locked bigint[], p_met text[], p_signal_id text[], p_chain_no bigint[], p_payload text[], p_expire_ms double precision[],
   out statuses text[], out hints text[]
 ) language plpgsql as $$
 -- plans: index only
@@ -21,7 +21,7 @@ declare
 begin
   statuses := '{}';
   v_behind := array(
-    select distinct s.signal_id from signal s where s.returned and s.signal_id = any(p_signal_id) and s.expires_at > v_now);
+    select distinct s.signal_id from signal s where s.returned and s.signal_id = any(p_met) and s.expires_at > v_now);
   for i in 1 .. coalesce(array_length(p_signal_id, 1), 0) loop
     if p_signal_id[i] = any(v_behind) then
       insert into signal (signal_id, chain_no, payload, expires_at, returned)

@@ -1,6 +1,6 @@
 -- Sends signals: to a workflow (p_workflow_id) or to whoever waits longest in the namespace (null). Idempotent by
 -- request number for ten minutes. Answers per item: delivered | buffered | unknown | inactive; hints on item 0.
--- Locks: request slot and rows; rendezvous (alone) of namespace signals; executions addressed (shared); waiting threads.
+-- Locks: request slot and rows; rendezvous (alone) of namespace signals and of ids with signals put back; executions addressed (shared); waiting threads.
 -- Raises PD001, 40001 (a run continued, or a waiter left, meanwhile: start over).
 create or replace function signal(
   p_patient boolean, p_request_no bigint[], p_signal_id text[], p_workflow_id text[], p_payload text[],
@@ -18,14 +18,18 @@ declare
   v_chains bigint[];
   v_runs bigint[];
   v_locked bigint[];
+  v_met text[];
   v_sent record;
 begin
   perform begin_write(p_patient);
   v_answers := remember_requests(p_request_no);
   -- pause: remembered
-  perform lock_rendezvous(
-    array(select u.id from unnest(p_signal_id, p_workflow_id, v_answers) u (id, workflow_id, answer)
-          where u.workflow_id is null and u.answer is null), true);
+  -- of targeted signals only where others were put back: those come first, and are given out under this lock
+  v_met := array(
+    select distinct u.id from unnest(p_signal_id, p_workflow_id, v_answers) u (id, workflow_id, answer)
+    where u.answer is null
+      and (u.workflow_id is null or exists (select from signal s where s.returned and s.signal_id = u.id)));
+  perform lock_rendezvous(v_met, true);
   -- pause: met
   v_runs := array(
     select e.run_no from execution e
@@ -52,7 +56,7 @@ begin
        or t.run_no = any(v_runs)                     -- a waiter registers under its thread's lock: keep it out
     order by t.thread_no for no key update);
   -- pause: locked
-  select d.* into v_sent from deliver_signals(v_locked, v_id, v_chains, v_payload, v_expire_ms) d;
+  select d.* into v_sent from deliver_signals(v_locked, v_met, v_id, v_chains, v_payload, v_expire_ms) d;
   v_answers := array(
     select coalesce(u.answer, v_sent.statuses[array_position(v_item, u.n::int)], case when e.run_no is null then 'unknown' else 'inactive' end)
     from unnest(v_answers, p_workflow_id) with ordinality u (answer, workflow_id, n)

@@ -644,6 +644,10 @@ begin
     -- pause: locked
   end if;
 
+  if v_kinds && '{uncall}' and not awaited_runs(p_thread_no, e_item, e_kind, e_op) <@ v_runs then
+    raise exception 'a child was continued meanwhile' using errcode = '40001';
+  end if;
+
   v_now := clock();
   if v_kinds && '{unwait,fire}' then
     for v_row in
@@ -848,7 +852,7 @@ begin
     from unnest(e_item, e_kind, e_op, e_key, e_value, e_number) with ordinality u (item, kind, op, k, v, num, n)
     where u.kind = 'signal';
     select d.* into v_row from deliver_signals(
-      p_locked, v_key, array_fill(null::bigint, array[cardinality(v_key)]), v_value, v_number) d;
+      p_locked, v_key, v_key, array_fill(null::bigint, array[cardinality(v_key)]), v_value, v_number) d;
     v_hints := v_hints || v_row.hints;
     for i in 1 .. cardinality(v_item) loop
       if v_row.statuses[i] <> 'delivered' then
@@ -884,13 +888,13 @@ begin
 end $$;
 ` },
   { name: 'deliver_signals', sql: `-- Hands each signal, in order, to the longest waiter under its id (of its chain, when targeted), or buffers it.
--- The caller holds: the rendezvous rows of untargeted signals alone; the executions of targeted ones; the threads
+-- The caller holds: the rendezvous rows of the ids in p_met, all those of untargeted signals, alone; the executions of targeted ones; the threads
 -- that waiters_of named. When a waiter left in between, the whole call starts over (40001): taking another thread's
 -- lock now would break the lock order, passing it over would break the order of waiters.
 -- Where signals that were put back are still to be given out, they come first: the new one queues behind them.
 -- Returns 'delivered' or 'buffered' for each, and hints. Raises 40001.
 create or replace function deliver_signals(
-  p_locked bigint[], p_signal_id text[], p_chain_no bigint[], p_payload text[], p_expire_ms double precision[],
+  p_locked bigint[], p_met text[], p_signal_id text[], p_chain_no bigint[], p_payload text[], p_expire_ms double precision[],
   out statuses text[], out hints text[]
 ) language plpgsql as $$
 -- plans: index only
@@ -906,7 +910,7 @@ declare
 begin
   statuses := '{}';
   v_behind := array(
-    select distinct s.signal_id from signal s where s.returned and s.signal_id = any(p_signal_id) and s.expires_at > v_now);
+    select distinct s.signal_id from signal s where s.returned and s.signal_id = any(p_met) and s.expires_at > v_now);
   for i in 1 .. coalesce(array_length(p_signal_id, 1), 0) loop
     if p_signal_id[i] = any(v_behind) then
       insert into signal (signal_id, chain_no, payload, expires_at, returned)
@@ -1608,7 +1612,7 @@ end $$;
 ` },
   { name: 'signal', sql: `-- Sends signals: to a workflow (p_workflow_id) or to whoever waits longest in the namespace (null). Idempotent by
 -- request number for ten minutes. Answers per item: delivered | buffered | unknown | inactive; hints on item 0.
--- Locks: request slot and rows; rendezvous (alone) of namespace signals; executions addressed (shared); waiting threads.
+-- Locks: request slot and rows; rendezvous (alone) of namespace signals and of ids with signals put back; executions addressed (shared); waiting threads.
 -- Raises PD001, 40001 (a run continued, or a waiter left, meanwhile: start over).
 create or replace function signal(
   p_patient boolean, p_request_no bigint[], p_signal_id text[], p_workflow_id text[], p_payload text[],
@@ -1626,14 +1630,18 @@ declare
   v_chains bigint[];
   v_runs bigint[];
   v_locked bigint[];
+  v_met text[];
   v_sent record;
 begin
   perform begin_write(p_patient);
   v_answers := remember_requests(p_request_no);
   -- pause: remembered
-  perform lock_rendezvous(
-    array(select u.id from unnest(p_signal_id, p_workflow_id, v_answers) u (id, workflow_id, answer)
-          where u.workflow_id is null and u.answer is null), true);
+  -- of targeted signals only where others were put back: those come first, and are given out under this lock
+  v_met := array(
+    select distinct u.id from unnest(p_signal_id, p_workflow_id, v_answers) u (id, workflow_id, answer)
+    where u.answer is null
+      and (u.workflow_id is null or exists (select from signal s where s.returned and s.signal_id = u.id)));
+  perform lock_rendezvous(v_met, true);
   -- pause: met
   v_runs := array(
     select e.run_no from execution e
@@ -1660,7 +1668,7 @@ begin
        or t.run_no = any(v_runs)                     -- a waiter registers under its thread's lock: keep it out
     order by t.thread_no for no key update);
   -- pause: locked
-  select d.* into v_sent from deliver_signals(v_locked, v_id, v_chains, v_payload, v_expire_ms) d;
+  select d.* into v_sent from deliver_signals(v_locked, v_met, v_id, v_chains, v_payload, v_expire_ms) d;
   v_answers := array(
     select coalesce(u.answer, v_sent.statuses[array_position(v_item, u.n::int)], case when e.run_no is null then 'unknown' else 'inactive' end)
     from unnest(v_answers, p_workflow_id) with ordinality u (answer, workflow_id, n)

@@ -12,7 +12,7 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { errorFromSqlState, LeaseLostError } from '../core/errors.js';
 import type { Lane } from '../postgres/database.js';
-import { registerWorker, renewLease, type Service } from '../postgres/protocol/workers.js';
+import { registerWorker, renewLease, retireWorker, type Service } from '../postgres/protocol/workers.js';
 import { SqlError } from '../postgres/sql-error.js';
 
 export interface RegistrationOptions {
@@ -70,9 +70,13 @@ export class Registration {
     if (this.#losing) return;
     this.#losing = true;
     this.#leaseUntil = 0;
-    this.#options.lost();
+    const { lane, schema, lost, failed } = this.#options;
+    lost();
     this.#key = randomUUID();
-    this.register()
+    // Nobody may have declared it dead yet: what it had is free now, not when the old lease is over.
+    retireWorker(lane, schema, this.#workerNo)
+      .catch(failed)
+      .then(() => this.register())
       .then(this.#options.back, this.#options.failed)
       .finally(() => {
         this.#losing = false;
