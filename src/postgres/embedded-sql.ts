@@ -1361,7 +1361,7 @@ end $$;
 -- offered to the caller if it has not tried it (its registration may have crossed the blocking), one that waits for a
 -- worker which is gone is blocked. Answers hints for whoever should look.
 -- Locks: expired workers (held ones, i.e. those committing this moment, are skipped), then threads, then tasks.
-create or replace function reap(p_worker_no int) returns text
+create or replace function reap(p_worker_no int default 0) returns text
 language plpgsql as $$
 -- plans: index only
 begin
