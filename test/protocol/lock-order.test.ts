@@ -6,7 +6,7 @@
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { parkThreads, releaseThreads } from '../../src/postgres/protocol/threads.js';
-import { type Outcome, outcomeOf, PausableDatabase } from '../support/pause.js';
+import { type Outcome, outcomeOf, PausableDatabase, untilAnswered } from '../support/pause.js';
 import {
   cancel,
   child,
@@ -67,7 +67,7 @@ describe('calls that name the same things in opposite order', () => {
       [one, first],
       [other, second],
     ] as const) {
-      const outcome = outcomeOf(call());
+      const outcome = outcomeOf(untilAnswered(call));
       outcomes.push(outcome);
       expect(await database.untilStopped(session, outcome), 'it waits for what is held').toBe(true);
     }
@@ -387,17 +387,21 @@ describe('calls that name the same things in opposite order', () => {
     await step(control, thread, { opens: 3, effects: [wait(0, 'a'), wait(1, 'x'), wait(2, 'z')] });
     const held = await database.park(holder, 'end', () => signalAll(holder, [signalItem('x')]));
     const first = outcomeOf(
-      signalAll(
-        one,
-        ['a', 'x', 'z'].map((id) => signalItem(id)),
+      untilAnswered(() =>
+        signalAll(
+          one,
+          ['a', 'x', 'z'].map((id) => signalItem(id)),
+        ),
       ),
     );
     expect(await database.untilStopped(one, first)).toBe(true); // it holds `a` and has yet to come to `z`
     await control.sql(`delete from ${SCHEMA}.rendezvous where signal_id = 'z'`);
     const second = outcomeOf(
-      signalAll(
-        other,
-        ['a', 'z'].map((id) => signalItem(id)),
+      untilAnswered(() =>
+        signalAll(
+          other,
+          ['a', 'z'].map((id) => signalItem(id)),
+        ),
       ),
     );
     expect(await database.untilStopped(other, second)).toBe(true); // it made `z` anew and waits for `a`

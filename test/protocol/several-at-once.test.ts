@@ -1,7 +1,7 @@
 /** Races that need a third party, and what a caller's open transaction does to others (R16). */
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { outcomeOf, PausableDatabase } from '../support/pause.js';
+import { outcomeOf, PausableDatabase, untilAnswered } from '../support/pause.js';
 import {
   cancel,
   child,
@@ -67,7 +67,7 @@ describe('several at once', () => {
       entry(parent, { resolves: [0], effects: [uncall(0)] }),
       entry(beside, { opens: 1, effects: [wait(0, 'go')] }),
     ];
-    const up = await database.park(givingUp, 'commit.done', () => commitAll(givingUp, w1, items));
+    const up = await database.park(givingUp, 'commit.done', () => untilAnswered(() => commitAll(givingUp, w1, items)));
     // ... and then for a thread that somebody else holds, while the next run is about to park.
     await control.sql('begin');
     await cancel(control, 'beside');
@@ -252,7 +252,7 @@ describe('several at once', () => {
       expect(await failureOf(rest(impatient))).toBeNull();
       impatient.patient = true;
 
-      const call = outcomeOf(meet(patient));
+      const call = outcomeOf(untilAnswered(() => meet(patient)));
       expect(await database.untilStopped(patient, call)).toBe(true);
       await held.release();
       expect(await call).toHaveProperty('answer');

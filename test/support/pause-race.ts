@@ -7,9 +7,9 @@
  */
 
 import { isDeepStrictEqual } from 'node:util';
-import { type Outcome, outcomeOf, type Parked, type PausableDatabase } from './pause.js';
+import { type Outcome, outcomeOf, type Parked, type PausableDatabase, untilAnswered } from './pause.js';
 import { empty, violations } from './protocol.js';
-import { codeOf, type Session } from './protocol-session.js';
+import type { Session } from './protocol-session.js';
 import { type State, stateOf } from './protocol-state.js';
 
 export interface Race<Cast = unknown> {
@@ -127,19 +127,6 @@ export async function runRace<Cast>(
     }
   }
   return { interleavings, faults, serial };
-}
-
-const REPEATED = new Set(['40001', '55P03']);
-const MOST_REPEATS = 200;
-
-async function untilAnswered<T>(call: () => Promise<T>): Promise<T> {
-  for (let repeats = 0; ; repeats++) {
-    try {
-      return await call();
-    } catch (error) {
-      if (repeats === MOST_REPEATS || !REPEATED.has(codeOf(error))) throw error;
-    }
-  }
 }
 
 /** For a message: where the ends differ from the nearer of the two serial ones. */

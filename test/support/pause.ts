@@ -207,3 +207,17 @@ export async function outcomeOf(call: Promise<unknown>): Promise<Outcome> {
     return { error: codeOf(error) };
   }
 }
+
+const REPEATED = new Set(['40001', '55P03']);
+const MOST_REPEATS = 200;
+
+/** Starts over when the database asks for it, as the engine does. A deadlock is not among the reasons: there shall be none. */
+export async function untilAnswered<T>(call: () => Promise<T>): Promise<T> {
+  for (let repeats = 0; ; repeats++) {
+    try {
+      return await call();
+    } catch (error) {
+      if (repeats === MOST_REPEATS || !REPEATED.has(codeOf(error))) throw error;
+    }
+  }
+}

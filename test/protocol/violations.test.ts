@@ -1,0 +1,181 @@
+/** Each query of violations() finds what it is there for, and nothing else does. */
+
+import { expect, it } from 'vitest';
+import { functions } from '../../src/postgres/embedded-sql.js';
+import {
+  block,
+  child,
+  claim,
+  claimOnly,
+  complete,
+  die,
+  fire,
+  hookOf,
+  onEveryDatabase,
+  park,
+  register,
+  running,
+  signal,
+  start,
+  step,
+  task,
+  timer,
+  violations,
+  wait,
+} from '../support/protocol.js';
+import type { Session } from '../support/protocol-session.js';
+
+/** A little of everything. Names that the plantings use are the workflow ids; `run` is 0 where none is named. */
+async function healthyData(session: Session): Promise<void> {
+  const worker = await register(session);
+  const dead = await register(session, 'dead');
+
+  const revived = await running(session, dead, 'revived');
+  await step(session, revived);
+  await die(session, dead);
+  await step(session, await claimOnly(session, worker, 'revived'));
+
+  const busy = await running(session, worker, 'busy');
+  await step(session, busy, { opens: 3, effects: [timer(0, 0), wait(1, 'go-busy'), task(2)] });
+  await step(session, busy, { resolves: [0], effects: [fire(0)] });
+  await step(session, busy);
+  await hookOf(session, busy, 'owned');
+
+  const parked = await running(session, worker, 'parked');
+  await step(session, parked, { opens: 2, effects: [wait(0, 'go-parked'), timer(1, 60_000)] });
+  expect(await park(session, parked, [0, 1])).toBe('parked');
+
+  const parent = await running(session, worker, 'parent');
+  await step(session, parent, { opens: 1, effects: [child(0, 'kid')] });
+  expect(await park(session, parent, [0])).toBe('parked');
+  await claimOnly(session, worker, 'kid');
+
+  const told = await running(session, worker, 'told');
+  await step(session, told, { opens: 1, effects: [child(0, 'told-kid')] });
+  await complete(session, await claimOnly(session, worker, 'told-kid'));
+
+  await step(session, await running(session, worker, 'chain'), { closing: 'continued', result: '[]' });
+  await claim(session, worker);
+  await complete(session, await running(session, worker, 'finished'));
+  expect(await block(session, await running(session, worker, 'blocked'))).toBe('blocked');
+  await signal(session, 'kept');
+  await start(session, 'reserved', { pendingMs: 60_000 });
+  await start(session, 'ready');
+}
+
+const of = (id: string, run = 0) =>
+  `(select run_no from durable.execution where workflow_id = '${id}' and run = ${run})`;
+const EXECUTION = (id: string, run = 0) => `workflow_id = '${id}' and run = ${run}`;
+const THREAD = (id: string) => `thread_no = ${of(id)}`;
+
+/** SQL that breaks healthy data in this way and no other. */
+const PLANTED: Record<string, string[]> = {
+  'I1 history has a gap or a false predecessor': [
+    `update durable.history set previous_commit_no = 9999 where ${THREAD('busy')} and seq = 1`,
+    `update durable.history set previous_commit_no = 9999 where ${THREAD('busy')} and seq = 0`,
+    `delete from durable.history where ${THREAD('revived')} and seq = 0`,
+    `update durable.history set seq = 9 where ${THREAD('busy')} and seq = 2`,
+  ],
+  'I2 an operation is opened twice': [
+    `update durable.history set opened_from = 2, opened_count = 1 where ${THREAD('busy')} and seq = 2`,
+  ],
+  'I2 an operation is resolved twice': [
+    `update durable.history set resolved = 0 where ${THREAD('busy')} and seq = 2`,
+    `update durable.history set resolved = 1, resolved_more = '{0}' where ${THREAD('busy')} and seq = 2`,
+  ],
+  'I3 resolved before it was opened': [
+    `update durable.history set resolved = 7 where ${THREAD('busy')} and seq = 2`,
+    `update durable.history set opened_from = 3, opened_count = 1, resolved = 3 where ${THREAD('busy')} and seq = 2`,
+  ],
+  'I4 an entry follows the closing one, or an epoch goes back': [
+    `insert into durable.history (thread_no, commit_no, previous_commit_no, at, seq, worker_no, epoch, closes, body)
+     select thread_no, 9999, commit_no, at, 1, worker_no, epoch, false, '' from durable.history where ${THREAD('finished')}`,
+    `update durable.history set epoch = 0 where ${THREAD('busy')} and seq = 2`,
+  ],
+  'I4 a thread is done without a closing entry, or closed and not done': [
+    `update durable.history set closes = false where ${THREAD('finished')}`,
+    `update durable.history set closes = true where ${THREAD('busy')} and seq = 2`,
+  ],
+  'I5 continued without a next run, or runs with a gap': [
+    `update durable.execution set state = 'completed' where ${EXECUTION('chain')}`,
+    `update durable.execution set state = 'continued' where ${EXECUTION('finished')}`,
+    `update durable.execution set closed_at = null where ${EXECUTION('finished')}`,
+    `update durable.execution set closed_at = now() where ${EXECUTION('ready')}`,
+    `update durable.execution set run = 2 where ${EXECUTION('ready')}`,
+  ],
+  'I5 execution and main thread disagree': [
+    `update durable.execution set state = 'completed', closed_at = now() where ${EXECUTION('ready')}`,
+  ],
+  'I7 a thread is stuck': [
+    `update durable.execution set parent_thread = null where ${EXECUTION('kid')}`,
+    `update durable.thread set ready_at = null where ${THREAD('ready')}`,
+    `update durable.thread set blocked_reason = null where ${THREAD('blocked')}`,
+    `update durable.thread set owner = (select worker_no from durable.worker where worker_key = 'dead') where ${THREAD('busy')}`,
+    `update durable.thread set owner = 9999 where ${THREAD('busy')}`,
+    `update durable.thread set owner = null where ${THREAD('busy')}`,
+  ],
+  'I7 a parked thread sleeps past its timer': [
+    `update durable.thread set ready_at = null where ${THREAD('parked')}`,
+    `update durable.thread set ready_at = ready_at + interval '1 hour' where ${THREAD('parked')}`,
+  ],
+  'I8 a parked thread has mail': [`insert into durable.inbox (thread_no, kind) values (${of('parked')}, 'cancel')`],
+  'I9 an open operation is missing from blocked_on': [
+    `update durable.thread set blocked_on = '{0}' where ${THREAD('parked')}`,
+  ],
+  "I10 a commit after the worker's death": [
+    `update durable.worker set died_at = died_at - interval '1 hour' where worker_key = 'dead'`,
+  ],
+  'I17 a task of an operation that is resolved or was never opened': [0, 9].map(
+    (op) => `update durable.activity_task set op = ${op} where ${THREAD('busy')}`,
+  ),
+  'I19 a timer is overdue or belongs to a closed thread': [
+    `update durable.thread set ready_at = now() - interval '1 hour' where ${THREAD('parked')};
+     update durable.timer set due_at = now() - interval '1 hour' where ${THREAD('parked')}`,
+    `insert into durable.timer (thread_no, op, due_at) values (${of('finished')}, 0, now() + interval '1 hour')`,
+  ],
+  'I22 a buffered signal beside its waiter': [
+    `update durable.signal set signal_id = 'go-parked'`,
+    `update durable.signal set signal_id = 'go-parked', chain_no = ${of('parked')}`,
+  ],
+  'I25 a finished child whose parent never heard': [`delete from durable.inbox where ${THREAD('told')}`],
+  'I28 a row without its thread': [
+    `insert into durable.inbox (thread_no, kind) values (9999, 'cancel')`,
+    `insert into durable.timer (thread_no, op, due_at) values (9999, 0, now() + interval '1 hour')`,
+    `insert into durable.wait (thread_no, op, chain_no, signal_id) values (9999, 0, 9999, 'x')`,
+    `insert into durable.history (thread_no, commit_no, at, seq, worker_no, epoch, closes, body)
+     values (9999, 1, now(), 0, 0, 0, false, '')`,
+  ],
+  'I28 a closed thread left something behind': [
+    `insert into durable.inbox (thread_no, kind) values (${of('finished')}, 'cancel')`,
+    `insert into durable.wait (thread_no, op, chain_no, signal_id) values (${of('finished')}, 0, 1, 'x')`,
+  ],
+};
+
+const SOURCE = functions.find(({ name }) => name === 'violations')?.sql ?? '';
+const QUERIES = [...SOURCE.matchAll(/^select '((?:[^']|'')+)'/gm)].map(([, name]) => name?.replaceAll("''", "'") ?? '');
+
+onEveryDatabase('violations()', (session) => {
+  it('finds nothing in healthy data', async () => {
+    await healthyData(session());
+    expect(await violations(session())).toEqual([]);
+    const [row] = await session().sql(`select count(*)::int as n from durable.violations(0)`);
+    expect(row).toEqual({ n: 0 });
+  });
+
+  it('has a planting for each of its queries', () => {
+    expect(QUERIES.length).toBeGreaterThan(15);
+    expect(Object.keys(PLANTED).sort()).toEqual([...QUERIES].sort());
+  });
+
+  it.each(Object.entries(PLANTED))('finds: %s', async (name, plantings) => {
+    for (const planting of plantings) {
+      await session().sql('begin');
+      await healthyData(session());
+      for (const statement of planting.split(';')) await session().sql(statement);
+      const found = await violations(session());
+      await session().sql('rollback');
+      expect(found.length, planting).toBeGreaterThan(0);
+      expect(new Set(found.map((violation) => violation.slice(0, name.length))), planting).toEqual(new Set([name]));
+    }
+  });
+});
