@@ -144,7 +144,7 @@ describe('shutdown', () => {
       connection,
       taskQueue: 'q',
       workflow: { waits: () => workflow.condition('go') },
-      options: { logLevel: 'silent', parkAfter: '1h', shutdownGrace: 500 },
+      options: { logLevel: 'silent', parkAfter: '2s', shutdownGrace: 500 },
     });
     const handle = await client.workflow.start({ taskQueue: 'q', workflowName: 'waits', args: [] });
     const pending = handle.result().catch((error: unknown) => error);
