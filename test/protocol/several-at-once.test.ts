@@ -85,20 +85,22 @@ describe('several at once', () => {
   });
 
   it('a signal that was put back finds who begins to wait, though another of its id is sent meanwhile', async () => {
-    const [beginning] = sessions;
+    const [beginning, sending] = sessions;
     const worker = await register(control);
     const ended = await running(control, worker, 'ended');
     await step(control, ended, { opens: 1, effects: [wait(0, 'go')] });
     await signal(control, 'go', { payload: '1' });
-    const bystander = await running(control, worker, 'bystander');
+    await running(control, worker, 'bystander');
     const thread = await running(control, worker, 'waits');
 
     // It has looked for kept signals, and found none.
     const item = entry(thread, { opens: 1, effects: [wait(0, 'go')] });
     const begun = await database.park(beginning, 'commit.done', () => commitOne(beginning, thread, item));
     await step(control, ended, { closing: 'completed', result: '1' });
-    await signal(control, 'go', { workflowId: bystander.workflow_id, payload: '2' });
+    const sent = outcomeOf(untilAnswered(() => signal(sending, 'go', { workflowId: 'bystander', payload: '2' })));
+    await database.untilStopped(sending, sent);
     await begun.release();
+    expect(await sent).toEqual({ answer: 'buffered' });
     await keepHouse(control);
     expect(await violations(control)).toEqual([]);
     expect(await stateOf(control)).toMatchObject({
