@@ -202,6 +202,32 @@ onEveryDatabase('signal', (session) => {
     expect(await meetingPlaces()).toEqual([]);
   });
 
+  it('leaves no meeting place behind when it was there before its waiter', async () => {
+    const thread = await running(session(), await register(session()), 'a');
+    await signal(session(), 'go');
+    expect(await awaits(thread, 'go')).toEqual([[0, 'signal']]);
+    expect(await meetingPlaces()).toEqual([]);
+  });
+
+  it('leaves no meeting place behind when it expires', async () => {
+    await signal(session(), 'go', { expireMs: 1_000 });
+    await setClock(session(), '2 seconds');
+    await keepHouse(session());
+    expect(await meetingPlaces()).toEqual([]);
+  });
+
+  it('leaves no meeting place behind when it was put back', async () => {
+    const worker = await register(session());
+    const ended = await running(session(), worker, 'ended');
+    await awaits(ended, 'go');
+    await signal(session(), 'go');
+    await waiting(session(), worker, 'next', 'go');
+    await complete(session(), ended);
+    await keepHouse(session());
+    expect(await stateOf(session())).toMatchObject({ waits: [], signals: [], inbox: [{ thread: 'next/0' }] });
+    expect(await meetingPlaces()).toEqual([]);
+  });
+
   describe('from a workflow', () => {
     it('is sent with the commit, whose repetition sends nothing', async () => {
       const worker = await register(session());
