@@ -103,6 +103,7 @@ describe('calls that name the same things in opposite order', () => {
     order.map((id) => things.get(id) as T);
 
   it('start', async () => {
+    await worker(); // else the service is new, and they wait for that
     await crossed(
       () =>
         startAll(

@@ -440,6 +440,18 @@ const signals = [
     other: (session, { sender, sent }) => commitOne(session, sender, sent),
   }),
   race({
+    name: 'R6 two signals / a second wait for them',
+    arrange: async (control) => {
+      const { w1, w2 } = await two(control);
+      await waiting(control, w1, 'a', 'go');
+      const thread = await running(control, w2, 'b');
+      const items = ['1', '2'].map((payload) => signalItem('go', { payload }));
+      return { items, thread, item: entry(thread, { opens: 1, effects: [wait(0, 'go')] }) };
+    },
+    one: (session, { items }) => signalAll(session, items),
+    other: (session, { thread, item }) => commitOne(session, thread, item),
+  }),
+  race({
     name: 'R6 two waits / one kept signal',
     arrange: async (control) => {
       const { w1, w2 } = await two(control);

@@ -1,0 +1,438 @@
+/**
+ * Bugs to plant into the functions, one at a time, each with the check that must turn red (reliability plan, 3d: the B
+ * numbers). The text to replace is that of sql/functions: a bug that does not fit any more fails by name.
+ */
+
+import type { PausableDatabase } from './pause.js';
+import { SCHEMA } from './protocol-session.js';
+
+export interface PlantedBug {
+  readonly name: string;
+  /** [function, text, text instead] */
+  readonly edits: readonly (readonly [string, string, string])[];
+  /** Around it: what the functions alone do not decide. */
+  readonly before?: string;
+  readonly after?: string;
+  /** A check of protocol-checks.ts, or the name of a race. */
+  readonly caughtBy: string;
+}
+
+export const plantedBugs: readonly PlantedBug[] = [
+  {
+    name: 'B1 history has no key',
+    before: `alter table ${SCHEMA}.history drop constraint history_pkey; create index history_pkey on ${SCHEMA}.history (thread_no, seq)`,
+    after: `truncate ${SCHEMA}.history; drop index ${SCHEMA}.history_pkey; alter table ${SCHEMA}.history add primary key (thread_no, seq)`,
+    edits: [['commit', 'on conflict (thread_no, seq) do nothing', '']],
+    caughtBy: 'a history has one entry at each place',
+  },
+  {
+    name: 'B1 history has no key, between two sessions',
+    before: `alter table ${SCHEMA}.history drop constraint history_pkey; create index history_pkey on ${SCHEMA}.history (thread_no, seq)`,
+    after: `truncate ${SCHEMA}.history; drop index ${SCHEMA}.history_pkey; alter table ${SCHEMA}.history add primary key (thread_no, seq)`,
+    edits: [['commit', 'on conflict (thread_no, seq) do nothing', '']],
+    caughtBy: 'R15 a commit without effects / the same call again',
+  },
+  {
+    name: 'B2 the predecessor is not looked at',
+    edits: [['commit', 'and (u.seq = 0 or exists (', 'and (true or exists (']],
+    caughtBy: 'an entry follows the one it builds on',
+  },
+  {
+    name: 'B2 the predecessor is looked at by its place alone',
+    edits: [['commit', ' and h.commit_no = u.previous_commit_no', '']],
+    caughtBy: 'an entry follows the one it builds on',
+  },
+  {
+    name: 'B3 parked without looking at the inbox',
+    edits: [['park', 'and not exists (select from inbox i where i.thread_no = t.thread_no)', '']],
+    caughtBy: 'R1 park / a signal to anybody',
+  },
+  {
+    name: 'B3 the inbox is looked at before the lock',
+    edits: [
+      [
+        'park',
+        'v_parked bigint[];\nbegin',
+        'v_parked bigint[];\n  v_mail bigint[] := array(select i.thread_no from inbox i);\nbegin',
+      ],
+      [
+        'park',
+        'and not exists (select from inbox i where i.thread_no = t.thread_no)',
+        'and not t.thread_no = any(v_mail)',
+      ],
+    ],
+    caughtBy: 'R1 park / a signal to anybody',
+  },
+  {
+    name: 'B4 a signal is delivered without the lock of the thread',
+    edits: [
+      [
+        'signal',
+        "-- a waiter registers under its thread's lock: keep it out\n    order by t.thread_no for no key update",
+        '\n    order by t.thread_no',
+      ],
+    ],
+    caughtBy: 'R1 park / a signal to anybody',
+  },
+  {
+    name: 'B4 the outcome of a task is delivered without the lock of the thread',
+    edits: [['finish_tasks', 'order by t.thread_no for no key update;', 'order by t.thread_no;']],
+    caughtBy: 'R1 park / the end of a task',
+  },
+  {
+    name: 'B4 the outcome of a child is delivered without the lock of its parent',
+    edits: [['commit', 'union all select e.parent_thread from execution e where e.run_no = any(v_runs)', '']],
+    caughtBy: 'R1 park / the end of a child',
+  },
+  {
+    name: 'B4 a wait begins without the lock of its thread',
+    edits: [['commit', "u.kind in ('wait', 'unwait', 'untask')", "u.kind in ('unwait', 'untask')"]],
+    caughtBy: 'R6 a signal to the workflow / the wait for it',
+  },
+  {
+    name: 'B4 cancel tells threads without their locks',
+    edits: [['cancel', 'order by t.thread_no for no key update;', 'order by t.thread_no;']],
+    caughtBy: 'R1 park / cancel',
+  },
+  {
+    name: 'B5 commit does not look at the lease',
+    edits: [['commit', 'perform lock_lease(p_worker_no);', '']],
+    caughtBy: 'a worker whose lease is over commits nothing',
+  },
+  {
+    name: 'B5 the lease is looked at without a lock',
+    edits: [['lock_lease', 'for key share', '']],
+    caughtBy: 'R2 commit / the reaper',
+  },
+  {
+    name: 'B6 the lease is looked at by the start of the transaction',
+    edits: [['lock_lease', 'v_lease_until <= clock()', 'v_lease_until <= now()']],
+    caughtBy: 'a lease that ends while a commit waits is over',
+  },
+  {
+    name: 'B8 the reaper takes the living',
+    edits: [
+      ['reap', ' and x.lease_until < clock()', ''],
+      ['reap', ' and w.lease_until < clock()', ''],
+    ],
+    caughtBy: 'the living keep what they own',
+  },
+  {
+    name: 'B9 the reaper forgets tasks',
+    edits: [
+      [
+        'release_dead_workers',
+        'update activity_task set owner = null, claim_no = null, ready_at = clock(), losses = losses + 1\n    where',
+        'update activity_task set owner = owner\n    where false and',
+      ],
+    ],
+    caughtBy: 'the tasks of the dead are done by others, and counted',
+  },
+  {
+    name: 'B11 a timer fires early',
+    edits: [['commit', "u.kind = 'fire' and t.due_at > v_now", "u.kind = 'fire' and false"]],
+    caughtBy: 'a timer fires when it is due, not earlier',
+  },
+  {
+    name: 'B11 a sleeper is woken early',
+    edits: [['claim', 'and t.ready_at <= v_now\n', "and t.ready_at <= v_now + interval '1 hour'\n"]],
+    caughtBy: 'a timer fires when it is due, not earlier',
+  },
+  {
+    name: 'B12 a timer that lost stays armed',
+    edits: [['commit', "if e_kind[i] in ('untimer', 'fire') then", "if e_kind[i] = 'fire' then"]],
+    caughtBy: 'a timer that lost is disarmed',
+  },
+  {
+    name: 'B13 a waiter stays after its signal',
+    edits: [['deliver_signals', 'delete from wait w where w.thread_no = v_wait.thread_no and w.op = v_wait.op;', '']],
+    caughtBy: 'one signal reaches one waiter',
+  },
+  {
+    name: 'B13 a kept signal stays after its delivery',
+    edits: [['take_buffered_signals', 'delete from signal s where s.signal_no = v_signal_no;', '']],
+    caughtBy: 'kept signals go out once, oldest first, and not when expired',
+  },
+  {
+    name: 'B13 a kept signal is taken without its lock',
+    edits: [
+      ['take_buffered_signals', 'order by s.signal_no limit 1\n    for update;', 'order by s.signal_no limit 1;'],
+      ['take_buffered_signals', 'order by s.signal_no for update;', 'order by s.signal_no;'],
+    ],
+    caughtBy: 'R6 two waits / one kept signal',
+  },
+  {
+    name: 'waiter and sender do not meet',
+    edits: [['signal', 'perform lock_rendezvous(v_met, true);', '']],
+    caughtBy: 'R6 a signal to anybody / the wait for it',
+  },
+  {
+    name: 'a sender meets like a waiter, shared',
+    edits: [['signal', 'perform lock_rendezvous(v_met, true);', 'perform lock_rendezvous(v_met, false);']],
+    caughtBy: 'R6 two signals / a second wait for them',
+  },
+  {
+    name: 'the shortest waiter is served first',
+    edits: [['deliver_signals', 'order by w.wait_no limit 1', 'order by w.wait_no desc limit 1']],
+    caughtBy: 'one signal reaches one waiter',
+  },
+  {
+    name: 'the newest kept signal goes first',
+    edits: [['take_buffered_signals', 'order by s.signal_no limit 1', 'order by s.signal_no desc limit 1']],
+    caughtBy: 'kept signals go out once, oldest first, and not when expired',
+  },
+  {
+    name: 'an expired signal is delivered',
+    edits: [['take_buffered_signals', 'and s.expires_at > clock()', '']],
+    caughtBy: 'kept signals go out once, oldest first, and not when expired',
+  },
+  {
+    name: 'a signal to a workflow goes to anybody',
+    edits: [['deliver_signals', 'and (p_chain_no[i] is null or w.chain_no = p_chain_no[i])', '']],
+    caughtBy: 'a signal to a workflow reaches no other',
+  },
+  {
+    name: 'B14 a repeated commit is not recognised',
+    edits: [['commit', 'and x.seq = u.seq and x.commit_no = u.commit_no offset 0', 'and false offset 0']],
+    caughtBy: 'a repeated commit is known, and answered as at first',
+  },
+  {
+    name: 'B14 a decision is not stored',
+    edits: [['commit', 'update history h set outcome = v_row.outcome', 'update history h set outcome = null']],
+    caughtBy: 'a repeated commit is known, and answered as at first',
+  },
+  {
+    name: 'B15 a request is forgotten with its signal',
+    edits: [
+      [
+        'commit',
+        'for i in 1 .. cardinality(c_item) loop\n',
+        'delete from request_0;\n  for i in 1 .. cardinality(c_item) loop\n',
+      ],
+    ],
+    caughtBy: 'a repeated signal is known also when it was consumed',
+  },
+  {
+    name: 'B16 a refused commit is looked up in the statement that refused it',
+    edits: [
+      ['commit', '  v_row record;\nbegin', '  v_row record;\n  v_seen text[];\nbegin'],
+      [
+        'commit',
+        "select coalesce(array_agg(thread_no), '{}') into v_accepted from made;",
+        `select coalesce(array_agg(thread_no), '{}'),
+    (select array_agg(h.thread_no || '/' || h.seq || '/' || h.commit_no) from history h where h.thread_no = any(p_thread_no))
+  into v_accepted, v_seen from made;`,
+      ],
+      [
+        'commit',
+        'and x.seq = u.seq and x.commit_no = u.commit_no offset 0',
+        "and x.seq = u.seq and x.commit_no = u.commit_no and x.thread_no || '/' || x.seq || '/' || x.commit_no = any(v_seen) offset 0",
+      ],
+    ],
+    caughtBy: 'R15 a commit without effects / the same call again',
+  },
+  {
+    name: 'B16 a request is looked up before it is remembered',
+    edits: [
+      [
+        'remember_requests',
+        'v_new bigint[];\nbegin',
+        'v_new bigint[];\n  v_old bigint[] := array(select r.request_no from request_0 r);\nbegin',
+      ],
+      [
+        'remember_requests',
+        'select coalesce(a.answer, b.answer) from',
+        'select case when u.request_no = any(v_old) then coalesce(a.answer, b.answer) end from',
+      ],
+    ],
+    caughtBy: 'R15 a signal / the same call again',
+  },
+  {
+    name: 'B20 a queued task is made again',
+    edits: [['queue_tasks', 'if v_answer is not null then', 'if false then']],
+    caughtBy: 'a completed activity never runs again',
+  },
+  {
+    name: 'B21 the outcome of a child is not in its last commit',
+    edits: [['close_threads', "where u.c <> 'continued'\n    order by u.n", 'where false\n    order by u.n']],
+    caughtBy: 'a parent hears of its child and wakes',
+  },
+  {
+    name: 'B21 what is delivered wakes nobody',
+    edits: [['wake', "where thread_no = any(p_threads) and state = 'parked'", 'where false']],
+    caughtBy: 'a parent hears of its child and wakes',
+  },
+  {
+    name: 'B22 the next run is left to another transaction',
+    edits: [['close_threads', "if v_continued <> '{}' then", 'if false then']],
+    caughtBy: 'continueAsNew begins the next run with what was not consumed',
+  },
+  {
+    name: 'B22 continueAsNew drops what was not consumed',
+    edits: [['clear_threads', 'or g.thread_no = any(p_continued))', ')']],
+    caughtBy: 'continueAsNew begins the next run with what was not consumed',
+  },
+  {
+    name: 'B22 continueAsNew drops a cancel',
+    edits: [['continue_runs', "i.kind = 'cancel') as cancels", 'false) as cancels']],
+    caughtBy: 'continueAsNew begins the next run with what was not consumed',
+  },
+  {
+    name: 'a signal to a run that just continued goes to the old one',
+    edits: [['signal', "e.run_no = any(v_runs) and e.state = 'continued'", 'false']],
+    caughtBy: 'R12 continueAsNew / a signal to the workflow, which does not wait',
+  },
+  {
+    name: 'B23 terminate overwrites an outcome',
+    edits: [['terminate', "if v_state not in ('open', 'pending') then", 'if false then']],
+    caughtBy: 'an outcome never changes',
+  },
+  {
+    name: 'B23 cancel touches what has ended',
+    edits: [
+      ['cancel', "if v_state is distinct from 'open' then", 'if v_run is null then'],
+      ['cancel_runs', "and state = 'open' and not cancel_requested", 'and not cancel_requested'],
+    ],
+    caughtBy: 'an outcome never changes',
+  },
+  {
+    name: 'B23 terminate looks at the state without a lock',
+    edits: [['terminate', 'where e.run_no = v_run for no key update;', 'where e.run_no = v_run;']],
+    caughtBy: 'R11 terminate / the commit that ends the run',
+  },
+  {
+    name: 'terminate writes no closing entry',
+    edits: [
+      [
+        'end_threads',
+        'on conflict (thread_no, seq) do nothing\n      returning thread_no',
+        'on conflict (thread_no, seq) do update set body = history.body\n      returning thread_no',
+      ],
+    ],
+    caughtBy: 'R11 terminate / a commit that needs no lock',
+  },
+  {
+    name: 'B26 meeting places are locked in the order they are named',
+    edits: [
+      [
+        'lock_rendezvous',
+        'select count(*) into v_held from (\n      select from rendezvous r where r.signal_id = any(v_ids) order by r.signal_id for update) x;',
+        `for i in 1 .. cardinality(p_signal_ids) loop
+      perform from rendezvous r where r.signal_id = p_signal_ids[i] for update;
+    end loop;
+    v_held := cardinality(v_ids);`,
+      ],
+    ],
+    caughtBy: 'signals from workflows in opposite order do not meet in a deadlock',
+  },
+  {
+    name: 'B26 new runs are inserted in the order they are named',
+    edits: [['start', 'from asked a order by a.workflow_id\n', 'from asked a order by a.run_no\n']],
+    caughtBy: 'starts in opposite order do not meet in a deadlock',
+  },
+  {
+    name: 'B28 a claim whose answer is lost is not given back',
+    edits: [['owned', 't.claim_no < p_claims_before', 'false']],
+    caughtBy: 'what a worker owns and has not heard of is told',
+  },
+  {
+    name: 'a repeated claim takes others',
+    edits: [['claim', 't.owner = p_worker_no and t.claim_no = p_claim_no', 'false']],
+    caughtBy: 'a repeated claim answers the same',
+  },
+  {
+    name: 'two claims take the same thread',
+    edits: [['claim', 'limit p_limit\n        for no key update skip locked', 'limit p_limit']],
+    caughtBy: 'R3 claim / claim',
+  },
+  {
+    name: 'a commit goes by any claim',
+    edits: [['commit', 'where t.owner = p_worker_no and t.epoch = u.epoch', 'where t.owner = p_worker_no']],
+    caughtBy: 'a commit names the claim it goes by',
+  },
+  {
+    name: 'a repeated start is not recognised',
+    edits: [
+      [
+        'start',
+        "case when e.request_no = u.request_no then 'started' else 'duplicate' end",
+        "case when e.run_no > currval('run_number') - 1 then 'started' else 'duplicate' end",
+      ],
+    ],
+    caughtBy: 'a repeated start is known',
+  },
+  {
+    name: 'a refused entry has its effects',
+    edits: [
+      [
+        'commit',
+        'with ordinality u (item, kind, op, k, v, num, x, n)\n    where v_ok[u.item]',
+        'with ordinality u (item, kind, op, k, v, num, x, n)\n    where true',
+      ],
+    ],
+    caughtBy: 'a refused entry has no effect, and harms no other',
+  },
+  {
+    name: 'a refused entry consumes its mail',
+    edits: [['commit', 'u (item, no) where v_ok[u.item]', 'u (item, no) where true']],
+    caughtBy: 'a refused entry has no effect, and harms no other',
+  },
+  {
+    name: 'a wait that was answered is given up',
+    edits: [['commit', "where u.kind = 'unwait'\n        and not exists", 'where false and not exists']],
+    caughtBy: 'a wait that was answered is not given up',
+  },
+  {
+    name: 'a task that was withdrawn stays',
+    edits: [['commit', "elsif e_kind[i] = 'untask' then", "elsif e_kind[i] = 'never' then"]],
+    caughtBy: 'a task that was withdrawn is not run',
+  },
+  {
+    name: 'a child that is given up is not cancelled',
+    edits: [['awaited_runs', "where u.kind = 'uncall'", 'where false']],
+    caughtBy: 'a child that is given up is cancelled',
+  },
+  {
+    name: 'what was put back is not offered',
+    edits: [['return_signals', "if v_ids = '{}' then", 'if true then']],
+    caughtBy: 'what was put back finds who waits',
+  },
+  {
+    name: 'any isolation level will do',
+    edits: [['begin_write', "if current_setting('transaction_isolation') <> 'read committed' then", 'if false then']],
+    caughtBy: 'only read committed will do',
+  },
+  {
+    name: 'a worker retires under its own commit',
+    edits: [['retire_worker', 'perform from worker w where w.worker_no = p_worker_no for update;', '']],
+    caughtBy: 'R5 stopping in order / its own late commit',
+  },
+];
+
+/** Puts the bug into the database. @returns what takes it out again. */
+export async function plant(database: PausableDatabase, bug: PlantedBug): Promise<() => Promise<void>> {
+  const { control } = database;
+  const names = [...new Set(bug.edits.map(([name]) => name))];
+  const sound: string[] = [];
+  const planted: string[] = [];
+  for (const name of names) {
+    const [row] = await control.sql<{ text: string }>(
+      `select pg_get_functiondef(p.oid) as text from pg_proc p where p.pronamespace = '${SCHEMA}'::regnamespace and p.proname = $1`,
+      name,
+    );
+    let text = row?.text ?? '';
+    sound.push(text);
+    for (const [, from, to] of bug.edits.filter(([edited]) => edited === name)) {
+      if (!text.includes(from))
+        throw new Error(`${bug.name}: sql/functions/${name}.sql has no such text any more:\n${from}`);
+      text = text.replaceAll(from, to);
+    }
+    planted.push(text);
+  }
+  const apply = async (texts: readonly string[], around: string | undefined) => {
+    await control.sql('set check_function_bodies to off');
+    for (const statement of [...(around?.split('; ') ?? []), ...texts]) await control.sql(statement);
+  };
+  await apply(planted, bug.before);
+  return () => apply(sound, bug.after);
+}
