@@ -326,6 +326,28 @@ describe('a command that came late', () => {
     expect(flow.ending?.value).toEqual(['L', 'two', 3]);
   });
 
+  it('that was under way when the process died is not taken for a recorded one with other arguments', async () => {
+    const gates: Record<string, Promise<void>> = { x: turns(2), y: new Promise(() => {}) };
+    const flow = await SimulatedWorkflow.begin(() =>
+      Promise.all(
+        ['x', 'y'].map(async (id) => {
+          await gates[id];
+          return [id, await call('process', id)];
+        }),
+      ),
+    );
+    await flow.complete('process', 'X');
+    gates.y = turns(1);
+    gates.x = turns(6);
+    await flow.crash();
+    expect(flow.blocked).toBeNull();
+    await flow.complete('process', 'Y');
+    expect(flow.ending?.value).toEqual([
+      ['x', 'X'],
+      ['y', 'Y'],
+    ]);
+  });
+
   it('lets the code behind it run for the rest of its turn before anything is delivered', async () => {
     let ready = false;
     const waits = imported(4, 9);

@@ -226,14 +226,16 @@ export class ActivityRunner {
   claim(serving: Serving, limit: number): Promise<{ count: number; dueInMs: number | null }> {
     const { claims, lanes, schema, registration } = this.#host;
     return claims.claim(async (claimNo) => {
+      const { workerNo } = registration;
       const giveUp = this.#slots.hold(serving, limit);
       try {
         const { rows, dueInMs } = await claimTasks(lanes.task, schema, {
-          workerNo: registration.workerNo,
+          workerNo,
           claimNo,
           services: [serving.activityService],
           limit,
         });
+        if (registration.workerNo !== workerNo) return { count: 0, dueInMs: null };
         for (const row of rows) this.#startTask(serving, row, claimNo);
         return { count: rows.length, dueInMs };
       } finally {

@@ -80,16 +80,18 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
   claim(serving: Serving, limit: number): Promise<{ count: number; dueInMs: number | null }> {
     const { claims, lanes, schema, registration } = this.#host;
     return claims.claim(async (claimNo) => {
+      const { workerNo } = registration;
       const wanted = [...this.#wanted];
       this.#wanted.clear();
       try {
         const { rows, dueInMs } = await claimThreads(lanes.claim, schema, {
-          workerNo: registration.workerNo,
+          workerNo,
           claimNo,
           services: [...serving.workflowServices.values()],
           limit,
           wanted,
         });
+        if (registration.workerNo !== workerNo) return { count: 0, dueInMs: null }; // claimed by who we were before
         const answeredAt = this.monotonic();
         for (const row of rows) {
           this.#clockOffset = row.clock_ms - answeredAt;
@@ -258,8 +260,11 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
   /** A stage of the thread ended with an error that is not its function's. */
   failed(thread: ActiveThread, error: unknown): void {
     if (thread.stage === 'gone' || this.#host.closed) return;
-    if (isLeaseLost(error)) this.#host.registration.lose();
-    else this.blocked(thread, error instanceof Error ? error : new Error(String(error)));
+    if (isLeaseLost(error)) {
+      // Dropped here too: one that was claimed while the loss is being dealt with would wait for its commit for ever.
+      this.#drop(thread);
+      this.#host.registration.lose();
+    } else this.blocked(thread, error instanceof Error ? error : new Error(String(error)));
   }
 
   reclaim(thread: ActiveThread): void {

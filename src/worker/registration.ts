@@ -73,8 +73,10 @@ export class Registration {
     const { lane, schema, lost, failed } = this.#options;
     lost();
     this.#key = randomUUID();
+    const workerNo = this.#workerNo;
+    this.#workerNo = 0; // what is claimed from here on under the old number is not ours
     // Nobody may have declared it dead yet: what it had is free now, not when the old lease is over.
-    retireWorker(lane, schema, this.#workerNo)
+    retireWorker(lane, schema, workerNo)
       .catch(failed)
       .then(() => this.register())
       .then(this.#options.back, this.#options.failed)
