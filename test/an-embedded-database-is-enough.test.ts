@@ -1,0 +1,206 @@
+/** PGlite: the whole engine and its database in one process, in memory or in a folder. */
+
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PGlite } from '@electric-sql/pglite';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Client, Durable, Errors, Worker, type WorkerTuning, workflow } from '../src/index.js';
+import {
+  faultsOf,
+  type LedgerLine,
+  makeProgram,
+  type Node,
+  outcomeOf,
+  type ProgramResult,
+  randomFrom,
+  randomProgram,
+  repeatsIn,
+  signalsOf,
+} from './fixtures/programs.mjs';
+import { type Fixture, spawnFixture } from './support/process.js';
+import { pause, until } from './support/worker.js';
+import { within } from './support/worker-fleet.js';
+
+const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 1e9));
+
+async function violations(db: PGlite): Promise<unknown[]> {
+  return (await db.query('select * from durable.violations()')).rows;
+}
+
+describe('in memory', () => {
+  it.each([
+    ['kept', {}],
+    ['replayed', { parkAfter: 0, maxCachedWorkflows: 0 }],
+  ])('programs give what they give in plain JavaScript (%s)', async (_, tuning: WorkerTuning) => {
+    const db = new PGlite();
+    const connection = { class: db };
+    const ledger: LedgerLine[] = [];
+    const { workflows, activities } = makeProgram(Durable, (line) => ledger.push(line));
+    const client = new Client({ connection });
+    const worker = await Worker.create({
+      connection,
+      taskQueue: 'test',
+      workflow: workflows,
+      activities,
+      options: { logLevel: 'silent', shutdownGrace: 100, ...tuning },
+    });
+    const random = randomFrom(seed);
+    const programs = Array.from({ length: 30 }, () => randomProgram(random, 3));
+    const results = await within(
+      40_000,
+      Promise.all(
+        programs.map(async (node) => {
+          const handle = await client.workflow.start({ taskQueue: 'test', workflowName: 'program', args: [node] });
+          for (const id of signalsOf(node)) await client.workflow.signal(`${handle.workflowId} ${id}`, id);
+          return await handle.result<ProgramResult>();
+        }),
+      ),
+      async () => (await db.query(`select * from durable.thread where state <> 'done'`)).rows,
+    );
+    for (const [n, node] of programs.entries()) {
+      expect(results[n]?.value, `seed ${seed}, ${JSON.stringify(node)}`).toEqual(outcomeOf(node));
+    }
+    expect(faultsOf(ledger, results)).toEqual([]);
+    expect(repeatsIn(ledger)).toBe(0);
+    await worker.stop();
+    await client.close();
+    expect(await violations(db)).toEqual([]);
+    await db.close();
+  });
+
+  it('the class makes a database of its own, shared by those who pass the same options object', async () => {
+    const connection = { class: PGlite, options: {} };
+    const client = new Client({ connection });
+    const worker = await Worker.create({
+      connection,
+      taskQueue: 'test',
+      workflow: { nap: async () => await workflow.sleep(10) },
+      options: { logLevel: 'silent', shutdownGrace: 100 },
+    });
+    const handle = await client.workflow.start({ taskQueue: 'test', workflowName: 'nap', args: [] });
+    expect(await handle.result()).toBe(0.01);
+    await expect(
+      client.workflow.start({ taskQueue: 'test', workflowName: 'nap', workflowId: handle.workflowId, args: [] }),
+    ).rejects.toThrow(Errors.DuplicateJobError);
+    await worker.stop();
+    await client.close();
+  });
+
+  it('the program’s own queries go on beside the engine', async () => {
+    const db = new PGlite();
+    await db.exec('create table mine (n int)');
+    const client = new Client({ connection: { class: db } });
+    const worker = await Worker.create({
+      connection: { class: db },
+      taskQueue: 'test',
+      workflow: { nap: async (ms: number) => await workflow.sleep(ms) },
+      options: { logLevel: 'silent', shutdownGrace: 100 },
+    });
+    const naps = Array.from({ length: 20 }, async (_, n) => {
+      const handle = await client.workflow.start({ taskQueue: 'test', workflowName: 'nap', args: [n] });
+      return await handle.result();
+    });
+    for (let n = 0; n < 20; n++) {
+      await db.transaction(async (transaction) => {
+        await transaction.query('insert into mine values ($1)', [n]);
+        await pause(2);
+        await transaction.query('insert into mine values ($1)', [n]);
+      });
+    }
+    await Promise.all(naps);
+    const { rows } = await db.query<{ n: number }>('select count(*)::int as n from mine');
+    expect(rows).toEqual([{ n: 40 }]);
+    await worker.stop();
+    await client.close();
+    expect(await violations(db)).toEqual([]);
+    await db.close();
+  });
+});
+
+describe('in a folder', () => {
+  let dir: string;
+  let env: Record<string, string>;
+  beforeEach(() => {
+    dir = mkdtempSync(join(tmpdir(), 'perdure-pglite-'));
+    env = { FOLDER: join(dir, 'data'), LEDGER: join(dir, 'ledger') };
+  });
+  afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+  it('kill -9 amid work: whoever opens it next goes on at once', async () => {
+    const random = randomFrom(seed + 1);
+    const programs = Array.from({ length: 24 }, () => randomProgram(random, 3, 4));
+    const results = new Map<number, ProgramResult>();
+    const ids = new Map<number, string>();
+    const rounds = 4;
+    let next = 0;
+    for (let round = 0; round < rounds; round++) {
+      const batch: [number, Node][] = programs
+        .slice(next, next + 6)
+        .map((node, n): [number, Node] => [next + n, node])
+        .filter(([n]) => !ids.has(n));
+      next += 6;
+      const earlier = [...ids].filter(([n]) => !results.has(n));
+      const opened = Date.now();
+      const worker = spawnFixture('pglite-worker.mjs', {
+        env: { ...env, PROGRAMS: JSON.stringify(batch), EARLIER: JSON.stringify(earlier) },
+      });
+      await worker.waitFor(({ type }) => type === 'ready', 30_000);
+      const ready = Date.now();
+      if (round === rounds - 1) {
+        // The lease of the killed one is 10 s; nobody waits for it.
+        await until('all have ended', () => collect(worker) === programs.length, 9_000);
+      } else {
+        // All of them are there, with their signals; how far each has come is left to chance.
+        await until('all were signalled', () => count(worker, 'signalled') === batch.length);
+        await pause(random() * 150);
+      }
+      worker.kill();
+      await worker.exited;
+      collect(worker);
+      expect(ready - opened).toBeLessThan(20_000);
+    }
+    for (const [n, node] of programs.entries()) {
+      expect(results.get(n)?.value, `seed ${seed}, ${JSON.stringify(node)}`).toEqual(outcomeOf(node));
+    }
+    const ledger = readFileSync(env.LEDGER as string, 'utf8')
+      .trim()
+      .split('\n');
+    expect(
+      faultsOf(
+        ledger.map((line) => JSON.parse(line) as LedgerLine),
+        [...results.values()],
+      ),
+    ).toEqual([]);
+    const db = new PGlite(env.FOLDER as string);
+    expect(await violations(db)).toEqual([]);
+    await db.close();
+
+    function collect(worker: Fixture): number {
+      for (const message of worker.messages) {
+        if (message.type === 'started') ids.set(message.n as number, message.workflowId as string);
+        if (message.type === 'result') results.set(message.n as number, message.result as ProgramResult);
+      }
+      return results.size;
+    }
+    function count(worker: Fixture, type: string): number {
+      return worker.messages.filter((message) => message.type === type).length;
+    }
+  });
+
+  it('belongs to one process: a second one is refused, and says by whom; when the first is gone it is free', async () => {
+    const first = spawnFixture('pglite-worker.mjs', { env });
+    await first.waitFor(({ type }) => type === 'ready', 30_000);
+    const second = spawnFixture('pglite-worker.mjs', { env });
+    const refused = await second.waitFor(({ type }) => type === 'failed', 40_000);
+    expect(refused).toMatchObject({
+      name: 'ConnectionError',
+      message: expect.stringContaining(`process ${first.pid}`),
+    });
+    expect(await second.exited).toMatchObject({ code: 1 });
+    first.kill();
+    await first.exited;
+    const third = spawnFixture('pglite-worker.mjs', { env });
+    await third.waitFor(({ type }) => type === 'ready', 30_000);
+  });
+});
