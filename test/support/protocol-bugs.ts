@@ -173,7 +173,10 @@ export const plantedBugs: readonly PlantedBug[] = [
   },
   {
     name: 'the shortest waiter is served first',
-    edits: [['deliver_signals', 'order by w.wait_no limit 1', 'order by w.wait_no desc limit 1']],
+    edits: [
+      ['deliver_signals', 'order by w.wait_no limit 1', 'order by w.wait_no desc limit 1'],
+      ['waiters_of', 'order by w.wait_no', 'order by w.wait_no desc'],
+    ],
     caughtBy: 'one signal reaches one waiter',
   },
   {
@@ -188,7 +191,10 @@ export const plantedBugs: readonly PlantedBug[] = [
   },
   {
     name: 'a signal to a workflow goes to anybody',
-    edits: [['deliver_signals', 'and (p_chain_no[i] is null or w.chain_no = p_chain_no[i])', '']],
+    edits: [
+      ['deliver_signals', 'and (p_chain_no[i] is null or w.chain_no = p_chain_no[i])', ''],
+      ['waiters_of', 'and (s.chain_no is null or w.chain_no = s.chain_no)', ''],
+    ],
     caughtBy: 'a signal to a workflow reaches no other',
   },
   {
