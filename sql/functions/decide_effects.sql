@@ -18,6 +18,7 @@ declare
   v_value text[];
   v_number double precision[];
   v_hints text[] := '{}';
+  v_taken text[] := '{}';
   v_row record;
 begin
   if v_kinds && '{child}' then
@@ -57,16 +58,20 @@ begin
     where u.kind = 'wait'
     order by u.n;
     for v_row in
-      select u.item, b.op, b.payload
+      select u.item, u.k, b.op, b.payload
       from take_buffered_signals(
         array(select p_thread_no[u.item] from unnest(e_item, e_kind) with ordinality u (item, kind, n) where u.kind = 'wait' order by n),
         array(select u.op from unnest(e_kind, e_op) with ordinality u (kind, op, n) where u.kind = 'wait' order by n)) b
-      join unnest(e_item, e_kind, e_op) u (item, kind, op)
+      join unnest(e_item, e_kind, e_op, e_key) u (item, kind, op, k)
         on u.kind = 'wait' and p_thread_no[u.item] = b.thread_no and u.op = b.op
     loop
       v_items := v_items || v_row.item::int;
+      v_taken := v_taken || v_row.k::text;
       v_facts := v_facts || ('[' || v_row.op || ',"signal"' || coalesce(',' || v_row.payload, '') || ']');
     end loop;
+    if v_taken <> '{}' then
+      perform forget_rendezvous(v_taken);
+    end if;
   end if;
   return query
   select f.item, '[' || string_agg(f.fact, ',') || ']' from unnest(v_items, v_facts) f (item, fact) group by f.item;

@@ -20,5 +20,6 @@ begin
     where t.thread_no in (select w.thread_no from wait w where w.signal_id = any(v_ids))
     order by t.thread_no for no key update skip locked);
   select h.* into v_handed from hand_out_returned(v_ids, v_locked) h;
+  perform forget_rendezvous(v_ids);
   return wake(v_handed.woken);
 end $$;

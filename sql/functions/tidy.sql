@@ -5,14 +5,22 @@ language plpgsql as $$
 -- plans: index only
 declare
   v_hints text[];
+  v_gone text[];
 begin
   perform begin_write(false);
   v_hints := return_signals();
   perform rotate_requests();
-  delete from signal s using (
-    select x.signal_no from signal x where x.expires_at < clock() order by x.expires_at limit 500 for update skip locked
-  ) x
-  where s.signal_no = x.signal_no;
+  with gone as (
+    delete from signal s using (
+      select x.signal_no from signal x where x.expires_at < clock() order by x.expires_at limit 500 for update skip locked
+    ) x
+    where s.signal_no = x.signal_no
+    returning s.signal_id
+  )
+  select array_agg(distinct signal_id) into v_gone from gone;
+  if v_gone is not null then
+    perform forget_rendezvous(v_gone);
+  end if;
   delete from worker w where w.released_at < clock() - interval '1 day';
   return array_to_string(v_hints, ',');
 end $$;

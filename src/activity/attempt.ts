@@ -4,6 +4,7 @@ import { encodePayload } from '../codec/payload.js';
 import { DurableTimeoutError } from '../core/errors.js';
 import { type Failure, failureFromError, isRetryable } from '../core/failure.js';
 import { type ActivityContext, runInActivity } from './context.js';
+import type { LazyAbort } from './lazy-abort.js';
 
 export type AttemptOutcome =
   | { readonly ok: true; readonly text: string | null }
@@ -12,7 +13,7 @@ export type AttemptOutcome =
 export interface Attempt {
   readonly run: (...args: never[]) => unknown;
   readonly context: Omit<ActivityContext, 'signal'>;
-  readonly abort: AbortController;
+  readonly abort: LazyAbort;
   readonly startToCloseMs: number | null;
   readonly nonRetryableErrorTypes: readonly string[];
 }
@@ -27,9 +28,7 @@ export async function runAttempt({
 }: Attempt): Promise<AttemptOutcome> {
   const limit = startToCloseMs === null ? null : timeLimit(context.activityName, startToCloseMs, abort);
   try {
-    const call = runInActivity({ ...context, signal: abort.signal }, async () =>
-      run(...(context.arguments as never[])),
-    );
+    const call = runInActivity(new Call(context, abort), async () => run(...(context.arguments as never[])));
     const value = await (limit === null ? call : Promise.race([call, limit.reached]));
     return { ok: true, text: encodePayload(value, 'result') };
   } catch (error) {
@@ -44,7 +43,31 @@ export async function runAttempt({
   }
 }
 
-function timeLimit(name: string, ms: number, abort: AbortController) {
+/** The context of one attempt; its signal is made when it is asked for. */
+class Call implements ActivityContext {
+  declare readonly activityName: string;
+  declare readonly arguments: readonly unknown[];
+  declare readonly headers: Readonly<Record<string, unknown>>;
+  declare readonly workflowId: string;
+  declare readonly workflowName: string;
+  declare readonly workflowTopic: string;
+  declare readonly taskQueue: string;
+  declare readonly namespace: string;
+  declare readonly attempt: number;
+  declare readonly idempotencyKey: string;
+  readonly #abort: LazyAbort;
+
+  constructor(context: Omit<ActivityContext, 'signal'>, abort: LazyAbort) {
+    Object.assign(this, context);
+    this.#abort = abort;
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+}
+
+function timeLimit(name: string, ms: number, abort: LazyAbort) {
   const error = new DurableTimeoutError(`Activity '${name}' exceeded startToCloseTimeout of ${ms / 1000}s`);
   let timer: NodeJS.Timeout | undefined;
   const reached = new Promise<never>((_, reject) => {

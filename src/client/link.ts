@@ -7,6 +7,7 @@ import { Batcher } from '../postgres/batcher.js';
 import type { ConnectionOptions, ConnectionsByRole } from '../postgres/connection.js';
 import { openDatabase } from '../postgres/connection.js';
 import type { Database, Lane, QueryOptions } from '../postgres/database.js';
+import { untilFree } from '../postgres/held-row.js';
 import { migrate } from '../postgres/migrate.js';
 import { schemaName } from '../postgres/namespace.js';
 import { type Notifier, openNotifier } from '../postgres/notifications.js';
@@ -71,7 +72,8 @@ export function useLink(connection: ConnectionOptions | ConnectionsByRole, names
 }
 
 /** A client gives up with `ConnectionError` when the database does not answer for this long. */
-const patience: QueryOptions = { giveUpAfterMs: 30_000 };
+const GIVE_UP_AFTER_MS = 30_000;
+const patience: QueryOptions = { giveUpAfterMs: GIVE_UP_AFTER_MS };
 
 export class Link {
   readonly namespace: string;
@@ -112,7 +114,7 @@ export class Link {
   /** Takes over the caller's use of the database. */
   static async open(database: Database, namespace: string, signal: AbortSignal): Promise<Link> {
     try {
-      await migrate(database, namespace, { giveUpAfterMs: 30_000, signal });
+      await migrate(database, namespace, { giveUpAfterMs: GIVE_UP_AFTER_MS, signal });
     } catch (error) {
       await database.release();
       throw error;
@@ -129,13 +131,19 @@ export class Link {
   }
 
   async cancel(workflowId: string): Promise<boolean> {
-    const { found, hints } = await cancelWorkflow(this.#lanes.side, this.schema, workflowId, patience);
+    const { found, hints } = await untilFree(
+      () => cancelWorkflow(this.#lanes.side, this.schema, workflowId, patience),
+      GIVE_UP_AFTER_MS,
+    );
     this.#tell(hints);
     return found;
   }
 
   async terminate(request: Parameters<typeof terminateWorkflow>[2]) {
-    const { status, hints } = await terminateWorkflow(this.#lanes.side, this.schema, request, patience);
+    const { status, hints } = await untilFree(
+      () => terminateWorkflow(this.#lanes.side, this.schema, request, patience),
+      GIVE_UP_AFTER_MS,
+    );
     this.#tell(hints);
     return status;
   }

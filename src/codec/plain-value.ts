@@ -49,7 +49,7 @@ function scan(value: unknown, level: number, room: Room): boolean {
 function scanObject(value: object, level: number, room: Room): boolean {
   const prototype = Object.getPrototypeOf(value);
   if (Array.isArray(value)) {
-    room.left -= value.length; // commas; without them an empty array of length 2^32 would cost nothing
+    room.left -= Math.max(0, value.length - 1); // commas; without them an empty array of length 2^32 would cost nothing
     if (prototype !== Array.prototype || room.left < 0) return false;
     for (let i = 0; i < value.length; i++) if (!scan(value[i], level + 1, room)) return false;
     return true;

@@ -14,6 +14,7 @@
 
 import { ConnectionError, errorFromSqlState, IsolationLevelError, LeaseLostError } from '../core/errors.js';
 import type { Lane } from './database.js';
+import { isHeld, restFromHeldRow } from './held-row.js';
 import { SqlError } from './sql-error.js';
 
 export interface BatcherOptions<Item, Answer> {
@@ -32,9 +33,6 @@ interface Entry<Item, Answer> {
   resolve(answer: Answer): void;
   reject(error: unknown): void;
 }
-
-/** How long a single item that is held by somebody's transaction rests before it is sent again. */
-const HELD_PAUSE_MS = 20;
 
 export class Batcher<Item, Answer> {
   readonly #options: Required<BatcherOptions<Item, Answer>>;
@@ -99,7 +97,7 @@ export class Batcher<Item, Answer> {
       if (await this.#try(this.#options.side, batch)) continue;
       if (batch.length === 1) {
         this.#aside.push(batch); // held by somebody: its turn comes again
-        await new Promise<void>((resolve) => setTimeout(resolve, HELD_PAUSE_MS));
+        await restFromHeldRow();
       } else {
         const middle = batch.length >> 1;
         this.#aside.unshift(batch.slice(0, middle), batch.slice(middle));
@@ -127,10 +125,6 @@ export class Batcher<Item, Answer> {
       return false;
     }
   }
-}
-
-function isHeld(error: unknown): boolean {
-  return error instanceof SqlError && error.code === '55P03';
 }
 
 /** Not about one item: the lease is lost, the lane gave up or was closed, the isolation level is wrong. */

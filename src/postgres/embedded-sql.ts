@@ -206,15 +206,16 @@ end $$;
 ` },
   { name: 'awaited_runs', sql: `-- The open child runs that the 'uncall' effects of a commit name.
 create or replace function awaited_runs(p_thread_no bigint[], e_item int[], e_kind text[], e_op int[]) returns bigint[]
-language sql stable as $$
+language plpgsql stable as $$                   -- plpgsql keeps its plans; sql plans at every call
 -- plans: index only
-  select coalesce(array_agg(c.run_no), '{}')
+begin
+  return (select coalesce(array_agg(c.run_no), '{}')
   from unnest(e_item, e_kind, e_op) u (item, kind, op)
   cross join lateral (
     select x.run_no from execution x
     where x.parent_thread = p_thread_no[u.item] and x.parent_op = u.op and x.state = 'open' offset 0) c
-  where u.kind = 'uncall'
-$$;
+  where u.kind = 'uncall');
+end $$;
 ` },
   { name: 'begin_write', sql: `-- Opens every function that writes.
 -- * Parking and delivering see each other only in READ COMMITTED: REPEATABLE READ parks over a fresh inbox.
@@ -831,6 +832,7 @@ declare
   v_value text[];
   v_number double precision[];
   v_hints text[] := '{}';
+  v_taken text[] := '{}';
   v_row record;
 begin
   if v_kinds && '{child}' then
@@ -870,16 +872,20 @@ begin
     where u.kind = 'wait'
     order by u.n;
     for v_row in
-      select u.item, b.op, b.payload
+      select u.item, u.k, b.op, b.payload
       from take_buffered_signals(
         array(select p_thread_no[u.item] from unnest(e_item, e_kind) with ordinality u (item, kind, n) where u.kind = 'wait' order by n),
         array(select u.op from unnest(e_kind, e_op) with ordinality u (kind, op, n) where u.kind = 'wait' order by n)) b
-      join unnest(e_item, e_kind, e_op) u (item, kind, op)
+      join unnest(e_item, e_kind, e_op, e_key) u (item, kind, op, k)
         on u.kind = 'wait' and p_thread_no[u.item] = b.thread_no and u.op = b.op
     loop
       v_items := v_items || v_row.item::int;
+      v_taken := v_taken || v_row.k::text;
       v_facts := v_facts || ('[' || v_row.op || ',"signal"' || coalesce(',' || v_row.payload, '') || ']');
     end loop;
+    if v_taken <> '{}' then
+      perform forget_rendezvous(v_taken);
+    end if;
   end if;
   return query
   select f.item, '[' || string_agg(f.fact, ',') || ']' from unnest(v_items, v_facts) f (item, fact) group by f.item;
@@ -1586,6 +1592,7 @@ begin
     where t.thread_no in (select w.thread_no from wait w where w.signal_id = any(v_ids))
     order by t.thread_no for no key update skip locked);
   select h.* into v_handed from hand_out_returned(v_ids, v_locked) h;
+  perform forget_rendezvous(v_ids);
   return wake(v_handed.woken);
 end $$;
 ` },
@@ -1922,14 +1929,22 @@ language plpgsql as $$
 -- plans: index only
 declare
   v_hints text[];
+  v_gone text[];
 begin
   perform begin_write(false);
   v_hints := return_signals();
   perform rotate_requests();
-  delete from signal s using (
-    select x.signal_no from signal x where x.expires_at < clock() order by x.expires_at limit 500 for update skip locked
-  ) x
-  where s.signal_no = x.signal_no;
+  with gone as (
+    delete from signal s using (
+      select x.signal_no from signal x where x.expires_at < clock() order by x.expires_at limit 500 for update skip locked
+    ) x
+    where s.signal_no = x.signal_no
+    returning s.signal_id
+  )
+  select array_agg(distinct signal_id) into v_gone from gone;
+  if v_gone is not null then
+    perform forget_rendezvous(v_gone);
+  end if;
   delete from worker w where w.released_at < clock() - interval '1 day';
   return array_to_string(v_hints, ',');
 end $$;
@@ -2040,9 +2055,10 @@ $$;
   { name: 'waiters_of', sql: `-- The threads that signals would reach now: for each signal id (and chain, when targeted) as many of the
 -- longest waiters as the id has signals here. Callers lock them before deliver_signals.
 create or replace function waiters_of(p_signal_id text[], p_chain_no bigint[]) returns bigint[]
-language sql stable as $$
+language plpgsql stable as $$                   -- plpgsql keeps its plans; sql plans at every call
 -- plans: index only
-  select coalesce(array_agg(distinct w.thread_no), '{}')
+begin
+  return (select coalesce(array_agg(distinct w.thread_no), '{}')
   from (
     select distinct u.signal_id, u.chain_no
     from unnest(p_signal_id, p_chain_no) u (signal_id, chain_no)
@@ -2052,8 +2068,8 @@ language sql stable as $$
     where w.signal_id = s.signal_id and (s.chain_no is null or w.chain_no = s.chain_no)
     order by w.wait_no
     limit (select count(*) from unnest(p_signal_id) o where o = s.signal_id)
-  ) w
-$$;
+  ) w);
+end $$;
 ` },
   { name: 'wake', sql: `-- Makes parked threads claimable and says who should look: 'q<service>' for a thread that became ready, 'w<worker>' for
 -- the owner of one that runs. The caller holds the locks of the threads and has put something into their inbox.

@@ -115,7 +115,7 @@ for (const [where, isThere, make] of places) {
         {
           name: 'count_things',
           definer: true,
-          settings: `${path}; enable_seqscan=off; enable_hashjoin=off; enable_mergejoin=off`,
+          settings: `${path}; enable_seqscan=off; enable_hashjoin=off; enable_mergejoin=off; plan_cache_mode=force_generic_plan`,
         },
         { name: 'schema_version', definer: true, settings: path },
         { name: 'touch', definer: true, settings: path },

@@ -11,11 +11,13 @@
  */
 
 import { type AttemptOutcome, runAttempt } from '../activity/attempt.js';
+import { LazyAbort } from '../activity/lazy-abort.js';
 import { activityText, decodeActivityInput } from '../codec/entry-text.js';
 import { ActivityLostError, CancelledFailure } from '../core/errors.js';
 import { failureFromError } from '../core/failure.js';
 import { retryDelayMs } from '../core/retry-policy.js';
 import { Batcher } from '../postgres/batcher.js';
+import { untilFree } from '../postgres/held-row.js';
 import { type ClaimedTask, claimTasks, finishTasks, queueTasks, type TaskOutcome } from '../postgres/protocol/tasks.js';
 import type { ActiveThread } from './active-thread.js';
 import type { HostContext } from './host-context.js';
@@ -162,7 +164,7 @@ export class ActivityRunner {
       if (running !== undefined && this.running.get(thread.threadNo, op) !== running) return; // it ended meanwhile
       const { lanes, schema, registration, claims } = this.#host;
       const claimNo = running === undefined ? null : claims.draw();
-      const refused = await queueTasks(lanes.side, schema, registration.workerNo, [
+      const row = [
         {
           threadNo: thread.threadNo,
           epoch: thread.epoch,
@@ -175,7 +177,8 @@ export class ActivityRunner {
           claimNo,
           lastFailure: task.lastFailure,
         },
-      ]);
+      ];
+      const refused = await untilFree(() => queueTasks(lanes.side, schema, registration.workerNo, row));
       if (refused.length > 0) {
         this.#threads.refused(thread);
         return;
@@ -305,7 +308,7 @@ export class ActivityRunner {
   // ---- attempts
 
   async #run(activityOf: Omit<RunningActivity, 'abort' | 'abandoned'>, run: UserFunction, call: Call): Promise<void> {
-    const activity: RunningActivity = { ...activityOf, abort: new AbortController(), abandoned: false };
+    const activity: RunningActivity = { ...activityOf, abort: new LazyAbort(), abandoned: false };
     this.running.add(activity);
     const outcome = await runAttempt({
       run,

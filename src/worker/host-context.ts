@@ -35,7 +35,7 @@ export interface HostContext {
   /** Whether hints of other processes arrive: then polling is only a safety net. */
   listening(): boolean;
   /** Passes hints on: to this process, and to others unless only this one can act on them. */
-  tell(hints: string | null): void;
+  tell(hints: string | null, options?: { readonly others: boolean }): void;
   /** A call of the host itself failed. */
   callFailed(call: string, error: unknown): void;
 }

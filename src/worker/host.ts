@@ -34,6 +34,8 @@ const TIDY_MS = 10_000;
 const COMPARE_MS = 5_000;
 /** A worker that stops does not wait longer for a database that does not answer. */
 const ANSWER_MS = 1_000;
+/** And no longer for workflows to become quiet, however long they may take to be parked. */
+const QUIET_AT_MOST_MS = 2_000;
 
 export class Host implements HostContext {
   readonly namespace: string;
@@ -144,7 +146,7 @@ export class Host implements HostContext {
     await this.#until(() => serving.activities === 0, deadline);
     await atMost(ANSWER_MS, this.#threads.activities.leave(serving));
     // Late commands may still come: a thread is parked after its quiet time, as always.
-    const quiet = this.monotonic() + 2 * serving.tuning.parkAfterMs;
+    const quiet = this.monotonic() + Math.min(2 * serving.tuning.parkAfterMs, QUIET_AT_MOST_MS);
     await this.#until(() => this.#threads.of(serving).length === 0, Math.max(deadline, quiet));
     await atMost(ANSWER_MS, this.#threads.release(this.#threads.of(serving)));
     this.#threads.uncache(serving);
@@ -216,11 +218,12 @@ export class Host implements HostContext {
 
   // ---- hints
 
-  tell(hints: string | null): void {
+  tell(hints: string | null, { others } = { others: false }): void {
     if (hints === null || hints === '') return;
     for (const hint of hints.split(',')) {
       const own = hint === `w${this.registration.workerNo}`;
-      const localOnly = own || hint === 't' || (hint.startsWith('q') && this.services.hasRoom(Number(hint.slice(1))));
+      const localOnly =
+        !others && (own || hint === 't' || (hint.startsWith('q') && this.services.hasRoom(Number(hint.slice(1)))));
       this.#notifier.notify(hint, { localOnly });
     }
   }

@@ -10,6 +10,7 @@
 import { encodePayload } from '../codec/payload.js';
 import { defaultRetryPolicy, type RetryPolicy } from '../core/retry-policy.js';
 import { Batcher } from '../postgres/batcher.js';
+import { untilFree } from '../postgres/held-row.js';
 import { type CommitAnswer, type CommitItem, commit, commitBytes } from '../postgres/protocol/commit.js';
 import {
   blockThread,
@@ -250,9 +251,11 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
     const { lanes, schema, registration, logger } = this.#host;
     logger.error({ workflowId: thread.info.workflowId, error: reason }, 'a workflow is blocked');
     this.#drop(thread);
-    blockThread(lanes.side, schema, registration.workerNo, thread, `${reason.name}: ${reason.message}`)
+    const words = `${reason.name}: ${reason.message}`;
+    untilFree(() => blockThread(lanes.side, schema, registration.workerNo, thread, words))
       .then((state) => {
-        if (state === 'ready') this.#host.tell(`q${thread.row.service_no}`);
+        // To the others: this process has room, but not the code.
+        if (state === 'ready') this.#host.tell(`q${thread.row.service_no}`, { others: true });
       })
       .catch((error) => this.#host.callFailed('block', error));
   }
@@ -299,7 +302,7 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
     for (const thread of threads) if (thread instanceof ActiveThread) this.#drop(thread);
     const { lanes, schema, registration } = this.#host;
     try {
-      this.#host.tell(await releaseThreads(lanes.side, schema, registration.workerNo, threads));
+      this.#host.tell(await untilFree(() => releaseThreads(lanes.side, schema, registration.workerNo, threads)));
     } catch (error) {
       this.#host.callFailed('release', error);
     }

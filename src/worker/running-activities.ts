@@ -5,6 +5,7 @@
  * it has a task row in this worker's name.
  */
 
+import type { LazyAbort } from '../activity/lazy-abort.js';
 import type { RetrySpec } from '../core/history.js';
 import type { ActiveThread } from './active-thread.js';
 import type { Serving } from './serving.js';
@@ -14,7 +15,7 @@ export interface RunningActivity {
   readonly op: number;
   readonly serving: Serving;
   readonly name: string;
-  readonly abort: AbortController;
+  readonly abort: LazyAbort;
   readonly retry: RetrySpec;
   readonly attempt: number;
   /** The thread it runs eagerly for; null once it is a task like any other. */

@@ -118,7 +118,7 @@ export async function cancelWorkflow(
   options?: QueryOptions,
 ): Promise<{ found: boolean; hints: string | null }> {
   const rows = await lane.query<{ found: boolean; hints: string }>(
-    call(schema, 'cancel', [boolean(true), text(workflowId)]),
+    call(schema, 'cancel', [boolean(false), text(workflowId)]),
     options,
   );
   return { found: rows[0]?.found ?? false, hints: rows[0]?.hints || null };
@@ -132,7 +132,7 @@ export async function terminateWorkflow(
 ): Promise<{ status: 'terminated' | 'again' | 'unknown' | 'completed'; hints: string | null }> {
   const rows = await lane.query<{ status: 'terminated' | 'again' | 'unknown' | 'completed'; hints: string }>(
     call(schema, 'terminate', [
-      boolean(true),
+      boolean(false),
       bigint(request.requestNo),
       text(request.workflowId),
       text(request.failure),
