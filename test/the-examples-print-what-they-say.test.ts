@@ -1,0 +1,24 @@
+import { execFile } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { describe, expect, it } from 'vitest';
+
+const run = promisify(execFile);
+const root = fileURLToPath(new URL('..', import.meta.url));
+const examples = readdirSync(`${root}/examples`).filter((file) => file.endsWith('.mjs'));
+
+describe.concurrent('an example prints what its last lines say, and exits by itself', () => {
+  it.each(examples)('%s', async (file) => {
+    const source = readFileSync(`${root}/examples/${file}`, 'utf8');
+    const [, promised = ''] = source.split('// Prints:\n');
+    const { stdout, stderr } = await run(process.execPath, [`examples/${file}`], { cwd: root });
+    expect(stdout).toBe(promised.replaceAll(/^\/\/ /gm, ''));
+    expect(stderr).toBe('');
+  });
+});
+
+it('the demo finds nothing wrong after two kills', async () => {
+  const { stdout } = await run(process.execPath, ['scripts/demo.mjs', '--orders', '20', '--kills', '2'], { cwd: root });
+  expect(stdout).toMatch(/wrong orders +0/);
+});
