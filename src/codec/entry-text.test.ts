@@ -35,7 +35,9 @@ const optionalText = fc.option(text);
 const name = fc.string({ unit: 'binary', maxLength: 20 }).filter((value) => value.isWellFormed());
 const failure = fc
   .tuple(fc.string({ unit: 'grapheme' }), fc.option(fc.string()))
-  .map(([message, cause]) => failureFromError(new RangeError(message, cause === null ? {} : { cause: new Error(cause) })));
+  .map(([message, cause]) =>
+    failureFromError(new RangeError(message, cause === null ? {} : { cause: new Error(cause) })),
+  );
 
 const events: fc.Arbitrary<Event> = fc.oneof(
   fc.record({ kind: fc.constant('start' as const) }),
@@ -124,7 +126,9 @@ describe('an entry', () => {
       fc.property(steps, fc.nat({ max: 1_000 }), (written, opened) => {
         const stored = encodeSteps(written, defaults);
         const read = decodeSteps(7, stored, opened, new Map(), defaults);
-        expect(read.steps.map(({ event }) => withoutText(event))).toEqual(written.map(({ event }) => withoutText(event)));
+        expect(read.steps.map(({ event }) => withoutText(event))).toEqual(
+          written.map(({ event }) => withoutText(event)),
+        );
         expect(read.steps.map(({ now, entry }) => [now, entry])).toEqual(written.map(({ now }) => [now, 7]));
         expect(read.steps.map((step) => step.commands.map(({ command }) => plain(command)))).toEqual(
           written.map((step) => step.commands.map((command) => plain(command))),
@@ -141,7 +145,9 @@ describe('an entry', () => {
         const flat = read.steps.flatMap((step) => step.commands);
         const ops = flat.filter(({ command }) => opensOperation(command.kind)).map((command) => command.op);
         expect(ops).toEqual(ops.map((_, index) => opened + index));
-        expect(flat.filter(({ command }) => !opensOperation(command.kind)).every((command) => command.op === null)).toBe(true);
+        expect(
+          flat.filter(({ command }) => !opensOperation(command.kind)).every((command) => command.op === null),
+        ).toBe(true);
         expect(read.opened).toBe(opened + ops.length);
       }),
       { numRuns: 200 },
@@ -162,11 +168,14 @@ describe('an entry', () => {
         counter: 2,
         spec: { taskQueue: 'orders', args: '[]', headers: null, retry, startToCloseMs: null, ...spec },
       }) as Command;
-    const stored = (spec: object) => encodeSteps([{ event: { kind: 'start' }, now: 0, commands: [activity(spec)] }], defaults);
+    const stored = (spec: object) =>
+      encodeSteps([{ event: { kind: 'start' }, now: 0, commands: [activity(spec)] }], defaults);
     expect(stored({})).toContain('["activity","charge",1,2,{"args":[]}]');
     expect(stored({ taskQueue: 'other' })).toContain('{"args":[],"taskQueue":"other"}');
     expect(stored({ retry: { ...retry, maximumAttempts: 3 } })).toContain('{"args":[],"retry":{"maximumAttempts":3}}');
-    expect(stored({ startToCloseMs: 9, headers: '{"a":1}' })).toContain('{"args":[],"headers":{"a":1},"startToCloseMs":9}');
+    expect(stored({ startToCloseMs: 9, headers: '{"a":1}' })).toContain(
+      '{"args":[],"headers":{"a":1},"startToCloseMs":9}',
+    );
   });
 
   it('of a thread that was ended from outside has no steps', () => {

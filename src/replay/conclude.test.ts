@@ -22,7 +22,10 @@ describe('the end of a workflow function', () => {
     const command = conclude({ ok: true, value: 1n }, info, () => {
       throw new TypeError('a BigInt');
     });
-    expect(command).toMatchObject({ kind: 'fail', spec: { cancelled: false, failure: { message: 'a BigInt', code: 598 } } });
+    expect(command).toMatchObject({
+      kind: 'fail',
+      spec: { cancelled: false, failure: { message: 'a BigInt', code: 598 } },
+    });
   });
 
   it('is a retry after the delay of its policy, as long as there are attempts', () => {
@@ -36,13 +39,19 @@ describe('the end of a workflow function', () => {
   });
 
   it('is a failure at once without retries', () => {
-    expect(concluded(new Error('x'), 1, { maximumAttempts: 0 })).toMatchObject({ kind: 'fail', spec: { failure: { code: 597 } } });
+    expect(concluded(new Error('x'), 1, { maximumAttempts: 0 })).toMatchObject({
+      kind: 'fail',
+      spec: { failure: { code: 597 } },
+    });
   });
 
   it.each([new DurableFatalError('x'), new DurableMaxedError('x'), new DurableTimeoutError('x')])(
     'is a failure at once when it is %o',
     (error) => {
-      expect(concluded(error)).toMatchObject({ kind: 'fail', spec: { cancelled: false, failure: { type: error.name } } });
+      expect(concluded(error)).toMatchObject({
+        kind: 'fail',
+        spec: { cancelled: false, failure: { type: error.name } },
+      });
     },
   );
 

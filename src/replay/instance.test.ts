@@ -284,11 +284,14 @@ describe('invariant 4: cancelling is one event', () => {
   });
 
   it('an answer that comes behind it is dropped', async () => {
-    const flow = await SimulatedWorkflow.begin(async () => {
-      const seen = [await outcome(call('one'))];
-      seen.push(await outcome(call('two')));
-      return seen;
-    }, { eager: true });
+    const flow = await SimulatedWorkflow.begin(
+      async () => {
+        const seen = [await outcome(call('one'))];
+        seen.push(await outcome(call('two')));
+        return seen;
+      },
+      { eager: true },
+    );
     flow.worker.eager.delete(0);
     flow.store.cancel();
     flow.worker.fetchMail();

@@ -25,25 +25,28 @@ describe('a replay', () => {
     [0, 0],
     [0, 40],
     [40, 0],
-  ])('keeps the order of commands when %i async functions more surround one call and %i the other', async (left, right) => {
-    const code = (onLeft: number, onRight: number) => () =>
-      Promise.all([
-        (async () => [await wrapped(onLeft, () => call('left')), await call('behind left')])(),
-        (async () => [await wrapped(onRight, () => call('right')), await call('behind right')])(),
+  ])(
+    'keeps the order of commands when %i async functions more surround one call and %i the other',
+    async (left, right) => {
+      const code = (onLeft: number, onRight: number) => () =>
+        Promise.all([
+          (async () => [await wrapped(onLeft, () => call('left')), await call('behind left')])(),
+          (async () => [await wrapped(onRight, () => call('right')), await call('behind right')])(),
+        ]);
+      const flow = await SimulatedWorkflow.begin(code(20, 20));
+      await flow.completeTogether('left', 'right');
+      expect(flow.store.rows).toHaveLength(2);
+      expect(flow.story.slice(1)).toEqual(['done 0: activity behind left', 'done 1: activity behind right']);
+      await flow.crash(code(left, right));
+      expect(flow.blocked).toBeNull();
+      await flow.complete('behind right', 4);
+      await flow.complete('behind left', 3);
+      expect(flow.ending?.value).toEqual([
+        ['left', 3],
+        ['right', 4],
       ]);
-    const flow = await SimulatedWorkflow.begin(code(20, 20));
-    await flow.completeTogether('left', 'right');
-    expect(flow.store.rows).toHaveLength(2);
-    expect(flow.story.slice(1)).toEqual(['done 0: activity behind left', 'done 1: activity behind right']);
-    await flow.crash(code(left, right));
-    expect(flow.blocked).toBeNull();
-    await flow.complete('behind right', 4);
-    await flow.complete('behind left', 3);
-    expect(flow.ending?.value).toEqual([
-      ['left', 3],
-      ['right', 4],
-    ]);
-  });
+    },
+  );
 
   it('gives a race to the one that was first then, not to the one that is ready now', async () => {
     const flow = await SimulatedWorkflow.begin(async () => {

@@ -141,9 +141,24 @@ describe('what an event does to the database', () => {
   };
 
   it.each<[string, Command, Event, object[]]>([
-    ['a timer that fires is taken out, when it is due', command('timer'), { kind: 'fire', op: 0 }, [{ kind: 'fire', op: 0 }]],
-    ['a timer that is cancelled is disarmed', command('timer'), { kind: 'cancel', ops: [0] }, [{ kind: 'untimer', op: 0 }]],
-    ['a retry takes its timer out, due or not', command('retry'), { kind: 'retry', op: 0 }, [{ kind: 'untimer', op: 0 }]],
+    [
+      'a timer that fires is taken out, when it is due',
+      command('timer'),
+      { kind: 'fire', op: 0 },
+      [{ kind: 'fire', op: 0 }],
+    ],
+    [
+      'a timer that is cancelled is disarmed',
+      command('timer'),
+      { kind: 'cancel', ops: [0] },
+      [{ kind: 'untimer', op: 0 }],
+    ],
+    [
+      'a retry takes its timer out, due or not',
+      command('retry'),
+      { kind: 'retry', op: 0 },
+      [{ kind: 'untimer', op: 0 }],
+    ],
     ['a wait that was signalled is gone already', command('wait'), { kind: 'signal', op: 0, value: 1, text: '1' }, []],
     [
       'a timed wait that was signalled has its timer disarmed',
@@ -196,7 +211,12 @@ describe('what an event does to the database', () => {
       { kind: 'cancel', ops: [0] },
       [{ kind: 'uncall', op: 0 }],
     ],
-    ['a child that completed needs nothing', command('child', {}, 'ship'), { kind: 'done', op: 0, value: 1, text: '1' }, []],
+    [
+      'a child that completed needs nothing',
+      command('child', {}, 'ship'),
+      { kind: 'done', op: 0, value: 1, text: '1' },
+      [],
+    ],
     ['a decided signal needs nothing', command('signal'), { kind: 'decided', op: 0, decision: { what: 'usual' } }, []],
   ])('%s', (_what, one, event, effects) => {
     const open = opened(one);

@@ -8,7 +8,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { plainEnding } from '../../test/support/simulated-oracle.js';
-import { type Program, programs } from '../../test/support/simulated-program.js';
+import { hasTurns, type Program, programs } from '../../test/support/simulated-program.js';
 import {
   endingOf,
   type Faults,
@@ -18,6 +18,7 @@ import {
 } from '../../test/support/simulated-run.js';
 
 const numRuns = Number(process.env.SIMULATED_PROGRAMS ?? 1_000);
+const timeout = 30_000 + 30 * numRuns;
 const faults: Faults = { kills: 3, takeovers: 1, parks: 3 };
 
 /** All the ways of running a program, held against each other. */
@@ -42,10 +43,59 @@ function stepsTold({ body }: { body: string }): string {
   return JSON.stringify(s, (key, value: unknown) => (key === 'stack' ? '' : value));
 }
 
+/**
+ * The same for code that also awaits what is not durable, for so many turns. Its commands come late, so that the order of
+ * commands is not the same in all runs, but what the program sees and ends with is.
+ */
+async function compareLate(program: Program, seed: number): Promise<void> {
+  const { store } = await runAtRandom(program, seed, faults);
+  const stored = endingOf(store);
+  const { ending, entries, facts, times, info } = await replayHistory(program, store);
+  expect(ending).toEqual(stored);
+  const told = entries.flat();
+  expect(await plainEnding(program, { told, facts, late: true, info })).toEqual(stored);
+
+  // Attempts behind a failed one make their late calls among events that were delivered before: see Recording.
+  if (program.maximumAttempts > 0) return;
+  for (const vary of [
+    (turns: number) => turns + 1 + (seed & 7),
+    (turns: number) => (seed & 1 ? 1 : Math.ceil(turns / 2)),
+  ])
+    expect((await replayHistory(program, store, { vary })).ending).toEqual(stored);
+
+  // What the store decides is told at once, so it may be told before a late call here and behind it there.
+  if (program.cancel || told.some(({ event }) => event.kind === 'decided')) return;
+  const killed = await runKilledAtEachCommit(program, entries, { facts: times });
+  expect(endingOf(killed.store)).toEqual(stored);
+}
+
+/** Begun by code from before its patches, ended by the code with them. */
+async function comparePatched(program: Program, seed: number, deployAt: number): Promise<void> {
+  const { store, deployedAt } = await runAtRandom(program, seed, { ...faults, deployAt });
+  const stored = endingOf(store);
+  const { ending, entries, facts, info, patches } = await replayHistory(program, store);
+  expect(ending).toEqual(stored);
+  expect(await plainEnding(program, { told: entries.flat(), facts, late: false, info })).toEqual(stored);
+  if (program.maximumAttempts > 0) return; // a retry's calls are made among the entries before it
+  const expected = patches.map(({ entry }) => ({ entry, newly: deployedAt > 0 && entry >= deployedAt }));
+  expect(patches).toEqual(expected);
+}
+
 describe('a random program', () => {
   it('ends as in plain JavaScript, killed and parked at random, or killed at each commit, and is replayed as it was', {
-    timeout: 600_000,
+    timeout,
   }, async () => {
     await fc.assert(fc.asyncProperty(programs({ turns: false }), fc.integer(), compare), { numRuns });
+  });
+
+  it('does so with awaits that are not durable, whatever time they take in a replay', { timeout }, async () => {
+    const late = programs({ turns: true }).filter(hasTurns);
+    await fc.assert(fc.asyncProperty(late, fc.integer(), compareLate), { numRuns });
+  });
+
+  it('keeps to old code where that ran, and takes the patches behind it', { timeout }, async () => {
+    const patched = programs({ turns: false }).filter(({ body }) => JSON.stringify(body).includes('"patched"'));
+    const deployAt = fc.integer({ min: 1, max: 8 });
+    await fc.assert(fc.asyncProperty(patched, fc.integer(), deployAt, comparePatched), { numRuns });
   });
 });

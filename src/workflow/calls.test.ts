@@ -190,7 +190,10 @@ describe('condition', () => {
   });
 
   it('disarms its timer when the signal comes first', async () => {
-    const flow = await SimulatedWorkflow.begin(async () => [await workflow.condition('go', '1s'), await call('behind')]);
+    const flow = await SimulatedWorkflow.begin(async () => [
+      await workflow.condition('go', '1s'),
+      await call('behind'),
+    ]);
     await flow.signal('go', 1);
     expect(flow.store.timers.size).toBe(0);
     await flow.complete('behind', 2);
@@ -307,7 +310,11 @@ describe('a child', () => {
   it('that fails throws, or returns with throwOnError: false', async () => {
     const flow = await SimulatedWorkflow.begin(async () => {
       const thrown = await caught(workflow.executeChild({ workflowName: 'ship', args: [] }));
-      const given = await workflow.executeChild<Error>({ workflowName: 'ship', args: [], config: { throwOnError: false } });
+      const given = await workflow.executeChild<Error>({
+        workflowName: 'ship',
+        args: [],
+        config: { throwOnError: false },
+      });
       return [thrown instanceof DurableMaxedError, thrown.message, given instanceof DurableFatalError, given.message];
     });
     await flow.fail('ship', new DurableMaxedError('used up'));
@@ -330,7 +337,9 @@ describe('a child', () => {
   });
 
   it('that is started only gives its id, once it is durable', async () => {
-    const flow = await SimulatedWorkflow.begin(() => workflow.startChild({ workflowName: 'ship', args: [], workflowId: 'c-1' }));
+    const flow = await SimulatedWorkflow.begin(() =>
+      workflow.startChild({ workflowName: 'ship', args: [], workflowId: 'c-1' }),
+    );
     expect(flow.ending?.value).toBe('c-1');
   });
 
@@ -387,7 +396,10 @@ describe('what is drawn', () => {
       seen.push(mine);
       await call('one');
       mine.push(...draws());
-      await Promise.all([call('two').then(() => mine.push(...draws())), call('three').then(() => mine.push(...draws()))]);
+      await Promise.all([
+        call('two').then(() => mine.push(...draws())),
+        call('three').then(() => mine.push(...draws())),
+      ]);
     });
     await flow.complete('one');
     await flow.complete('three');

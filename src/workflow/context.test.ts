@@ -31,7 +31,10 @@ describe('a call outside of a workflow', () => {
       .then(code)
       .catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(WorkflowContextError);
-    expect(error).toMatchObject({ call: name, message: expect.stringContaining(`${name}: called outside of a workflow`) });
+    expect(error).toMatchObject({
+      call: name,
+      message: expect.stringContaining(`${name}: called outside of a workflow`),
+    });
   });
 
   it('rejects rather than throws, so that whoever awaits it sees it', () => {
@@ -60,24 +63,42 @@ describe('a call outside of a workflow', () => {
 describe('a call inside finds its workflow', () => {
   it.each<[string, <T>(run: () => Promise<T>) => Promise<T>]>([
     ['in a helper', async (run) => run()],
-    ['in a closure', (run) => (() => () => run())()()],
+    [
+      'in a closure',
+      (run) =>
+        (
+          () => () =>
+            run()
+        )()(),
+    ],
     ['behind a non-durable await', (run) => turns(2).then(run)],
     ['behind nextTick', (run) => new Promise((resolve) => process.nextTick(() => resolve(run())))],
-    ['in an async generator', async (run) => {
-      async function* one() {
-        yield await run();
-      }
-      for await (const value of one()) return value;
-      throw new Error('nothing came');
-    }],
+    [
+      'in an async generator',
+      async (run) => {
+        async function* one() {
+          yield await run();
+        }
+        for await (const value of one()) return value;
+        throw new Error('nothing came');
+      },
+    ],
     ['in a storage of its own', (run) => new AsyncLocalStorage().run({}, run)],
-    ['in a constructor', (run) => new (class {
-      readonly answer = run();
-    })().answer],
-    ['behind a thenable', (run) => ({
-      // biome-ignore lint/suspicious/noThenProperty: what other libraries' promises are
-      then: <T>(resolve: (value: T) => void) => resolve(run() as T),
-    }) as unknown as ReturnType<typeof run>],
+    [
+      'in a constructor',
+      (run) =>
+        new (class {
+          readonly answer = run();
+        })().answer,
+    ],
+    [
+      'behind a thenable',
+      (run) =>
+        ({
+          // biome-ignore lint/suspicious/noThenProperty: what other libraries' promises are
+          then: <T>(resolve: (value: T) => void) => resolve(run() as T),
+        }) as unknown as ReturnType<typeof run>,
+    ],
   ])('%s', async (_where, around) => {
     const flow = await SimulatedWorkflow.begin(async () => around(() => call('charge')));
     await flow.complete('charge', 7);
@@ -134,7 +155,10 @@ describe('what was made for one workflow and is used in another', () => {
         batched(bind ? AsyncResource.bind(ask) : ask);
       });
     };
-    const [first, second] = await Promise.all([SimulatedWorkflow.begin(load(false)), SimulatedWorkflow.begin(load(false))]);
+    const [first, second] = await Promise.all([
+      SimulatedWorkflow.begin(load(false)),
+      SimulatedWorkflow.begin(load(false)),
+    ]);
     expect(first.commands).toEqual(['activity charge']);
     expect(second.ending?.value).toBe('SharedPromiseError');
 

@@ -64,15 +64,18 @@ describe('patched, one step after the other', () => {
     expect(flow.ending?.value).toEqual(expected);
   });
 
-  it.each([0, 1, 2])('code without it is told what it does not know, behind a run of new code (step %i)', async (steps) => {
-    const flow = await SimulatedWorkflow.begin(code(asks));
-    await goOn(flow, steps);
-    await flow.crash(code(neverAsks));
-    expect(flow.blocked).toBeInstanceOf(NondeterminismError);
-    await flow.crash(code(asks));
-    await goOn(flow);
-    expect(flow.ending?.value).toEqual(all('new'));
-  });
+  it.each([0, 1, 2])(
+    'code without it is told what it does not know, behind a run of new code (step %i)',
+    async (steps) => {
+      const flow = await SimulatedWorkflow.begin(code(asks));
+      await goOn(flow, steps);
+      await flow.crash(code(neverAsks));
+      expect(flow.blocked).toBeInstanceOf(NondeterminismError);
+      await flow.crash(code(asks));
+      await goOn(flow);
+      expect(flow.ending?.value).toEqual(all('new'));
+    },
+  );
 });
 
 describe('patched at the edges', () => {
@@ -187,8 +190,16 @@ describe('patched in parallel branches', () => {
   it.each([
     [[], [false, true, true], [false, true, true]],
     [['left'], [false, false, true], [false, true, true]],
-    [['right', 'right'], [false, true, true], [false, false, false]],
-    [['left', 'right', 'left'], [false, false, false], [false, false, true]],
+    [
+      ['right', 'right'],
+      [false, true, true],
+      [false, false, false],
+    ],
+    [
+      ['left', 'right', 'left'],
+      [false, false, false],
+      [false, false, true],
+    ],
   ])('answers each branch by itself, deployed behind %j', async (before, left, right) => {
     const flow = await SimulatedWorkflow.begin(code(neverAsks));
     for (const side of before) await next(flow, side);
@@ -201,9 +212,49 @@ describe('patched in parallel branches', () => {
     expect(flow.ending?.value).toEqual([left, right]);
   });
 
+  it.each([
+    ['first', 0],
+    ['behind a microtask', 1],
+    ['behind some', 5],
+  ])('in one of them only: waiting for the answer turns the order round (%s)', async (_where, microtasks) => {
+    const one = (ask: Ask) => () =>
+      Promise.all([
+        (async () => {
+          for (let n = 0; n < microtasks; n++) await null;
+          return call((await ask('p')) ? 'new left' : 'left');
+        })(),
+        (async () => {
+          for (let n = 0; n < microtasks; n++) await null;
+          return call('right');
+        })(),
+      ]);
+    const deployed = (code: () => unknown) => async (flow: SimulatedWorkflow) => {
+      await flow.crash(code);
+      expect(flow.blocked).toBeNull();
+      return flow;
+    };
+    const old = await SimulatedWorkflow.begin(() => Promise.all([call('left'), call('right')]));
+    await deployed(one(asks))(old);
+    await old.complete('left', 1);
+    await deployed(one(asks))(old);
+    await old.complete('right', 2);
+    expect(old.ending?.value).toEqual([1, 2]);
+    // And back: the marker is there, its question is not any more.
+    const fresh = await SimulatedWorkflow.begin(one(asks));
+    await deployed(() => {
+      workflow.deprecatePatch('p');
+      return Promise.all([call('new left'), call('right')]);
+    })(fresh);
+    await fresh.complete('new left', 1);
+    await fresh.complete('right', 2);
+    expect(fresh.ending?.value).toEqual([1, 2]);
+  });
+
   it('with one name for both', async () => {
     const shared = (ask: Ask) => () =>
-      Promise.all(['left', 'right'].map(async (side) => [await ask('p'), await call(side), await ask('p'), await call(side)]));
+      Promise.all(
+        ['left', 'right'].map(async (side) => [await ask('p'), await call(side), await ask('p'), await call(side)]),
+      );
     const flow = await SimulatedWorkflow.begin(shared(neverAsks));
     await flow.complete('left', 1);
     await flow.crash(shared(asks));

@@ -3,7 +3,7 @@
 import type { Instance } from '../../src/replay/instance.js';
 import { workflow } from '../../src/workflow/workflow.js';
 import type { Calls } from './simulated-program.js';
-import { turn } from './simulated-worker.js';
+import { turns } from './simulated-worker.js';
 
 const activities = workflow.proxyActivities<Record<string, (...args: unknown[]) => unknown>>();
 
@@ -12,15 +12,18 @@ export interface CallsOptions {
   readonly vary?: (turns: number) => number;
   /** Code from before its patches. */
   readonly old?: boolean;
+  readonly onPatched?: (newly: boolean) => void;
+  /** What it draws and which patches apply, known beforehand. */
+  readonly facts?: ReadonlyMap<string, unknown>;
 }
 
 /** One execution of a program as one instance: the engine's calls, and which operation stands at which path. */
 export class EngineCalls implements Calls {
   readonly paths = new Map<number, string>();
-  /** Which patches applied, by path. */
-  readonly patches = new Map<string, boolean>();
-  /** The path at which it asks for a patch. */
-  patching = '';
+  /** What it drew and which patches applied, by path. */
+  readonly facts = new Map<string, unknown>();
+  /** What it read from the clock, by path. */
+  readonly times = new Map<string, unknown>();
   /** Awaits under way that are not durable. */
   inFlight = 0;
   readonly #instance: Instance;
@@ -64,7 +67,10 @@ export class EngineCalls implements Calls {
   }
 
   startChild(workflowName: string, args: readonly unknown[], id: string | undefined, path: string): Promise<unknown> {
-    return this.#at(path, () => workflow.startChild({ workflowName, args, ...(id && { workflowId: id }) }));
+    return this.#at(path, async () => {
+      const started = await workflow.startChild({ workflowName, args, ...(id && { workflowId: id }) });
+      return this.#fact(path, started);
+    });
   }
 
   continueAsNew(args: readonly unknown[]): Promise<never> {
@@ -72,15 +78,21 @@ export class EngineCalls implements Calls {
   }
 
   async patched(change: string, path: string): Promise<boolean> {
-    if (this.#options.old) return false;
-    this.patching = path;
-    const newly = await workflow.patched(change);
-    this.patches.set(path, newly);
-    return newly;
+    const newly = await (this.#options.old ? unpatched() : workflow.patched(change));
+    this.#options.onPatched?.(newly);
+    return this.#fact(path, newly);
   }
 
-  draw(what: 'random' | 'uuid4' | 'now'): unknown {
-    return what === 'now' ? workflow.now().getTime() : workflow[what]();
+  draw(what: 'random' | 'uuid4' | 'now', path: string): unknown {
+    if (what !== 'now') return this.#fact(path, workflow[what]());
+    const time = this.#fact(path, workflow.now().getTime());
+    this.times.set(path, time);
+    return time;
+  }
+
+  #fact<T>(path: string, value: T): T {
+    this.facts.set(path, value);
+    return this.#options.facts?.has(path) ? (this.#options.facts.get(path) as T) : value;
   }
 
   shield<T>(run: () => Promise<T>): Promise<T> {
@@ -89,7 +101,12 @@ export class EngineCalls implements Calls {
 
   async turns(count: number): Promise<void> {
     this.inFlight++;
-    for (let n = this.#options.vary?.(count) ?? count; n > 0; n--) await turn();
+    await turns(this.#options.vary?.(count) ?? count);
     this.inFlight--;
   }
+}
+
+/** Takes as many microtasks as `patched`, so that old and new code make the calls of parallel branches in one order. */
+async function unpatched(): Promise<boolean> {
+  return false;
 }

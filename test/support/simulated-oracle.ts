@@ -27,17 +27,17 @@ export type Ending =
 
 export interface History {
   readonly told: readonly Told[];
-  /** Which patches applied, by path: a fact of the history, not of the program. */
-  readonly patches: ReadonlyMap<string, boolean>;
+  /** What was drawn and which patches applied, by path: facts of the history, not of the program. */
+  readonly facts: ReadonlyMap<string, unknown>;
   /** Whether calls may come earlier here than they did there. */
   readonly late: boolean;
   readonly info: ExecutionInfo;
 }
 
 /** @throws when the program does not end exactly with the last event, or does not wait for what it is told. */
-export async function plainEnding(program: Program, { told, patches, late, info }: History): Promise<Ending> {
+export async function plainEnding(program: Program, { told, facts, late, info }: History): Promise<Ending> {
   let attempt = 1;
-  const begin = () => new PlainRun(program, { ...info, attempt }, patches, late);
+  const begin = () => new PlainRun(program, { ...info, attempt }, facts, late);
   let run = begin();
   const before: Told[] = [];
   for (const [index, one] of told.entries()) {
@@ -76,18 +76,16 @@ class PlainRun {
   readonly replaying = false;
   readonly #program: Program;
   readonly #calls: EngineCalls;
-  readonly #patches: ReadonlyMap<string, boolean>;
   readonly #late: boolean;
   readonly #cancelled = new Set<string>();
   #opened = 0;
   #cancelNext = false;
 
-  constructor(program: Program, info: ExecutionInfo, patches: ReadonlyMap<string, boolean>, late: boolean) {
+  constructor(program: Program, info: ExecutionInfo, facts: ReadonlyMap<string, unknown>, late: boolean) {
     this.#program = program;
     this.info = info;
-    this.#patches = patches;
     this.#late = late;
-    this.#calls = new EngineCalls(this as unknown as Instance, {});
+    this.#calls = new EngineCalls(this as unknown as Instance, { facts });
   }
 
   /** @param again A former attempt was told already. */
@@ -174,8 +172,12 @@ class PlainRun {
     });
   }
 
+  draw(): number {
+    return 0;
+  }
+
   patched(): boolean {
-    return this.#patches.get(this.#calls.patching) ?? false;
+    return false;
   }
 
   end(command: Command, { cancellable }: { cancellable: boolean }): Promise<never> {

@@ -88,6 +88,11 @@ export class SimulatedStore {
     };
   }
 
+  /** How many operations were opened durably. */
+  get opened(): number {
+    return this.#opened;
+  }
+
   get closed(): boolean {
     return this.closing !== null;
   }

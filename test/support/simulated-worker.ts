@@ -47,6 +47,10 @@ export function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
+export async function turns(count: number): Promise<void> {
+  for (let n = 0; n < count; n++) await turn();
+}
+
 export class SimulatedWorker implements ThreadPort {
   readonly turns = new TurnLoop();
   readonly lateCommandMs: number;
