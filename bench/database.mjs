@@ -1,5 +1,6 @@
 /** A database for one run of the benchmark, and what the server says about itself. */
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import pg from 'pg';
 
 /** @param {string} serverUrl */
@@ -45,4 +46,24 @@ export async function walPosition(client) {
     `select (pg_current_wal_insert_lsn() - '0/0')::float8 as bytes, wal_fpi::float8 as pages from pg_stat_wal`,
   );
   return /** @type {{ bytes: number, pages: number }} */ (rows[0]);
+}
+
+/**
+ * Microseconds of CPU that the server's processes of this database's sessions have used, without `client`'s own; NaN where the
+ * system does not tell (not Linux, or another machine's server). On a busy machine it says more than the clock.
+ *
+ * @param {pg.Client} client
+ */
+export async function serverCpuUs(client) {
+  const { rows } = await client.query(
+    `select pid from pg_stat_activity
+     where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()
+       and inet_server_addr() = inet_client_addr()`,
+  );
+  try {
+    const nanoseconds = rows.map(({ pid }) => Number(readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ')[0]));
+    return nanoseconds.length === 0 ? Number.NaN : nanoseconds.reduce((sum, each) => sum + each, 0) / 1000;
+  } catch {
+    return Number.NaN;
+  }
 }

@@ -42,6 +42,7 @@ export const measures = {
       floorShare: { label: 'of the floor', unit: '%', mark: { least: 20 } },
       startMs: { label: 'until all are started', unit: 'ms' },
       cpuUsPerStep: { label: 'CPU of the engine process per step', unit: 'us' },
+      serverCpuUsPerStep: { label: 'CPU of the server per step', unit: 'us' },
       walBytesPerStep: { label: 'WAL per step', unit: 'B', mark: { most: 700 } },
       walPagesPerStep: { label: 'whole pages in the WAL per step', unit: '', digits: 4 },
       callsPerStep: { label: 'SQL calls per step', unit: '', digits: 4 },

@@ -6,7 +6,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { walPosition } from './database.mjs';
+import { serverCpuUs, walPosition } from './database.mjs';
 import { median, percentile } from './statistics.mjs';
 import { ledger } from './workflows.mjs';
 
@@ -24,7 +24,13 @@ export const scenarios = { sequential, latency, remote: latency, history, parall
 
 /** @param {Scene} scene @param {{ workflows: number, steps: number }} size @returns {Promise<Outcome>} */
 async function sequential({ client, observer, callsMade }, { workflows, steps }) {
-  const before = { runs: ledger.runs, calls: callsMade(), cpu: process.cpuUsage(), wal: await walPosition(observer) };
+  const before = {
+    runs: ledger.runs,
+    calls: callsMade(),
+    cpu: process.cpuUsage(),
+    serverCpuUs: await serverCpuUs(observer),
+    wal: await walPosition(observer),
+  };
   const started = performance.now();
   const handles = await Promise.all(
     Array.from({ length: workflows }, (_, index) => start(client, 'sequence', [index, steps])),
@@ -34,6 +40,7 @@ async function sequential({ client, observer, callsMade }, { workflows, steps })
   const seconds = (performance.now() - started) / 1000;
   const cpu = process.cpuUsage(before.cpu);
   const calls = callsMade() - before.calls;
+  const serverUs = (await serverCpuUs(observer)) - before.serverCpuUs;
   const wal = await walPosition(observer);
 
   const wrong = results.flatMap((result, index) =>
@@ -47,6 +54,7 @@ async function sequential({ client, observer, callsMade }, { workflows, steps })
       stepsPerSecond: count / seconds,
       startMs,
       cpuUsPerStep: (cpu.user + cpu.system) / count,
+      serverCpuUsPerStep: serverUs / count,
       walBytesPerStep: (wal.bytes - before.wal.bytes) / count,
       walPagesPerStep: (wal.pages - before.wal.pages) / count,
       callsPerStep: calls / count,
