@@ -132,7 +132,7 @@ describe('what was made for one workflow and is used in another', () => {
       await call('wait');
     });
     const second = await SimulatedWorkflow.begin(async () => {
-      const error: unknown = await (shared?.charge as Activities[string])().catch((thrown: unknown) => thrown);
+      const error: unknown = await (shared!.charge as Activities[string])().catch((thrown: unknown) => thrown);
       return [error instanceof SharedPromiseError, (error as SharedPromiseError).call];
     });
     expect(second.ending?.value).toEqual([true, 'charge']);

@@ -260,7 +260,7 @@ describe('patched in parallel branches', () => {
     await flow.crash(shared(asks));
     await goOn(flow, Infinity, () => flow.crash());
     expect(flow.blocked).toBeNull();
-    const [left, right] = flow.ending?.value as unknown[][];
+    const [left, right] = flow.ending!.value as unknown[][];
     expect([left?.[0], left?.[2], right?.[0], right?.[2]]).toEqual([false, false, false, true]);
   });
 });
