@@ -76,10 +76,14 @@ describe('programs (their worker declared dead over and over)', () => {
     const programs = programsOf(100, seed + 1, 4, 3);
     let running = true;
     let deaths = 0;
+    const entries = async () => (await engine.sql<{ n: number }>('select count(*)::int as n from history'))[0]?.n ?? 0;
     const reaping = (async () => {
       const random = randomFrom(seed + 2);
       while (running) {
-        await pause(100 + random() * 300);
+        // However slow the machine: something was recorded since the last death.
+        const before = await entries();
+        while (running && (await entries()) === before) await pause(10);
+        await pause(random() * 200);
         // As the reaper does it: behind the locks of commits that are under way.
         const dead = await engine.sql(
           `update worker set died_at = clock_timestamp() where worker_no in

@@ -39,7 +39,7 @@ export const replayed: Tempo = {
 /** For errors that are to be retried at once. */
 export const retryAtOnce = { initialInterval: 1, backoffCoefficient: 1 };
 
-const HANGS_AFTER_MS = 15_000;
+const HANGS_AFTER_MS = 30_000;
 
 export interface EngineOptions {
   readonly workflow: UserFunction | UserFunctions;
