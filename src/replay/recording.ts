@@ -43,6 +43,7 @@ export class Recording {
   #byArguments = new Map<string, Slot[]>();
   readonly #wasLate: boolean;
   #someCameLate = false;
+  #orderIsLoose = false;
   #failure: NondeterminismError | null = null;
   #waiting: (() => void) | null = null;
 
@@ -77,6 +78,8 @@ export class Recording {
     this.#at = step;
     this.#inTurn = true;
     this.#someCameLate = false;
+    // Asking for a patch costs microtasks: with it, or without it again, branches come in another order.
+    this.#orderIsLoose = this.#expected().some((slot) => slot.recorded.command.kind === 'patch');
     this.#order = [];
     this.#suspects = [];
   }
@@ -114,7 +117,7 @@ export class Recording {
       const [instead] = this.#suspects;
       throw this.#mismatch(missing.recorded, instead?.produced ?? null, instead?.location ?? null);
     }
-    if (this.#someCameLate) return;
+    if (this.#someCameLate || this.#orderIsLoose) return;
     const inOrder = this.#order.map(({ index }) => index).sort((a, b) => a - b);
     for (const [position, { index, produced, location }] of this.#order.entries()) {
       const expected = inOrder[position] as number;
@@ -139,14 +142,19 @@ export class Recording {
    */
   patched(name: string): boolean | 'new' {
     if (!this.replaying) return 'new';
-    const marker = [...this.#candidates(), ...this.#lateAhead].find(
+    const here = this.#candidates();
+    // What still has to come in this turn was recorded by code that did not ask: a marker further on is not this call's.
+    const ownOnly = this.#inTurn && here.some((slot) => !slot.paired && slot.recorded.command.kind !== 'patch');
+    const marker = (ownOnly ? here : [...here, ...this.#lateAhead]).find(
       (slot) => !slot.paired && slot.recorded.command.kind === 'patch' && slot.recorded.command.name === name,
     );
     if (marker !== undefined) {
       marker.paired = true;
       return true;
     }
-    return this.#isOpen ? 'new' : false;
+    if (this.#isOpen) return 'new';
+    this.#orderIsLoose = true;
+    return false;
   }
 
   /** @returns null when the command does not fit; {@link failure} says why. `locate` finds the source line, only then. */
@@ -175,6 +183,10 @@ export class Recording {
     const next = here.find((slot) => slot.recorded.command.kind !== 'patch');
 
     if (this.#inTurn && this.steps[this.#at]?.event.kind !== 'late') {
+      const exact = this.#orderIsLoose
+        ? here.find((slot) => fits(slot, produced) && sameArguments(slot, produced))
+        : undefined;
+      if (exact !== undefined) return this.#take(exact, produced, locate);
       if (next !== undefined && fits(next, produced)) {
         if (ahead.length === 0 || sameArguments(next, produced)) return this.#take(next, produced, locate);
         const exact = ahead.filter((slot) => sameArguments(slot, produced));
