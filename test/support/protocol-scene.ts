@@ -114,7 +114,46 @@ const CALLS: Record<string, SceneCall> = {
   'a start': async (session, { started }) => (await startAll(session, [started])).map(({ status }) => status),
 };
 
+const kept = new WeakMap<Session, Scene>();
+
+/** Played once in a database, then put back as it was: two dozen calls for each interleaving would be most of the time. */
 async function arrange(control: Session): Promise<Scene> {
+  const played = kept.get(control);
+  if (played !== undefined) {
+    await control.sql(PUT_BACK);
+    return played;
+  }
+  const scene = await play(control);
+  await control.sql(KEEP);
+  kept.set(control, scene);
+  return scene;
+}
+
+const TABLES = `select tablename as name from pg_tables where schemaname = '${SCHEMA}' and tablename not in ('schema_info', 'request_slot')`;
+
+const KEEP = `do $$
+  declare
+    v_table name;
+  begin
+    create schema scene;
+    create table scene.numbers as select schemaname, sequencename, last_value from pg_sequences where schemaname = '${SCHEMA}';
+    for v_table in ${TABLES} loop
+      execute format('create table scene.%I as table ${SCHEMA}.%I', v_table, v_table);
+    end loop;
+  end $$`;
+
+const PUT_BACK = `do $$
+  declare
+    v_table name;
+  begin
+    perform setval(format('%I.%I', schemaname, sequencename), last_value) from scene.numbers where last_value is not null;
+    for v_table in ${TABLES} loop
+      execute format('insert into ${SCHEMA}.%I overriding system value table scene.%I', v_table, v_table);
+    end loop;
+    update ${SCHEMA}.timer set due_at = clock_timestamp(); -- or it would soon be overdue
+  end $$`;
+
+async function play(control: Session): Promise<Scene> {
   const [w1, w2, w3] = [await register(control, 'w1'), await register(control, 'w2'), await register(control, 'w3')];
   await running(control, w3, 'orphan');
   await expireLease(control, w3);
@@ -160,12 +199,17 @@ async function settle(control: Session, { w1 }: Scene): Promise<void> {
 
 const names = Object.keys(CALLS);
 
-export const sceneRaces: readonly Race<Scene>[] = names.flatMap((one, index) =>
-  names.slice(index + 1).map((other) => ({
-    name: `${one} / ${other}`,
-    arrange,
-    one: (session: Session, scene: Scene) => CALLS[one]!(session, scene, 0),
-    other: (session: Session, scene: Scene) => CALLS[other]!(session, scene, 1),
-    settle,
-  })),
-);
+/** A worker would not park for operations that its own last entry resolved. */
+const SENSELESS = new Set(['the parent times out / the parent parks']);
+
+export const sceneRaces: readonly Race<Scene>[] = names
+  .flatMap((one, index) =>
+    names.slice(index + 1).map((other) => ({
+      name: `${one} / ${other}`,
+      arrange,
+      one: (session: Session, scene: Scene) => CALLS[one]!(session, scene, 0),
+      other: (session: Session, scene: Scene) => CALLS[other]!(session, scene, 1),
+      settle,
+    })),
+  )
+  .filter(({ name }) => !SENSELESS.has(name));
