@@ -166,7 +166,10 @@ const workflows = {
   nothingDurable,
 };
 
-describeInBothTempos('a command that comes late', { workflow: workflows, activities }, (engine, tempo) => {
+// Long enough for what is late here; what is missing for longer blocks its workflow.
+const options = { lateCommandTimeout: '2s' };
+
+describeInBothTempos('a command that comes late', { workflow: workflows, activities, options }, (engine, tempo) => {
   /** Runs it to its wait for "go", in the one tempo has it forgotten there, and lets it go on. */
   const runWithGo = async (name: string, ...args: unknown[]) => {
     const id = uuid();
