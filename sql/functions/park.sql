@@ -1,5 +1,5 @@
 -- Parks threads that wait: p_blocked_on is what they wait for, as text like {1,4}. One that has mail is not parked; its
--- owner fetches the mail. Answers the threads that were not parked ('mail', or 'fenced' when no longer owned).
+-- owner fetches the mail. Repeatable: what this worker parked in this epoch is parked. Answers the threads that were not parked ('mail', or 'fenced' when no longer owned).
 -- Locks: own worker, then the threads (sorted); the inbox is looked at in a later statement.
 create or replace function park(
   p_worker_no int, p_patient boolean, p_thread_no bigint[], p_epoch int[], p_blocked_on text[]
@@ -32,5 +32,9 @@ begin
   left join lateral (
     select x.thread_no from thread x
     where x.thread_no = u.thread_no and coalesce(x.owner, 0) = p_worker_no and x.epoch = u.epoch offset 0) t on true
-  where not u.thread_no = any(v_parked);
+  where not u.thread_no = any(v_parked)
+    -- parked by this very call before, whose answer was lost
+    and not exists (
+      select from thread x
+      where x.thread_no = u.thread_no and x.owner is null and x.affinity = p_worker_no and x.epoch = u.epoch);
 end $$;

@@ -15,6 +15,7 @@ export interface ClaimLoopOptions {
 
 /** At most this many in one call. */
 const BATCH = 500;
+const FIRST_BATCH = 16;
 const BUSY_POLL_MS = 20;
 const REFUSED_PAUSE_MS = 10;
 const POLL_WITHOUT_HINTS_MS = 1_000;
@@ -25,6 +26,7 @@ export class ClaimLoop {
   #timer: NodeJS.Timeout | null = null;
   #running: Promise<void> | null = null;
   #again = false;
+  #batch = FIRST_BATCH;
   #stopped = false;
   #pollMs = BUSY_POLL_MS;
 
@@ -58,13 +60,18 @@ export class ClaimLoop {
     try {
       do {
         this.#again = false;
-        const limit = Math.min(BATCH, this.#options.capacity());
+        const limit = Math.min(this.#batch, this.#options.capacity());
         if (limit <= 0) break; // whoever frees capacity pokes
         const taken = await this.#options.take(limit);
         // What is due and was not given is held by somebody, or left to whoever has it cached: no reason to spin.
         dueInMs = taken.dueInMs === null || taken.count > 0 ? taken.dueInMs : Math.max(taken.dueInMs, REFUSED_PAUSE_MS);
         if (taken.count > 0) this.#pollMs = BUSY_POLL_MS;
-        if (taken.count === limit) this.#again = true;
+        // A claim under way holds what it asks for: ask for little until there is much.
+        if (taken.count === 0) this.#batch = FIRST_BATCH;
+        if (taken.count === limit) {
+          this.#again = true;
+          this.#batch = Math.min(BATCH, 2 * this.#batch);
+        }
       } while (this.#again && !this.#stopped);
     } catch (error) {
       this.#options.failed(error);
