@@ -159,7 +159,7 @@ export const plantedBugs: readonly PlantedBug[] = [
       ['take_buffered_signals', 'order by s.signal_no limit 1\n    for update;', 'order by s.signal_no limit 1;'],
       ['take_buffered_signals', 'order by s.signal_no for update;', 'order by s.signal_no;'],
     ],
-    caughtBy: 'R6 two waits / one kept signal',
+    caughtBy: 'R6 two waits / two kept signals',
   },
   {
     name: 'waiter and sender do not meet',
