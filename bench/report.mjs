@@ -10,6 +10,9 @@ export function table(report) {
     `${rounds} ${rounds === 1 ? 'round' : 'rounds, interleaved; medians'}; sizes: ${sizesOf(report.sizes)}`,
     ...(quick ? ['Quick: small sizes, one round. The figures say that it works, not how fast it is.'] : []),
     ...(profiled ? ['Profiled: slower than without.'] : []),
+    ...(machine.loadBefore > machine.cores / 2
+      ? ['The machine was busy before this began: times say little then, CPU, WAL and calls per step still do.']
+      : []),
     ...(rounds < 3 && !quick ? ['Fewer than 3 rounds: noise may decide.'] : []),
   ];
   const rows = figures.map((figure) => [

@@ -45,7 +45,6 @@ export async function runBench({ url, only, rounds, quick, profile, progress }) 
     for (let round = 1; round <= rounds; round++) {
       progress(`round ${round} of ${rounds}`);
       for (const name of orderOf(names)) {
-        progress(`round ${round} of ${rounds}: ${name}`);
         note(samples, name, round, await measure(name, sizeOf(name, quick)));
       }
     }
