@@ -79,14 +79,18 @@ onEveryDatabase('park', (session) => {
     expect(rows?.map(({ state }) => state)).toEqual(['parked', 'owned', 'owned']);
   });
 
-  it('repeated changes nothing, though the thread was woken and claimed since', async () => {
+  it('repeated says so again, and changes nothing, though the thread was woken and claimed since', async () => {
     const worker = await register(session());
     const thread = await running(session(), worker, 'a');
     await step(session(), thread, { opens: 1, effects: [wait(0, 'go')] });
     expect(await park(session(), thread, [0])).toBe('parked');
     const parked = await stateOf(session());
-    expect(await park(session(), thread, [0])).toBe('fenced');
+    expect(await park(session(), thread, [0])).toBe('parked');
     expect(await stateOf(session())).toEqual(parked);
+    await signal(session(), 'go');
+    const woken = await stateOf(session());
+    expect(await park(session(), thread, [0])).toBe('parked');
+    expect(await stateOf(session())).toEqual(woken);
     await claim(session(), worker, { wanted: [thread.thread_no] });
     expect(await park(session(), thread, [0])).toBe('fenced');
     expect(await stateOf(session())).toMatchObject({ threads: [{ state: 'owned', epoch: 2 }] });

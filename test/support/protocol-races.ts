@@ -994,6 +994,11 @@ const repetitions = [
     (session, query) => session.query(query),
   ),
   twice(
+    'parking',
+    async (control) => ({ thread: await awaiting(control, (await two(control)).w1, 'a') }),
+    (session, { thread }) => park(session, thread, [0]),
+  ),
+  twice(
     'registering',
     async () => {},
     async (session) => (await register(session, 'w1')).key,
