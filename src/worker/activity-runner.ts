@@ -124,7 +124,7 @@ export class ActivityRunner {
 
   /**
    * What a recovered thread waits for and nobody does: activities that were eager in a process that is gone (open, no
-   * task row, no mail) run again.
+   * task row, no mail) run again, as tasks.
    */
   rerunLost(thread: ActiveThread): void {
     for (const [op, operation] of thread.open) {
@@ -132,8 +132,8 @@ export class ActivityRunner {
       const implementation = thread.instance?.pending.get(op)?.implementation ?? null;
       if (implementation !== null) this.#host.services.bring(thread.info, operation.name, implementation);
       if (operation.hasTask || thread.hasMailFor(op)) continue;
-      if (this.chooseEager(thread, operation.spec.taskQueue, operation.name, op)) this.startEager(thread, op);
-      else this.queueTask(thread, op, { attempt: 1, delayMs: 0, lastFailure: null });
+      // As a task, which counts its losses: it may be what ended the process.
+      this.queueTask(thread, op, { attempt: 1, delayMs: 0, lastFailure: null });
     }
   }
 
