@@ -78,8 +78,9 @@ export class EngineCalls implements Calls {
   }
 
   async patched(change: string, path: string): Promise<boolean> {
+    const { ended } = this.#instance;
     const newly = await (this.#options.old ? unpatched() : workflow.patched(change));
-    this.#options.onPatched?.(newly);
+    if (!ended) this.#options.onPatched?.(newly);
     return this.#fact(path, newly);
   }
 

@@ -107,7 +107,9 @@ class Execution {
       case 'child': {
         const args: CallArguments = [path, this.seen, node.fails];
         if (node.turns > 0) await this.#calls.turns(node.turns);
-        const name = `${node.do}-${Math.abs(fingerprint(path)) % 3}`;
+        // Known limit: of late calls that share a name, one may take another's record. Those have names of their own.
+        const hash = Math.abs(fingerprint(path));
+        const name = `${node.do}-${node.turns > 0 ? `late-${hash}` : hash % 3}`;
         const answer = await this.#told(path, () =>
           node.do === 'activity'
             ? this.#calls.activity(name, args, path)

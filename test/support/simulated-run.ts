@@ -474,7 +474,7 @@ export async function runKilledAtEachCommit(
   };
 
   /** Commits, dies and comes back; `next` is told what happens while it is alive again. */
-  const live = async (next: () => boolean) => {
+  const live = async (next: () => Promise<boolean>) => {
     for (let calm = 0; calm < 3; ) {
       if (worker.reason !== null) throw worker.reason;
       await turn();
@@ -490,9 +490,9 @@ export async function runKilledAtEachCommit(
         delivered = stepsOf(store, retryOf(program)).length;
         worker.claim();
         await worker.recovering;
-        calm = next() ? 0 : 1;
+        calm = (await next()) ? 0 : 1;
       } else if (worker.quiet && worker.thread?.stage === 'idle')
-        calm = code.inFlight(worker.instance) > 0 ? 0 : next() ? 0 : calm + 1;
+        calm = code.inFlight(worker.instance) > 0 ? 0 : (await next()) ? 0 : calm + 1;
       else calm = 0;
     }
   };
@@ -500,12 +500,17 @@ export async function runKilledAtEachCommit(
   store.now = entries[0]?.[0]?.now ?? store.now;
   const waiting = entries.slice(1);
   worker.claim();
-  await live(() => {
+  await live(async () => {
     const [entry] = waiting;
     // Calls behind an await of their own may not be there yet.
     if (entry === undefined || entry.some(({ paths }) => paths.some((path) => !known.has(path)))) return false;
     waiting.shift();
-    for (const told of entry) happen(told);
+    for (const event of entry) {
+      happen(event);
+      // A signal that is there beside a cancel goes first; one that came behind it must not.
+      const index = told.indexOf(event);
+      if (event.event.kind === 'cancel') while (delivered <= index && worker.reason === null) await turn();
+    }
     return true;
   });
   if (!store.closed)
