@@ -353,6 +353,16 @@ describe('the durable clock', () => {
     expect(flow.ending?.value).toEqual([start, start + 500, start + 500]);
   });
 
+  it('never goes back by itself', async () => {
+    const flow = await SimulatedWorkflow.begin(() => Promise.all([call('one'), call('two')]));
+    const instance = flow.instance as Instance;
+    const { now } = instance;
+    instance.deliver({ kind: 'done', op: 0, value: 1, text: '1' }, now - 1_000);
+    expect(instance.now).toBe(now);
+    instance.deliver({ kind: 'done', op: 1, value: 1, text: '1' }, now + 1_000);
+    expect(instance.now).toBe(now + 1_000);
+  });
+
   it('tells late code the time of the last delivery, live and in a replay', async () => {
     const told: number[] = [];
     const flow = await SimulatedWorkflow.begin(async () => {

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { turn, turns } from '../../test/support/simulated-worker.js';
 import { SimulatedWorkflow } from '../../test/support/simulated-workflow.js';
-import type { Step } from '../core/history.js';
 import { defaultRetryPolicy } from '../core/retry-policy.js';
 import { nodeReplayPort } from '../worker/replay-port.js';
 import { runAs } from '../workflow/context.js';
@@ -131,7 +130,6 @@ describe('a replay', () => {
   });
 
   it('of a thousand steps is quick', async () => {
-    const steps: Step[] = [{ event: { kind: 'start' }, now: 1, commands: [] }];
     const flow = await SimulatedWorkflow.begin(async () => {
       for (let n = 0; n < 1_000; n++) await call('one', n);
     });
@@ -141,13 +139,12 @@ describe('a replay', () => {
       while (!flow.worker.quiet) await turn();
     }
     expect(flow.ending?.state).toBe('completed');
-    expect(steps).toHaveLength(1);
     const started = performance.now();
     await replayOf(flow, async () => {
       for (let n = 0; n < 1_000; n++) await call('one', n);
     });
-    // 5 ms here; a replay that is quadratic in its steps takes seconds.
-    expect(performance.now() - started).toBeLessThan(1_000);
+    // Some 20 ms on a quiet machine; waiting for a timer in each step would take seconds.
+    expect(performance.now() - started).toBeLessThan(3_000);
   });
 });
 

@@ -8,6 +8,7 @@ import {
 } from '../../test/support/simulated-worker.js';
 import { SimulatedWorkflow } from '../../test/support/simulated-workflow.js';
 import { PayloadCodecError } from '../core/errors.js';
+import type { Mail } from '../postgres/protocol/threads.js';
 import { workflow } from '../workflow/workflow.js';
 import type { ActiveThread } from './active-thread.js';
 
@@ -364,6 +365,25 @@ describe('the inbox', () => {
     expect(flow.store.inbox.size).toBe(0);
   });
 
+  it('a cancel that is told twice cancels once', async () => {
+    const flow = await begin(async () => {
+      const first = await call('one').catch(() => 'cancelled');
+      return [first, await call('two').catch(() => 'cancelled too')];
+    });
+    await flow.commit();
+    flow.store.cancel();
+    const [mail] = flow.store.mail(new Set());
+    for (let n = 0; n < 3; n++) flow.thread.postMail(mail as Mail);
+    await turns(5);
+    for (let n = 0; n < 3; n++) flow.thread.postMail(mail as Mail);
+    await flow.commit();
+    expect(flow.entries[1]).toEqual(['cancel']);
+    expect(flow.worker.commits).toHaveLength(0);
+    await flow.done(1, 2);
+    await flow.commit();
+    expect(flow.store.closing?.result).toBe('["cancelled",2]');
+  });
+
   it('what nobody waits for any more is taken in without a step', async () => {
     const flow = await begin(() => Promise.race([workflow.sleep('1h'), call('one').catch(() => call('two'))]));
     await flow.commit();
@@ -490,6 +510,45 @@ describe('a history', () => {
     await flow.crash();
     await flow.complete('one', 1);
     expect(flow.ending?.value).toBe(1);
+  });
+});
+
+describe('a retry that is due', () => {
+  it('comes behind what is delivered in the same moment, and knows of it', async () => {
+    const flow = await SimulatedWorkflow.begin(
+      ({ info }) =>
+        Promise.all([
+          (async () => {
+            if (info.attempt === 1) throw new Error('not yet');
+          })(),
+          (async () => [await call('one'), await call('two')])(),
+        ]),
+      { retry: { maximumAttempts: 1 } },
+    );
+    flow.store.finishTask(flow.op('one'), { ok: true, text: '1' });
+    flow.worker.fetchMail();
+    await flow.fire();
+    expect(flow.story).toEqual(['start: activity one, retry', 'done 0', 'retry 1: activity two']);
+    await flow.crash();
+    await flow.complete('two', 2);
+    expect(flow.ending?.value).toEqual([null, [1, 2]]);
+  });
+
+  it('comes in front of what is delivered behind it', async () => {
+    const flow = await SimulatedWorkflow.begin(
+      async ({ info }) => {
+        const one = call('one');
+        if (info.attempt === 1) throw new Error('not yet');
+        return [await one, await call('two')];
+      },
+      { retry: { maximumAttempts: 1 } },
+    );
+    flow.store.now = flow.store.nextDue;
+    flow.worker.fireDue();
+    flow.store.finishTask(flow.op('one'), { ok: true, text: '1' });
+    flow.worker.fetchMail();
+    await flow.settle();
+    expect(flow.story).toEqual(['start: activity one, retry', 'retry 1', 'done 0: activity two']);
   });
 });
 

@@ -89,7 +89,7 @@ describe('a random program', () => {
 
   it('does so with awaits that are not durable, whatever time they take in a replay', { timeout }, async () => {
     const late = programs({ turns: true }).filter(hasTurns);
-    await fc.assert(fc.asyncProperty(late, fc.integer(), compareLate), { numRuns });
+    await fc.assert(fc.asyncProperty(late, fc.integer(), compareLate), { numRuns: numRuns / 2 });
   });
 
   it('keeps to old code where that ran, and takes the patches behind it', { timeout }, async () => {
@@ -98,6 +98,6 @@ describe('a random program', () => {
       // Each attempt asks anew, and may be told otherwise than the one before it.
       .map((program) => ({ ...program, maximumAttempts: 0 }));
     const deployAt = fc.integer({ min: 1, max: 8 });
-    await fc.assert(fc.asyncProperty(patched, fc.integer(), deployAt, comparePatched), { numRuns });
+    await fc.assert(fc.asyncProperty(patched, fc.integer(), deployAt, comparePatched), { numRuns: numRuns / 2 });
   });
 });
