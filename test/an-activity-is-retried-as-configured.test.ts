@@ -27,6 +27,9 @@ const thrown = {
   text: () => 'failed',
   nothing: () => undefined,
   object: () => ({ message: 'failed', code: 7 }),
+  hopeless: () => Errors.ApplicationFailure.nonRetryable('failed', 'Hopeless'),
+  sayingSo: () => Object.assign(new Error('failed'), { nonRetryable: true }),
+  patient: () => Errors.ApplicationFailure.create({ message: 'failed', nextRetryDelay: '300ms' }),
 };
 
 const activities = {
@@ -181,6 +184,17 @@ describeInBothTempos('an activity', { workflow: workflows, activities }, (engine
     }
   });
 
+  it('waits as long as its error asks for', async () => {
+    await run('flaky', 'next retry delay', 2, { initialInterval: '1h', maximumInterval: '1h' }, 'patient');
+    for (const delay of delays('next retry delay')) expect(delay).toBeGreaterThanOrEqual(298);
+    expect(attempts('next retry delay')).toHaveLength(3);
+  });
+
+  it('is not retried more often because its error asks for a delay', async () => {
+    await expect(run('flaky', 'patient', 9, { maximumAttempts: 1 }, 'patient')).rejects.toThrow('failed');
+    expect(attempts('patient')).toHaveLength(2);
+  });
+
   it('is retried without a pause when initialInterval is 0', async () => {
     const started = Date.now();
     await run('flaky', 'no pause', 5, { initialInterval: 0 });
@@ -205,10 +219,13 @@ describeInBothTempos('an activity', { workflow: workflows, activities }, (engine
     expect(attempts('listed')).toHaveLength(1);
   });
 
-  it.each(['fatal', 'maxed', 'timeout'] as const)('is not retried when it throws the %s error', async (what) => {
-    await expect(run('flaky', what, 9, retryAtOnce, what)).rejects.toThrow('failed');
-    expect(attempts(what)).toHaveLength(1);
-  });
+  it.each(['fatal', 'maxed', 'timeout', 'hopeless', 'sayingSo'] as const)(
+    'is not retried when it throws the %s error',
+    async (what) => {
+      await expect(run('flaky', what, 9, retryAtOnce, what)).rejects.toThrow('failed');
+      expect(attempts(what)).toHaveLength(1);
+    },
+  );
 
   it.each(['coded', 'numbered', 'retry', 'text', 'nothing', 'object'] as const)(
     'is retried whatever else it throws: %s',
@@ -265,6 +282,7 @@ describeInBothTempos('an activity', { workflow: workflows, activities }, (engine
       name: 'DurableTimeoutError',
       code: 596,
       message: "Activity 'slow' exceeded startToCloseTimeout of 0.1s",
+      timeoutType: 'START_TO_CLOSE',
     });
   });
 

@@ -2,13 +2,19 @@
 
 import { encodePayload } from '../codec/payload.js';
 import { DurableTimeoutError } from '../core/errors.js';
-import { type Failure, failureFromError, isRetryable } from '../core/failure.js';
+import { type Failure, failureFromError, isRetryable, nextRetryDelayMs } from '../core/failure.js';
 import { type ActivityContext, runInActivity } from './context.js';
 import type { LazyAbort } from './lazy-abort.js';
 
 export type AttemptOutcome =
   | { readonly ok: true; readonly text: string | null }
-  | { readonly ok: false; readonly failure: Failure; readonly retryable: boolean };
+  | {
+      readonly ok: false;
+      readonly failure: Failure;
+      readonly retryable: boolean;
+      /** What the error asks for instead of the policy's delay. */
+      readonly nextRetryMs: number | null;
+    };
 
 export interface Attempt {
   readonly run: (...args: never[]) => unknown;
@@ -37,6 +43,7 @@ export async function runAttempt({
       ok: false,
       failure: failureFromError(error),
       retryable: timedOut || isRetryable(error, nonRetryableErrorTypes),
+      nextRetryMs: nextRetryDelayMs(error),
     };
   } finally {
     limit?.clear();
@@ -69,6 +76,7 @@ class Call implements ActivityContext {
 
 function timeLimit(name: string, ms: number, abort: LazyAbort) {
   const error = new DurableTimeoutError(`Activity '${name}' exceeded startToCloseTimeout of ${ms / 1000}s`);
+  Object.assign(error, { timeoutType: 'START_TO_CLOSE' });
   let timer: NodeJS.Timeout | undefined;
   const reached = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {

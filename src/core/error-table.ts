@@ -3,6 +3,7 @@
  * translation of errors raised in SQL both come from here. SQLSTATE class `PD` is ours: Postgres uses only `P0` among the
  * classes with P, and leaves the others to applications.
  */
+import { ApplicationFailure } from './application-failure.js';
 import type { PerdureError } from './branded-error.js';
 import {
   ConnectionError,
@@ -86,8 +87,17 @@ export const errorTable: readonly ErrorEntry[] = [
     family: 'outcome',
     code: 596,
     sqlState: null,
-    meaning: 'An attempt of an activity took longer than its `startToCloseTimeout`.',
-    remedy: 'Allow more time, or let the activity do less per call.',
+    meaning: 'An activity exceeded one of its limits; `timeoutType` and the message say which.',
+    remedy: 'Allow more time, let the activity do less per call, or, where nobody took it, start workers of its queue.',
+  },
+  {
+    type: 'ApplicationFailure',
+    errorClass: ApplicationFailure,
+    family: 'outcome',
+    code: null,
+    sqlState: null,
+    meaning: 'A failure of a function of yours that says itself whether and when it is retried.',
+    remedy: 'See its `type` and `details`.',
   },
   {
     type: 'DurableRetryError',

@@ -1,4 +1,5 @@
 /** All error classes of the engine, by family, and the table that describes them. */
+export { ApplicationFailure, type ApplicationFailureOptions } from './application-failure.js';
 export { PerdureError } from './branded-error.js';
 export { type ErrorEntry, errorEntry, errorFromSqlState, errorTable } from './error-table.js';
 export {
@@ -29,6 +30,7 @@ export {
   DurableRetryError,
   DurableTimeoutError,
   TerminatedError,
+  type TimeoutType,
 } from './outcome-errors.js';
 export {
   DurableChildError,

@@ -3,4 +3,4 @@ export { errorFromFailure } from './error-from-failure.js';
 export { failureFromError } from './failure-from-error.js';
 export type { Failure } from './failure-record.js';
 export { childError, finalActivityError, finalWorkflowFailure } from './final-failure.js';
-export { isRetryable } from './is-retryable.js';
+export { isRetryable, nextRetryDelayMs } from './is-retryable.js';

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import {
   ActivityLostError,
+  ApplicationFailure,
   CancelledFailure,
   DuplicateJobError,
   DurableFatalError,
@@ -17,6 +18,7 @@ import {
   finalActivityError,
   finalWorkflowFailure,
   isRetryable,
+  nextRetryDelayMs,
 } from './failure.js';
 
 class CardDeclined extends Error {
@@ -37,6 +39,11 @@ describe('isRetryable', () => {
     [new CancelledFailure(), false],
     [new TerminatedError('m'), false],
     [new (class extends DurableFatalError {})('m'), false],
+    [new ApplicationFailure('m'), true],
+    [ApplicationFailure.retryable('m', 'Busy'), true],
+    [ApplicationFailure.nonRetryable('m', 'Busy'), false],
+    [Object.assign(new Error('m'), { nonRetryable: true }), false],
+    [Object.assign(new Error('m'), { nonRetryable: 'yes' }), true],
   ])('of %s is %s', (thrown, expected) => {
     expect(isRetryable(thrown)).toBe(expected);
   });
@@ -46,6 +53,41 @@ describe('isRetryable', () => {
     expect(isRetryable(new CardDeclined('m'), ['Other'])).toBe(true);
     expect(isRetryable(new (class Mine extends DuplicateJobError {})('a'), ['DuplicateJobError'])).toBe(false);
   });
+});
+
+describe('an ApplicationFailure', () => {
+  it('is listed by its type', () => {
+    expect(isRetryable(ApplicationFailure.retryable('m', 'Busy'), ['Busy'])).toBe(false);
+    expect(isRetryable(ApplicationFailure.retryable('m', 'Busy'), ['Idle'])).toBe(true);
+    expect(isRetryable('Busy', ['Busy'])).toBe(true);
+  });
+
+  it('arrives with what it was made of', () => {
+    const cause = new TypeError('inner');
+    const original = ApplicationFailure.create({ message: 'm', type: 'Busy', details: [{ left: 3 }], cause });
+    const { cause: arrived } = finalActivityError(failureFromError(original));
+    expect(arrived).toBeInstanceOf(ApplicationFailure);
+    expect(arrived).toMatchObject({ name: 'ApplicationFailure', message: 'm', type: 'Busy', details: [{ left: 3 }] });
+    expect((arrived as Error).cause).toBeInstanceOf(TypeError);
+  });
+
+  it('is not made with a delay that is none', () => {
+    expect(() => ApplicationFailure.create({ nextRetryDelay: 'soon' })).toThrow(
+      /^ApplicationFailure: nextRetryDelay must be a duration/,
+    );
+  });
+});
+
+it.each([
+  [ApplicationFailure.create({ nextRetryDelay: '2s' }), 2_000],
+  [ApplicationFailure.create({ nextRetryDelay: 0 }), 0],
+  [Object.assign(new Error('m'), { nextRetryDelay: 150 }), 150],
+  [Object.assign(new Error('m'), { nextRetryDelay: 'soon' }), null],
+  [new Error('m'), null],
+  ['2s', null],
+  [null, null],
+])('the next attempt after %s is wanted in %s ms', (thrown, ms) => {
+  expect(nextRetryDelayMs(thrown)).toBe(ms);
 });
 
 describe("an activity's failure, in the workflow", () => {

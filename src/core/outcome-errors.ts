@@ -4,7 +4,7 @@
  */
 import { markErrorClass, PerdureError } from './branded-error.js';
 
-abstract class OutcomeError extends PerdureError {
+export abstract class OutcomeError extends PerdureError {
   /**
    * @param message What happened.
    * @param stack The stack of the place where it happened, when that is another process; or the usual options, to give a
@@ -40,9 +40,17 @@ export class DurableMaxedError extends OutcomeError {
   }
 }
 
-/** An attempt of an activity took longer than its `startToCloseTimeout`. Thrown by a user's function it ends the retries at once. */
+/** Which limit of an activity was exceeded, in the words Temporal uses. */
+export type TimeoutType = 'START_TO_CLOSE' | 'SCHEDULE_TO_CLOSE' | 'SCHEDULE_TO_START' | 'HEARTBEAT';
+
+/**
+ * An activity exceeded a limit: `startToCloseTimeout`, `scheduleToCloseTimeout`, `scheduleToStartTimeout` or
+ * `heartbeatTimeout`; `timeoutType` says which. Thrown by a user's function it ends the retries at once.
+ */
 export class DurableTimeoutError extends OutcomeError {
   readonly code: number = 596;
+  /** Set where the engine made the error. */
+  declare readonly timeoutType?: TimeoutType;
   static {
     markErrorClass(this, 'DurableTimeoutError');
   }

@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from './errors.js';
+import { InvalidArgumentError } from './misuse-errors.js';
 import { shownValue } from './shown-value.js';
 
 /** A condition on an argument, in words that complete "<argument> must be ...". */

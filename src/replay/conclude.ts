@@ -1,5 +1,5 @@
 import { CancelledFailure } from '../core/errors.js';
-import { failureFromError, finalWorkflowFailure, isRetryable } from '../core/failure.js';
+import { failureFromError, finalWorkflowFailure, isRetryable, nextRetryDelayMs } from '../core/failure.js';
 import type { Command } from '../core/history.js';
 import { retryDelayMs } from '../core/retry-policy.js';
 import type { ExecutionInfo, Outcome } from './instance.js';
@@ -22,7 +22,7 @@ export function conclude(outcome: Outcome, info: ExecutionInfo, encode: (value: 
   const { error } = outcome;
   const retryable = isRetryable(error, info.retry.nonRetryableErrorTypes);
   if (retryable && info.attempt <= info.retry.maximumAttempts) {
-    const delayMs = retryDelayMs(info.retry, info.attempt);
+    const delayMs = nextRetryDelayMs(error) ?? retryDelayMs(info.retry, info.attempt);
     return { ...command, kind: 'retry', spec: { attempt: info.attempt, delayMs, failure: failureFromError(error) } };
   }
   const cancelled = error instanceof CancelledFailure;

@@ -427,5 +427,5 @@ export class ActivityRunner {
 /** When a failed attempt is repeated; null when it is final. */
 function retryInMs(activity: RunningActivity, outcome: Extract<AttemptOutcome, { ok: false }>): number | null {
   if (!outcome.retryable || activity.attempt > activity.retry.maximumAttempts) return null;
-  return retryDelayMs({ ...activity.retry, throwOnError: true }, activity.attempt);
+  return outcome.nextRetryMs ?? retryDelayMs({ ...activity.retry, throwOnError: true }, activity.attempt);
 }

@@ -1,0 +1,60 @@
+/** A failure that a user's function describes in full: see {@link ApplicationFailure}. */
+import { markErrorClass } from './branded-error.js';
+import { parseDuration } from './duration.js';
+import { OutcomeError } from './outcome-errors.js';
+
+/** What {@link ApplicationFailure} is made of. */
+export interface ApplicationFailureOptions {
+  readonly message?: string;
+  /** A word to tell failures apart by, also in `nonRetryableErrorTypes`. */
+  readonly type?: string;
+  /** Whether it ends the retries at once. Default false. */
+  readonly nonRetryable?: boolean;
+  /** JSON values for whoever handles it. */
+  readonly details?: readonly unknown[];
+  /** When the next attempt is made, instead of the policy's delay; `maximumAttempts` still counts. */
+  readonly nextRetryDelay?: string | number;
+  readonly cause?: unknown;
+}
+
+/**
+ * A failure that says itself how it is retried. Any other error does so too, by its fields `nonRetryable` and
+ * `nextRetryDelay`. A workflow finds it as the `cause` of a DurableFatalError.
+ *
+ * @example
+ * throw ApplicationFailure.create({ type: 'RateLimited', nextRetryDelay: '30s' });
+ */
+export class ApplicationFailure extends OutcomeError {
+  declare readonly nonRetryable?: boolean;
+  declare readonly nextRetryDelay?: string | number;
+  declare readonly details?: readonly unknown[];
+  static {
+    markErrorClass(this, 'ApplicationFailure');
+  }
+
+  /** @throws {InvalidArgumentError} for a delay that is no duration. */
+  constructor(message?: string, options: Omit<ApplicationFailureOptions, 'message'> = {}) {
+    const { cause, ...fields } = options;
+    super(message ?? fields.type, cause === undefined ? undefined : { cause });
+    if (fields.nextRetryDelay !== undefined)
+      parseDuration('ApplicationFailure', fields.nextRetryDelay, 'nextRetryDelay');
+    for (const key of ['type', 'nonRetryable', 'details', 'nextRetryDelay'] as const) {
+      if (fields[key] === undefined) continue;
+      Object.defineProperty(this, key, { value: fields[key], enumerable: true, writable: true, configurable: true });
+    }
+  }
+
+  static create({ message, ...options }: ApplicationFailureOptions = {}): ApplicationFailure {
+    return new ApplicationFailure(message, options);
+  }
+
+  /** Retried by the policy. */
+  static retryable(message?: string, type?: string, ...details: unknown[]): ApplicationFailure {
+    return new ApplicationFailure(message, { ...(type !== undefined && { type }), details });
+  }
+
+  /** Ends the retries at once. */
+  static nonRetryable(message?: string, type?: string, ...details: unknown[]): ApplicationFailure {
+    return new ApplicationFailure(message, { ...(type !== undefined && { type }), nonRetryable: true, details });
+  }
+}
