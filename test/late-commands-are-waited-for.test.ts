@@ -16,8 +16,11 @@ const activities = {
   async other(value: unknown) {
     return value;
   },
+  async misuse() {
+    return await workflow.sleep(1).catch((error: Error) => error.name);
+  },
 };
-const { step, other } = workflow.proxyActivities<typeof activities>();
+const { step, other, misuse } = workflow.proxyActivities<typeof activities>();
 
 /** How often the function of this workflow began: 1 while it lives, more in replays. */
 const begun = new Map<string, number>();
@@ -44,6 +47,11 @@ async function clock(id: string) {
   await step(id, at);
   await workflow.condition(`${id} go`);
   return { at, told: journal.of(id)[0] };
+}
+
+async function context() {
+  await pause(30);
+  return [await misuse(), await misuse()];
 }
 
 async function patch(id: string) {
@@ -155,6 +163,7 @@ async function nothingDurable(id: string) {
 
 const workflows = {
   imports,
+  context,
   clock,
   patch,
   slowerInReplay,
@@ -191,6 +200,11 @@ describeInBothTempos('a command that comes late', { workflow: workflows, activit
     const { result } = await runWithGo('clock');
     const { at, told } = result as { at: number; told: number };
     expect(at).toBe(told);
+  });
+
+  it('puts no activity into its workflow', async () => {
+    const handle = await engine().start('context', []);
+    expect(await engine().result(handle)).toEqual(['WorkflowContextError', 'WorkflowContextError']);
   });
 
   it('that is a patch marker is found again', async () => {

@@ -24,29 +24,40 @@ export interface Attempt {
   readonly nonRetryableErrorTypes: readonly string[];
 }
 
-/** Never rejects. A late attempt is answered at its limit; its function is told by the abort signal and its result dropped. */
-export async function runAttempt({
-  run,
-  context,
-  abort,
-  startToCloseMs,
-  nonRetryableErrorTypes,
-}: Attempt): Promise<AttemptOutcome> {
+/**
+ * A late attempt is answered at its limit; its function is told by the abort signal and its result dropped.
+ *
+ * @param ended Called once, later than this returns. Must not throw.
+ */
+export function runAttempt(attempt: Attempt, ended: (outcome: AttemptOutcome) => void): void {
+  const { run, context, abort, startToCloseMs, nonRetryableErrorTypes } = attempt;
   const limit = startToCloseMs === null ? null : timeLimit(context.activityName, startToCloseMs, abort);
+  const failed = (error: unknown): AttemptOutcome => ({
+    ok: false,
+    failure: failureFromError(error),
+    retryable: (limit !== null && error === limit.error) || isRetryable(error, nonRetryableErrorTypes),
+    nextRetryMs: nextRetryDelayMs(error),
+  });
+  // An async function, so that what it throws at once is a rejection like any other.
+  const call = runInActivity(new Call(context, abort), async () => run(...(context.arguments as never[])));
+  (limit === null ? call : Promise.race([call, limit.reached])).then(
+    (value) => {
+      limit?.clear();
+      ended(encoded(value, failed));
+    },
+    (error: unknown) => {
+      limit?.clear();
+      ended(failed(error));
+    },
+  );
+}
+
+/** A result that cannot be stored fails the attempt. */
+function encoded(value: unknown, failed: (error: unknown) => AttemptOutcome): AttemptOutcome {
   try {
-    const call = runInActivity(new Call(context, abort), async () => run(...(context.arguments as never[])));
-    const value = await (limit === null ? call : Promise.race([call, limit.reached]));
     return { ok: true, text: encodePayload(value, 'result') };
   } catch (error) {
-    const timedOut = limit !== null && error === limit.error;
-    return {
-      ok: false,
-      failure: failureFromError(error),
-      retryable: timedOut || isRetryable(error, nonRetryableErrorTypes),
-      nextRetryMs: nextRetryDelayMs(error),
-    };
-  } finally {
-    limit?.clear();
+    return failed(error);
   }
 }
 

@@ -14,7 +14,10 @@
 import { CancelledFailure, type NondeterminismError } from '../core/errors.js';
 import { type Command, closesThread, type Event, opensOperation, type RecordedCommand } from '../core/history.js';
 import type { RetryPolicy } from '../core/retry-policy.js';
+import { type ActivityFunction, type OperationOptions, PendingOperation, type ReadEvent } from './pending-operation.js';
 import type { Recording } from './recording.js';
+
+export type { ActivityFunction };
 
 /** What a workflow may know about itself. */
 export interface ExecutionInfo {
@@ -34,29 +37,10 @@ export interface ExecutionInfo {
   readonly attempt: number;
 }
 
-export interface Pending {
-  readonly op: number;
-  /** The command as recorded: after a replay its ids are the recorded ones. */
-  readonly command: Command;
-  readonly cancellable: boolean;
-  /** The function of an activity, where the call itself brought it along. */
-  readonly implementation: ActivityFunction | null;
-  settle(event: Event): void;
-  reject(error: Error): void;
-}
-
-export type ActivityFunction = (...args: never[]) => unknown;
-
 /** How an operation ended: the event, and the command as recorded, whose ids count. */
 export interface Settled {
   readonly event: Event;
   readonly command: Command;
-}
-
-export interface OperationOptions {
-  /** Whether cancelling the workflow rejects it. */
-  readonly cancellable: boolean;
-  readonly implementation?: ActivityFunction | null;
 }
 
 /** A command with the operation it opened. */
@@ -83,10 +67,19 @@ const DRAWS_PER_DELIVERY = 2 ** 20;
 /** Fresh each time: reactions of a shared promise that never settles would pile up on it. */
 const never = () => new Promise<never>(() => {});
 
+const settled: ReadEvent<Settled> = (event, command) => ({ event, command });
+
+/** Counts as handled: the call may be left unawaited. */
+function rejected(error: Error): Promise<never> {
+  const promise = Promise.reject(error);
+  promise.catch(() => {});
+  return promise;
+}
+
 export class Instance {
   readonly info: ExecutionInfo;
   /** Operations that wait for an event. */
-  readonly pending = new Map<number, Pending>();
+  readonly pending = new Map<number, PendingOperation>();
   now: number;
   #counter = 0;
   #deliveries = 0;
@@ -194,28 +187,28 @@ export class Instance {
     return commands;
   }
 
+  /** A durable call whose caller looks at the event itself. */
+  operation(command: Command, options: OperationOptions): Promise<Settled> {
+    return this.call(command, options, settled);
+  }
+
   /**
-   * A durable call. Resolves with the event that settles it; rejects with `CancelledFailure` when the workflow is
+   * A durable call. Settles with what `read` makes of its event; rejects with `CancelledFailure` when the workflow is
    * cancelled while it is pending.
    */
-  operation(command: Command, { cancellable, implementation = null }: OperationOptions): Promise<Settled> {
+  call<T>(command: Command, options: OperationOptions, read: ReadEvent<T>): Promise<T> {
     if (this.#state !== 'running') return never();
-    if (cancellable && this.#cancelNext) {
+    if (options.cancellable && this.#cancelNext) {
       this.#cancelNext = false;
-      return Promise.reject(new CancelledFailure());
+      return rejected(new CancelledFailure());
     }
     const placed = this.#record(command);
     if (placed === null) return never();
     const { op } = placed;
     if (op === null) throw new TypeError(`${command.kind} opens no operation`);
-    const { command: recorded } = placed;
-    const promise = new Promise<Settled>((resolve, reject) => {
-      const settle = (event: Event) => resolve({ event, command: recorded });
-      this.pending.set(op, { op, command: recorded, cancellable, implementation, settle, reject });
-    });
-    // A workflow may leave a call unawaited; its rejection must not end the process.
-    promise.catch(() => {});
-    return promise;
+    const pending = new PendingOperation(op, placed.command, options, read);
+    this.pending.set(op, pending as PendingOperation);
+    return pending.promise;
   }
 
   /** A marker: true when the code at this point never ran before, or ran with this marker. */
@@ -231,7 +224,7 @@ export class Instance {
     if (this.#state !== 'running') return never();
     if (cancellable && this.#cancelNext) {
       this.#cancelNext = false;
-      return Promise.reject(new CancelledFailure());
+      return rejected(new CancelledFailure());
     }
     this.#record(command);
     this.#state = 'ended';

@@ -287,7 +287,7 @@ describe('invariant 4: after a refusal the thread is dropped, and reloaded by wh
   it('a commit that fails blocks the thread, and says why', async () => {
     const flow = await begin(() => call('one'));
     const commit = flow.worker.commits.pop() as CommitUnderWay;
-    (commit.send as unknown as (answer: unknown) => void)(Promise.reject(new Error('refused by the database')));
+    commit.fail(new Error('refused by the database'));
     await turns(3);
     expect(flow.worker.reason?.message).toBe('refused by the database');
   });

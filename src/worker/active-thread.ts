@@ -34,7 +34,8 @@ export interface ThreadPort {
   monotonic(): number;
   /** The database's clock as this process estimates it, ms since the epoch. */
   clock(): number;
-  commit(item: CommitItem): Promise<CommitAnswer>;
+  /** Neither function is called twice; `answered` comes once the entry is durable. */
+  commit(item: CommitItem, answered: (answer: CommitAnswer) => void, failed: (error: unknown) => void): void;
   loadHistory(threadNo: number): Promise<HistoryRow[]>;
   makeInstance(thread: ActiveThread, attempt: number, recording: Recording | null): Instance;
   chooseEager: (thread: ActiveThread) => EagerChoice;
@@ -387,7 +388,7 @@ export class ActiveThread implements Turning {
     } else if (this.#draft.empty) {
       this.#rest();
     } else {
-      void this.#commit();
+      this.#commit();
     }
   }
 
@@ -410,7 +411,7 @@ export class ActiveThread implements Turning {
 
   // ---- commit and settle
 
-  async #commit(): Promise<void> {
+  #commit(): void {
     const draft = this.#draft;
     const item = draft.item(
       {
@@ -423,25 +424,28 @@ export class ActiveThread implements Turning {
     );
     this.#draft = this.#newDraft();
     this.#stage = 'committing';
-    let answer: CommitAnswer;
-    try {
-      answer = await this.#port.commit(item);
-      while (answer.status === 'early') {
-        await new Promise((resolve) =>
-          setTimeout(resolve, Math.ceil(Math.max(1, (answer as { waitMs: number }).waitMs))),
-        );
-        answer = await this.#port.commit(item);
+    this.#send(draft, item);
+  }
+
+  #send(draft: EntryDraft, item: CommitItem): void {
+    this.#port.commit(
+      item,
+      (answer) => this.#answered(draft, item, answer),
+      (error) => this.#port.failed(this, error),
+    );
+  }
+
+  #answered(draft: EntryDraft, item: CommitItem, answer: CommitAnswer): void {
+    if (answer.status === 'early') {
+      setTimeout(() => this.#send(draft, item), Math.ceil(Math.max(1, answer.waitMs)));
+    } else if (this.#stage !== 'gone') {
+      try {
+        if (answer.status === 'done') this.#settle(draft, item, answer.outcome);
+        else this.#port.refused(this);
+      } catch (error) {
+        this.#port.failed(this, error);
       }
-    } catch (error) {
-      this.#port.failed(this, error);
-      return;
     }
-    if (this.#isGone()) return;
-    if (answer.status !== 'done') {
-      this.#port.refused(this);
-      return;
-    }
-    this.#settle(draft, item, answer.outcome);
   }
 
   #settle(draft: EntryDraft, item: CommitItem, outcome: string | null): void {

@@ -111,7 +111,7 @@ export class ActivityRunner {
       thread,
       task: null,
     };
-    void this.#run(activity, run, {
+    this.#run(activity, run, {
       args: JSON.parse(spec.args) as unknown[],
       headers: spec.headers === null ? {} : (JSON.parse(spec.headers) as Record<string, unknown>),
       taskQueue: spec.taskQueue,
@@ -272,7 +272,7 @@ export class ActivityRunner {
       thread: null,
       task: { epoch: row.epoch, claimNo },
     };
-    void this.#run(activity, run, {
+    this.#run(activity, run, {
       args: input.args,
       headers: input.headers ?? {},
       taskQueue: serving.taskQueue,
@@ -307,10 +307,10 @@ export class ActivityRunner {
 
   // ---- attempts
 
-  async #run(activityOf: Omit<RunningActivity, 'abort' | 'abandoned'>, run: UserFunction, call: Call): Promise<void> {
+  #run(activityOf: Omit<RunningActivity, 'abort' | 'abandoned'>, run: UserFunction, call: Call): void {
     const activity: RunningActivity = { ...activityOf, abort: new LazyAbort(), abandoned: false };
     this.running.add(activity);
-    const outcome = await runAttempt({
+    const attempt = {
       run,
       abort: activity.abort,
       startToCloseMs: call.startToCloseMs,
@@ -327,9 +327,11 @@ export class ActivityRunner {
         attempt: activity.attempt,
         idempotencyKey: `${call.seed}-${activity.threadNo}-${activity.op}`,
       },
+    };
+    runAttempt(attempt, (outcome) => {
+      this.running.remove(activity);
+      if (!activity.abandoned) this.#ended(activity, outcome);
     });
-    this.running.remove(activity);
-    if (!activity.abandoned) this.#ended(activity, outcome);
   }
 
   /** An attempt ended: its outcome goes to the thread when that is here, else into its inbox. */

@@ -7,6 +7,7 @@
  * Invariant: what the database says this worker owns is here, or is given back (`compare`).
  */
 
+import { AsyncResource } from 'node:async_hooks';
 import { encodePayload } from '../codec/payload.js';
 import { defaultRetryPolicy, type RetryPolicy } from '../core/retry-policy.js';
 import { Batcher } from '../postgres/batcher.js';
@@ -43,6 +44,9 @@ const ARM_AT_MOST_MS = 3_600_000;
 const PARK_BATCH = 500;
 const FIRST_MAIL_POLL_MS = 20;
 const MAIL_POLL_MS = 1_000;
+
+/** What the worker does for a late command is not part of its workflow: an activity started behind it is in no workflow. */
+const outside = new AsyncResource('PerdureWorker');
 
 export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
   readonly turns = new TurnLoop();
@@ -174,7 +178,7 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
         }),
       conclude: (outcome, info) => conclude(outcome, info, (value) => encodePayload(value, 'result')),
       recording,
-      onLateCommand: () => thread.lateCommand(),
+      onLateCommand: () => outside.runInAsyncScope(() => thread.lateCommand()),
     });
   }
 
@@ -192,8 +196,8 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
     return this.monotonic() + this.#clockOffset;
   }
 
-  commit(item: CommitItem): Promise<CommitAnswer> {
-    return this.#commits.submit(item);
+  commit(item: CommitItem, answered: (answer: CommitAnswer) => void, failed: (error: unknown) => void): void {
+    this.#commits.send(item, answered, failed);
   }
 
   loadHistory(threadNo: number): Promise<HistoryRow[]> {

@@ -3,10 +3,10 @@ import { encodeArguments, encodePayload } from '../codec/payload.js';
 import { InvalidArgumentError } from '../core/errors.js';
 import { finalActivityError } from '../core/failure.js';
 import { fingerprint } from '../core/fingerprint.js';
-import type { RetrySpec } from '../core/history.js';
+import type { Event, RetrySpec } from '../core/history.js';
 import { identifier, interval, parseOptions } from '../core/options.js';
 import { type RetryOptions, type RetryPolicy, resolveRetryPolicy } from '../core/retry-policy.js';
-import type { ActivityFunction } from '../replay/instance.js';
+import type { ActivityFunction, ReadEvent } from '../replay/pending-operation.js';
 import { contextOf, instanceHere } from './context.js';
 import { unawaited } from './unawaited.js';
 
@@ -65,58 +65,73 @@ export function proxyActivities<A = Record<string, (...args: unknown[]) => unkno
   const headers = given.headers === undefined ? null : encodePayload(given.headers, 'headers');
   const bound = instanceHere();
 
-  let known: { inherited: RetryPolicy; throwOnError: boolean; policy: RetrySpec } | null = null;
+  let known: { inherited: RetryPolicy; policy: RetrySpec; read: ReadEvent<unknown> } | null = null;
   const policyBehind = (inherited: RetryPolicy) => {
     if (known?.inherited === inherited) return known;
     const { throwOnError, ...policy } = resolveRetryPolicy('proxyActivities', retryGiven, inherited);
-    known = { inherited, throwOnError, policy };
+    known = { inherited, policy, read: throwOnError ? resultOrThrow : resultOrError };
     return known;
   };
 
-  const call =
-    (name: string) =>
-    async (...args: unknown[]): Promise<unknown> => {
-      const { instance, cancellable } = contextOf(name, bound);
-      const { throwOnError, policy } = policyBehind(instance.info.retry);
-      const text = encodeArguments(args, name);
-      const counter = instance.tick();
-      const { event } = await instance.operation(
-        {
-          kind: 'activity',
-          name,
-          fingerprint: fingerprint(text),
-          counter,
-          spec: {
-            taskQueue: given.taskQueue ?? instance.info.taskQueue,
-            args: text,
-            headers,
-            retry: policy,
-            startToCloseMs: given.startToCloseTimeout ?? null,
-          },
+  const call = (name: string, args: unknown[]): Promise<unknown> => {
+    const { instance, cancellable } = contextOf(name, bound);
+    const { policy, read } = policyBehind(instance.info.retry);
+    const text = encodeArguments(args, name);
+    return instance.call(
+      {
+        kind: 'activity',
+        name,
+        fingerprint: fingerprint(text),
+        counter: instance.tick(),
+        spec: {
+          taskQueue: given.taskQueue ?? instance.info.taskQueue,
+          args: text,
+          headers,
+          retry: policy,
+          startToCloseMs: given.startToCloseTimeout ?? null,
         },
-        { cancellable, implementation: implementations.get(name) ?? null },
-      );
-      if (event.kind === 'done') return event.value;
-      if (event.kind !== 'fail') throw new TypeError(`${name}: unexpected ${event.kind}`);
-      const error = finalActivityError(event.failure, { throwOnError });
-      if (throwOnError) throw error;
-      return error;
-    };
+      },
+      { cancellable, implementation: implementations.get(name) ?? null },
+      read,
+    );
+  };
 
   // Lazily, by property name: a remote activity needs no local registration.
-  const made = new Map<string, ReturnType<typeof call>>();
+  const made = new Map<string, (...args: unknown[]) => Promise<unknown>>();
   return new Proxy({} as ActivityProxy<A>, {
     get(_target, property) {
       if (typeof property !== 'string' || property === 'then') return undefined; // awaiting the proxy must not call it
       let known = made.get(property);
       if (known === undefined) {
-        const run = call(property);
-        known = (...args) => unawaited(run(...args));
+        // No async function: the operation's own promise is the caller's.
+        known = (...args) => {
+          try {
+            return call(property, args);
+          } catch (error) {
+            return unawaited(Promise.reject(error));
+          }
+        };
         made.set(property, known);
       }
       return known;
     },
   });
+}
+
+function resultOrError(event: Event): unknown {
+  return resultOf(event, false);
+}
+
+function resultOrThrow(event: Event): unknown {
+  return resultOf(event, true);
+}
+
+function resultOf(event: Event, throwOnError: boolean): unknown {
+  if (event.kind === 'done') return event.value;
+  if (event.kind !== 'fail') throw new TypeError(`an activity was ended by ${event.kind}`);
+  const error = finalActivityError(event.failure, { throwOnError });
+  if (throwOnError) throw error;
+  return error;
 }
 
 function activitiesOf(activities: Record<string, unknown> | undefined): Map<string, ActivityFunction> {

@@ -6,7 +6,8 @@
 
 import { CancelledFailure, DurableFatalError } from '../../src/core/errors.js';
 import type { Command, Event } from '../../src/core/history.js';
-import type { ExecutionInfo, Instance, OperationOptions, Settled } from '../../src/replay/instance.js';
+import type { ExecutionInfo, Instance, Settled } from '../../src/replay/instance.js';
+import type { OperationOptions, ReadEvent } from '../../src/replay/pending-operation.js';
 import { runAs } from '../../src/workflow/context.js';
 import { EngineCalls } from './simulated-calls.js';
 import { type Program, perform } from './simulated-program.js';
@@ -164,10 +165,21 @@ class PlainRun {
     return this.counter;
   }
 
-  operation(command: Command, { cancellable }: OperationOptions): Promise<Settled> {
+  operation(command: Command, options: OperationOptions): Promise<Settled> {
+    return this.call(command, options, (event, recorded) => ({ event, command: recorded }));
+  }
+
+  call<T>(command: Command, { cancellable }: OperationOptions, read: ReadEvent<T>): Promise<T> {
     if (this.ending !== null) return new Promise(() => {});
     if (cancellable && this.#takeCancel()) return Promise.reject(new CancelledFailure());
-    return new Promise((resolve, reject) => {
+    return new Promise((settle, reject) => {
+      const resolve = (settled: Settled) => {
+        try {
+          settle(read(settled.event, settled.command));
+        } catch (error) {
+          reject(error);
+        }
+      };
       this.pending.set(this.#opened++, { command, cancellable, resolve, reject });
     });
   }

@@ -12,6 +12,7 @@ import { conclude } from '../../src/replay/conclude.js';
 import { type ExecutionInfo, Instance } from '../../src/replay/instance.js';
 import { Recording } from '../../src/replay/recording.js';
 import { replay } from '../../src/replay/replay.js';
+import type { CommitAnswer } from '../../src/postgres/protocol/commit.js';
 import type { ActiveThread } from '../../src/worker/active-thread.js';
 import { failedAttempts, resolvedBy } from '../../src/worker/open-operation.js';
 import { nodeReplayPort } from '../../src/worker/replay-port.js';
@@ -189,8 +190,11 @@ export async function runAtRandom(
     if (mayDie && happened.takeovers < faults.takeovers && thread !== null && random() < 0.1)
       may(1, () => {
         happened.takeovers++;
-        if (random() < 0.5) for (const commit of worker.commits) worker.answerCommit(commit);
+        const answered = random() < 0.5 ? [...worker.commits] : [];
+        for (const commit of answered) worker.applyCommit(commit);
         lost.push(worker.lose() as ActiveThread);
+        // The answer of what was done before comes to the one who lost the thread.
+        for (const commit of answered) commit.send(commit.answer as CommitAnswer);
         worker.claim();
       });
     for (const zombie of lost) if (random() < 0.1) may(1, () => disturb(zombie, store));

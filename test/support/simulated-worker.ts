@@ -40,6 +40,7 @@ export interface CommitUnderWay {
   readonly item: CommitItem;
   answer: CommitAnswer | null;
   readonly send: (answer: CommitAnswer) => void;
+  readonly fail: (error: unknown) => void;
 }
 
 /** One macrotask turn. */
@@ -201,13 +202,11 @@ export class SimulatedWorker implements ThreadPort {
     return this.#options.clock?.() ?? this.store.now;
   }
 
-  commit(item: CommitItem): Promise<CommitAnswer> {
-    if (this.#options.autoCommit) return Promise.resolve(this.store.commit(item));
-    return new Promise((send) => {
-      if (this.thread !== null && item.epoch === this.thread.epoch)
-        this.commits.push({ thread: this.thread, item, answer: null, send });
-      else send(this.store.commit(item)); // one that was overtaken: its answer changes nothing any more
-    });
+  commit(item: CommitItem, send: (answer: CommitAnswer) => void, fail: (error: unknown) => void): void {
+    if (this.#options.autoCommit) queueMicrotask(() => send(this.store.commit(item)));
+    else if (this.thread !== null && item.epoch === this.thread.epoch)
+      this.commits.push({ thread: this.thread, item, answer: null, send, fail });
+    else send(this.store.commit(item)); // one that was overtaken: its answer changes nothing any more
   }
 
   loadHistory(): Promise<HistoryRow[]> {

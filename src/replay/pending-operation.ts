@@ -1,0 +1,61 @@
+/**
+ * A durable call that waits for its event.
+ *
+ * One promise per call, read from its event when that comes: a promise costs a worker an allocation and, with async
+ * context, a hook; a chain of five of them was a third of a step's CPU.
+ */
+
+import type { Command, Event } from '../core/history.js';
+
+export type ActivityFunction = (...args: never[]) => unknown;
+
+export interface OperationOptions {
+  /** Whether cancelling the workflow rejects it. */
+  readonly cancellable: boolean;
+  readonly implementation?: ActivityFunction | null;
+}
+
+/** What an event means to the caller; may throw. The command is the recorded one, whose ids count. */
+export type ReadEvent<T> = (event: Event, command: Command) => T;
+
+export class PendingOperation<T = unknown> {
+  readonly op: number;
+  /** As recorded: after a replay its ids are the recorded ones. */
+  readonly command: Command;
+  readonly cancellable: boolean;
+  /** The function of an activity, where the call itself brought it along. */
+  readonly implementation: ActivityFunction | null;
+  readonly promise: Promise<T>;
+  readonly #read: ReadEvent<T>;
+  #resolve!: (value: T) => void;
+  #reject!: (error: unknown) => void;
+
+  constructor(op: number, command: Command, options: OperationOptions, read: ReadEvent<T>) {
+    this.op = op;
+    this.command = command;
+    this.cancellable = options.cancellable;
+    this.implementation = options.implementation ?? null;
+    this.#read = read;
+    this.promise = new Promise<T>((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+  }
+
+  settle(event: Event): void {
+    let value: T;
+    try {
+      value = this.#read(event, this.command);
+    } catch (error) {
+      this.reject(error);
+      return;
+    }
+    this.#resolve(value);
+  }
+
+  /** A workflow may leave a call unawaited; its rejection must not end the process. */
+  reject(error: unknown): void {
+    this.promise.catch(() => {});
+    this.#reject(error);
+  }
+}
