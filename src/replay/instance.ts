@@ -12,10 +12,10 @@
  */
 
 import { CancelledFailure, type NondeterminismError } from '../core/errors.js';
-import { type Command, closesThread, type Event, opensOperation, type RecordedCommand } from '../core/history.js';
+import { type Command, closesThread, type Event, opensOperation } from '../core/history.js';
 import type { RetryPolicy } from '../core/retry-policy.js';
 import { type ActivityFunction, type OperationOptions, PendingOperation, type ReadEvent } from './pending-operation.js';
-import type { Recording } from './recording.js';
+import type { Placement, Recording } from './recording.js';
 
 export type { ActivityFunction };
 
@@ -202,12 +202,8 @@ export class Instance {
       this.#cancelNext = false;
       return rejected(new CancelledFailure());
     }
-    const placed = this.#record(command);
-    if (placed === null) return never();
-    const { op } = placed;
-    if (op === null) throw new TypeError(`${command.kind} opens no operation`);
-    const pending = new PendingOperation(op, placed.command, options, read);
-    this.pending.set(op, pending as PendingOperation);
+    const pending = new PendingOperation(command, options, read);
+    this.#record(command, pending as PendingOperation);
     return pending.promise;
   }
 
@@ -226,7 +222,7 @@ export class Instance {
       this.#cancelNext = false;
       return rejected(new CancelledFailure());
     }
-    this.#record(command);
+    this.#record(command, null);
     this.#state = 'ended';
     return never();
   }
@@ -242,7 +238,7 @@ export class Instance {
     const { run, conclude } = this.#options;
     const finish = (outcome: Outcome) => {
       if (this.#state !== 'running') return;
-      this.#record(conclude(outcome, this.info));
+      this.#record(conclude(outcome, this.info), null);
       this.#state = 'ended';
     };
     run(this).then(
@@ -264,21 +260,38 @@ export class Instance {
     return hit.map((pending) => pending.op);
   }
 
-  /** Gives the command its place; null when it does not fit the history (then nothing may go on). */
-  #record(produced: Command): { op: number | null; command: Command } | null {
-    const placement = this.#options.recording?.place(produced, sourceLine) ?? 'new';
+  /**
+   * Gives the command its place: now, or in a replay when that is certain. Never when it does not fit the history: then
+   * nothing may go on.
+   */
+  #record(produced: Command, pending: PendingOperation | null): void {
     const { recording } = this.#options;
-    if (recording?.failure) {
-      this.dispose();
-      return null;
+    if (recording === null) {
+      this.#place(produced, 'new', pending);
+      return;
     }
-    if (placement !== 'new') {
-      const recorded: RecordedCommand = placement;
+    const placement = recording.place(produced, sourceLine, (later) => {
+      if (this.#state === 'running') this.#place(produced, later, pending);
+    });
+    if (recording.failure) this.dispose();
+    else if (placement !== null && placement !== 'held') this.#place(produced, placement, pending);
+  }
+
+  #place(produced: Command, placement: Placement, pending: PendingOperation | null): void {
+    let op: number | null;
+    let command = produced;
+    if (placement === 'new') {
+      op = opensOperation(produced.kind) ? this.#nextOp++ : null;
+      this.#produce({ op, command });
+    } else {
+      op = placement.op;
       // The engine keeps what was decided then: a child's id, a signal's id.
-      return recorded.op === null || closesThread(produced.kind) ? { op: recorded.op, command: produced } : recorded;
+      if (op !== null && !closesThread(produced.kind)) command = placement.command;
     }
-    const op = opensOperation(produced.kind) ? this.#nextOp++ : null;
-    return this.#produce({ op, command: produced });
+    if (pending === null) return;
+    if (op === null) throw new TypeError(`${produced.kind} opens no operation`);
+    pending.open(op, command);
+    this.pending.set(op, pending);
   }
 
   #produce(made: ProducedCommand): ProducedCommand {

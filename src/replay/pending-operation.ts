@@ -19,9 +19,10 @@ export interface OperationOptions {
 export type ReadEvent<T> = (event: Event, command: Command) => T;
 
 export class PendingOperation<T = unknown> {
-  readonly op: number;
+  /** Set when the call has its place; see {@link open}. */
+  op = -1;
   /** As recorded: after a replay its ids are the recorded ones. */
-  readonly command: Command;
+  command: Command;
   readonly cancellable: boolean;
   /** The function of an activity, where the call itself brought it along. */
   readonly implementation: ActivityFunction | null;
@@ -30,8 +31,7 @@ export class PendingOperation<T = unknown> {
   #resolve!: (value: T) => void;
   #reject!: (error: unknown) => void;
 
-  constructor(op: number, command: Command, options: OperationOptions, read: ReadEvent<T>) {
-    this.op = op;
+  constructor(command: Command, options: OperationOptions, read: ReadEvent<T>) {
     this.command = command;
     this.cancellable = options.cancellable;
     this.implementation = options.implementation ?? null;
@@ -40,6 +40,12 @@ export class PendingOperation<T = unknown> {
       this.#resolve = resolve;
       this.#reject = reject;
     });
+  }
+
+  /** It has its place in the history. */
+  open(op: number, command: Command): void {
+    this.op = op;
+    this.command = command;
   }
 
   settle(event: Event): void {

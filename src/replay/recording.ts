@@ -9,6 +9,9 @@
  * 2. A command whose live counterpart came late (outside any delivery) may come earlier or later here: a first
  *    `import()` takes ten turns, the second one. Then the fingerprint of the arguments tells same-named commands
  *    apart. Late calls of one name with equal arguments are taken for interchangeable.
+ *    A late call with other arguments than any record of its name is *held*: it may be one that was under way when the
+ *    process died and stands nowhere. It is new once all those records have found their calls; when patience ends, and
+ *    only one record is missing and only one held call fits it, they belong together (arguments may be computed freely).
  * 3. Nothing further is delivered while a recorded command is missing (replay.ts waits).
  * 4. Behind the last recorded step everything is new.
  * 5. A run whose function failed and is tried again records the retry's commands behind its `retry` event. The fresh
@@ -28,6 +31,13 @@ interface Slot {
 /** Where a produced command belongs: a recorded one, or `new` when history ends before it. */
 export type Placement = RecordedCommand | 'new';
 
+/** A late call that is not placed yet. */
+interface Held {
+  readonly produced: Command;
+  readonly location: string | null;
+  readonly placed: (placement: Placement) => void;
+}
+
 export class Recording {
   steps: readonly RecordedStep[];
   #slots: Slot[][];
@@ -40,6 +50,7 @@ export class Recording {
   #order: { readonly index: number; readonly produced: Command; readonly location: string | null }[] = [];
   /** Commands of this step that stand elsewhere or nowhere in the history. */
   #suspects: { readonly produced: Command; readonly location: string | null }[] = [];
+  #held: Held[] = [];
   #byArguments = new Map<string, Slot[]>();
   readonly #wasLate: boolean;
   #someCameLate = false;
@@ -109,12 +120,23 @@ export class Recording {
     });
   }
 
+  /** Patience is over: what is missing may be what is held, when there is no doubt which. */
+  pairHeld(): void {
+    const missing = this.#expected().filter((slot) => !slot.paired && slot.recorded.command.kind !== 'patch');
+    for (const slot of missing) {
+      const fitting = this.#held.filter(({ produced }) => fits(slot, produced));
+      const rivals = missing.filter((other) => fitting.some(({ produced }) => fits(other, produced)));
+      const [held] = fitting;
+      if (fitting.length === 1 && rivals.length === 1 && held !== undefined) this.#release(held, slot);
+    }
+  }
+
   /** Ends a step. @throws {NondeterminismError} when a command is missing, or when code was reordered. */
   leave(): void {
     if (this.#failure !== null) throw this.#failure;
     const missing = this.#expected().find((slot) => !slot.paired && slot.recorded.command.kind !== 'patch');
     if (missing !== undefined) {
-      const [instead] = this.#suspects;
+      const instead = this.#held.find(({ produced }) => fits(missing, produced)) ?? this.#suspects[0];
       throw this.#mismatch(missing.recorded, instead?.produced ?? null, instead?.location ?? null);
     }
     if (this.#someCameLate || this.#orderIsLoose) return;
@@ -128,6 +150,7 @@ export class Recording {
   /** Everything recorded was fed; it is not needed any more. */
   finish(): void {
     this.#finished = true;
+    for (const held of this.#held.splice(0)) held.placed('new');
     this.steps = [];
     this.#slots = [];
     this.#windows = [];
@@ -157,11 +180,22 @@ export class Recording {
     return false;
   }
 
-  /** @returns null when the command does not fit; {@link failure} says why. `locate` finds the source line, only then. */
-  place(produced: Command, locate: () => string | null): Placement | null {
+  /**
+   * @param placed Called later when the answer is 'held'.
+   * @returns null when the command does not fit; {@link failure} says why. `locate` finds the source line, only then.
+   */
+  place(
+    produced: Command,
+    locate: () => string | null,
+    placed: (placement: Placement) => void,
+  ): Placement | 'held' | null {
     if (!this.replaying) return 'new';
     if (this.#failure !== null) return null;
     const slot = this.#find(produced, locate);
+    if (slot === 'held') {
+      this.#held.push({ produced, location: locate(), placed });
+      return 'held';
+    }
     if (slot === 'new') {
       if (!this.#isOpen) this.#suspects.push({ produced, location: locate() });
       return 'new';
@@ -171,13 +205,29 @@ export class Recording {
       this.#waiting?.();
       return null;
     }
-    slot.paired = true;
-    if (slot.late) this.#lateAhead = this.#lateAhead.filter((other) => other !== slot);
-    if (this.complete) this.#waiting?.();
+    this.#pair(slot);
     return slot.recorded;
   }
 
-  #find(produced: Command, locate: () => string | null): Slot | 'new' | null {
+  #pair(slot: Slot): void {
+    slot.paired = true;
+    if (slot.late) this.#lateAhead = this.#lateAhead.filter((other) => other !== slot);
+    for (const held of [...this.#held]) if (!this.#mayBe(held.produced)) this.#release(held, 'new');
+    if (this.complete) this.#waiting?.();
+  }
+
+  #release(held: Held, slot: Slot | 'new'): void {
+    this.#held = this.#held.filter((other) => other !== held);
+    held.placed(slot === 'new' ? slot : slot.recorded);
+    if (slot !== 'new') this.#pair(slot);
+  }
+
+  /** Whether a record that has not found its call yet could be this one's. */
+  #mayBe(produced: Command): boolean {
+    return [...this.#candidates(), ...this.#lateSlots()].some((slot) => !slot.paired && fits(slot, produced));
+  }
+
+  #find(produced: Command, locate: () => string | null): Slot | 'new' | 'held' | null {
     const here = this.#candidates().filter((slot) => !slot.paired);
     const ahead = this.#lateSlots().filter((slot) => !slot.paired && fits(slot, produced));
     const next = here.find((slot) => slot.recorded.command.kind !== 'patch');
@@ -197,18 +247,25 @@ export class Recording {
           : null;
       }
       const later = here.filter((slot) => fits(slot, produced));
-      const unique = pairUniquely([...later, ...ahead], produced);
+      const unique =
+        later.length > 0
+          ? pairUniquely([...later, ...ahead], produced)
+          : (ahead.find((slot) => sameArguments(slot, produced)) ?? null);
       if (unique !== null) return unique.late ? unique : this.#take(unique, produced, locate);
       const further = this.#further(produced);
       if (further !== null) this.#suspects.push({ produced, location: locate() });
       if (further !== null) return further;
+      // Its import, its file is at hand at once here.
+      if (ahead.length > 0 && later.length === 0) return 'held';
     } else {
       this.#someCameLate = true;
-      if (next !== undefined && fits(next, produced) && sameArguments(next, produced)) return next;
-      const unique = pairUniquely([...here.filter((slot) => fits(slot, produced)), ...ahead], produced);
-      if (unique !== null) return unique;
+      const fitting = [...here, ...ahead].filter((slot) => fits(slot, produced));
+      const exact = fitting.find((slot) => sameArguments(slot, produced));
+      if (exact !== undefined) return exact;
       const further = this.#further(produced);
       if (further !== null) return further;
+      if (closesThread(produced.kind)) return fitting[0] ?? 'new';
+      if (fitting.length > 0) return 'held';
       // It stood under no event, so nothing depends on where it stands.
       return 'new';
     }
@@ -266,7 +323,10 @@ export class Recording {
     return new NondeterminismError({
       entry: this.steps[Math.min(this.#at, this.steps.length - 1)]?.entry ?? 0,
       recorded: recorded === null ? null : describeCommand(recorded.command),
-      produced: produced === null ? null : describeCommand(produced),
+      produced:
+        produced === null
+          ? null
+          : `${describeCommand(produced)}${sameName(recorded, produced) ? ' with other arguments' : ''}`,
       location,
     });
   }
@@ -287,6 +347,11 @@ function describeCommand(command: Command): string {
     continue: 'continueAsNew',
   };
   return command.name === '' ? words[command.kind] : `${words[command.kind]} "${command.name}"`;
+}
+
+/** Then only the arguments told them apart. */
+function sameName(recorded: RecordedCommand | null, produced: Command): boolean {
+  return recorded?.command.kind === produced.kind && recorded.command.name === produced.name;
 }
 
 function fits(slot: Slot, produced: Command): boolean {

@@ -32,14 +32,16 @@ export async function replay(
 ): Promise<void> {
   for (const [index, step] of recording.steps.entries()) {
     recording.enter(index);
+    // Asked for before the function does anything, as live: code that takes one turn comes behind what is delivered next.
+    const turn = port.turn();
     instance.deliver(step.event, step.now);
     await port.drained();
     instance.endTurn();
     recording.endTurn();
-    await port.turn();
+    await turn;
     if (!recording.complete && !instance.ended && !recording.hopeless) {
       const delay = step.event.kind === 'late' ? step.event.delayMs : 0;
-      await port.patience(recording.completed(), Math.max(lateCommandMs, 3 * delay));
+      if (!(await port.patience(recording.completed(), Math.max(lateCommandMs, 3 * delay)))) recording.pairHeld();
       // Live, the code had the rest of its turn before anything else was delivered.
       await port.turn();
     }

@@ -8,11 +8,11 @@ import { encodePayload } from '../../src/codec/payload.js';
 import { type Failure, failureFromError } from '../../src/core/failure.js';
 import type { Command, Decision, Event, RecordedStep } from '../../src/core/history.js';
 import { defaultRetryPolicy, type RetryPolicy } from '../../src/core/retry-policy.js';
+import type { CommitAnswer } from '../../src/postgres/protocol/commit.js';
 import { conclude } from '../../src/replay/conclude.js';
 import { type ExecutionInfo, Instance } from '../../src/replay/instance.js';
-import { Recording } from '../../src/replay/recording.js';
+import { type Placement, Recording } from '../../src/replay/recording.js';
 import { replay } from '../../src/replay/replay.js';
-import type { CommitAnswer } from '../../src/postgres/protocol/commit.js';
 import type { ActiveThread } from '../../src/worker/active-thread.js';
 import { failedAttempts, resolvedBy } from '../../src/worker/open-operation.js';
 import { nodeReplayPort } from '../../src/worker/replay-port.js';
@@ -385,15 +385,20 @@ function endingOfCommand(command: Command): Ending {
 /** What is produced again must be what was recorded, in the parts too that replay itself does not compare. */
 function checkArguments(recording: Recording, ends: Command[], differences: string[]): void {
   const place = recording.place.bind(recording);
-  recording.place = (produced, locate) => {
-    const placement = place(produced, locate);
-    if (placement === null) return placement;
+  const check = (produced: Command, placement: Placement) => {
     if (produced.kind === 'complete' || produced.kind === 'fail' || produced.kind === 'continue') ends.push(produced);
     else if (placement !== 'new') {
       const { command } = placement;
       if (textOfCommand(command) !== textOfCommand(produced))
         differences.push(`replayed as ${textOfCommand(produced)}\nrecorded as ${textOfCommand(command)}`);
     }
+  };
+  recording.place = (produced, locate, placed) => {
+    const placement = place(produced, locate, (later) => {
+      check(produced, later);
+      placed(later);
+    });
+    if (placement !== null && placement !== 'held') check(produced, placement);
     return placement;
   };
 }
