@@ -3,7 +3,17 @@
 import { activity } from './activity/context.js';
 import { Client } from './client/client.js';
 import { WorkflowHandle } from './client/handle.js';
+import * as Errors from './core/errors.js';
 import { guid as randomGuid, uuid } from './core/identifier.js';
+import {
+  clearActivityInboundInterceptors,
+  clearInterceptors,
+  clearOutboundInterceptors,
+  getInterceptorService,
+  registerActivityInboundInterceptor,
+  registerInboundInterceptor,
+  registerOutboundInterceptor,
+} from './worker/interceptors.js';
 import { registerActivityWorker, Worker } from './worker/worker.js';
 import { workflowGuid } from './workflow/random.js';
 import { didInterrupt, workflow } from './workflow/workflow.js';
@@ -26,8 +36,20 @@ export const Durable = {
   workflow,
   activity,
   registerActivityWorker,
+  registerInboundInterceptor,
+  registerOutboundInterceptor,
+  registerActivityInboundInterceptor,
+  clearInterceptors,
+  clearOutboundInterceptors,
+  clearActivityInboundInterceptors,
+  getInterceptorService,
   didInterrupt,
   guid,
   uuid,
   shutdown,
+  Errors,
+  // the older generation
+  registerInterceptor: registerInboundInterceptor,
+  registerActivityInterceptor: registerOutboundInterceptor,
+  clearActivityInterceptors: clearOutboundInterceptors,
 } as const;

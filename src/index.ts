@@ -2,6 +2,7 @@
 
 // inside an activity
 export { type ActivityContext, activity } from './activity/context.js';
+export type { ActivityInboundCallsInterceptor } from './activity/interceptors.js';
 
 // clients
 export { Client, type ClientOptions, type StartOptions } from './client/client.js';
@@ -13,12 +14,26 @@ export { Durable, guid, shutdown } from './durable.js';
 // words
 export type { ConnectionOptions, ConnectionsByRole } from './postgres/connection.js';
 export { migrate, migrationScript, SCHEMA_VERSION } from './postgres/migrate.js';
+export type { WorkerInterceptors } from './worker/interceptors.js';
 export type { UserFunction, UserFunctions, WorkerOptions, WorkerTuning } from './worker/options.js';
 // workers
 export { type ActivityWorkerOptions, registerActivityWorker, Worker } from './worker/worker.js';
 export type { ChildWorkflowOptions } from './workflow/child.js';
 export type { ConditionOptions } from './workflow/condition.js';
 export type { WorkflowInfo } from './workflow/info.js';
-export { type ActivityOptions, type ActivityProxy, proxyActivities } from './workflow/proxy-activities.js';
+export type {
+  Next,
+  WorkflowContextMap,
+  WorkflowInboundCallsInterceptor,
+  WorkflowInboundCallsInterceptor as WorkflowInterceptor,
+  WorkflowOutboundCallsInterceptor,
+  WorkflowOutboundCallsInterceptor as ActivityInterceptor,
+} from './workflow/interceptors.js';
+export {
+  type ActivityCall,
+  type ActivityOptions,
+  type ActivityProxy,
+  proxyActivities,
+} from './workflow/proxy-activities.js';
 // inside a workflow
 export { didInterrupt, workflow } from './workflow/workflow.js';

@@ -11,6 +11,7 @@
  */
 
 import { type AttemptOutcome, runAttempt } from '../activity/attempt.js';
+import { throughActivityInbound } from '../activity/interceptors.js';
 import { LazyAbort } from '../activity/lazy-abort.js';
 import { activityText, decodeActivityInput } from '../codec/entry-text.js';
 import { ActivityLostError, CancelledFailure } from '../core/errors.js';
@@ -21,6 +22,7 @@ import { untilFree } from '../postgres/held-row.js';
 import { type ClaimedTask, claimTasks, finishTasks, queueTasks, type TaskOutcome } from '../postgres/protocol/tasks.js';
 import type { ActiveThread } from './active-thread.js';
 import type { HostContext } from './host-context.js';
+import { activityLayers } from './interceptors.js';
 import type { UserFunction } from './options.js';
 import { RunningActivities, type RunningActivity } from './running-activities.js';
 import type { Serving } from './serving.js';
@@ -310,8 +312,9 @@ export class ActivityRunner {
   #run(activityOf: Omit<RunningActivity, 'abort' | 'abandoned'>, run: UserFunction, call: Call): void {
     const activity: RunningActivity = { ...activityOf, abort: new LazyAbort(), abandoned: false };
     this.running.add(activity);
+    const layers = activityLayers(activity.serving.interceptors);
     const attempt = {
-      run,
+      run: layers === null ? run : throughActivityInbound(layers, activity.name, run),
       abort: activity.abort,
       startToCloseMs: call.startToCloseMs,
       nonRetryableErrorTypes: activity.retry.nonRetryableErrorTypes ?? [],

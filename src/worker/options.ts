@@ -7,6 +7,7 @@ import { flag, identifier, interval, parseOptions, wholeNumber } from '../core/o
 import { type RetryOptions, type RetryPolicy, resolveRetryPolicy } from '../core/retry-policy.js';
 import type { ConnectionOptions, ConnectionsByRole } from '../postgres/connection.js';
 import { schemaName } from '../postgres/namespace.js';
+import { resolveInterceptors, type WorkerInterceptors } from './interceptors.js';
 
 // biome-ignore lint/suspicious/noExplicitAny: any function is a workflow or an activity; its arguments are the user's business
 export type UserFunction = (...args: any[]) => unknown;
@@ -24,6 +25,8 @@ export interface WorkerOptions {
   /** Functions that `proxyActivities` of these workflows may call. They belong to this worker. */
   readonly activities?: UserFunctions;
   readonly options?: WorkerTuning;
+  /** User code around this worker's workflows, their activity calls and the activities it runs. Within the process's interceptors. */
+  readonly interceptors?: WorkerInterceptors;
 }
 
 export interface WorkerTuning extends RetryOptions {
@@ -72,6 +75,7 @@ const workerShape = v.strictObject({
   workflow: v.unknown(),
   activities: v.optional(v.unknown()),
   options: v.optional(v.unknown()),
+  interceptors: v.optional(v.unknown()),
   search: v.optional(v.unknown()),
   guid: v.optional(v.unknown()),
 });
@@ -97,6 +101,7 @@ export interface ResolvedWorker {
   readonly workflows: ReadonlyMap<string, UserFunction>;
   readonly activities: ReadonlyMap<string, UserFunction>;
   readonly tuning: ResolvedTuning;
+  readonly interceptors: Required<WorkerInterceptors>;
 }
 
 /** @throws {InvalidArgumentError} for anything a worker cannot run with. */
@@ -111,6 +116,7 @@ export function resolveWorkerOptions(call: string, options: WorkerOptions): Reso
     workflows: functionsOf(call, 'workflow', given.workflow, true),
     activities: functionsOf(call, 'activities', given.activities ?? {}, false),
     tuning: resolveTuning(call, given.options),
+    interceptors: resolveInterceptors(call, given.interceptors),
   };
 }
 

@@ -28,10 +28,12 @@ import { conclude } from '../replay/conclude.js';
 import { Instance } from '../replay/instance.js';
 import type { Recording } from '../replay/recording.js';
 import { runAs } from '../workflow/context.js';
+import { throughInbound } from '../workflow/interceptors.js';
 import { ActiveThread, type ThreadPort } from './active-thread.js';
 import { ActivityRunner, type ThreadsOfActivities } from './activity-runner.js';
 import type { EagerChoice } from './entry-draft.js';
 import type { HostContext } from './host-context.js';
+import { workflowLayers } from './interceptors.js';
 import { isLeaseLost } from './registration.js';
 import type { ServedWorkflow } from './services.js';
 import type { Serving } from './serving.js';
@@ -168,13 +170,17 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
   makeInstance(thread: ActiveThread, attempt: number, recording: Recording | null): Instance {
     const served = this.#host.services.workflow(thread.row.service_no);
     const run = served?.serving.workflows.get(served.name);
+    // Taken once, so that one life of a workflow meets the same ones throughout.
+    const layers = served === undefined ? null : workflowLayers(served.serving.interceptors);
     return new Instance({
       info: { ...thread.info, attempt },
       run: (instance) =>
         // Arguments are decoded for each instance: a function may change what it is given.
         runAs(instance, async () => {
           if (run === undefined) throw new Error(`workflow "${thread.info.workflowName}" is not served any more`);
-          return run(...(JSON.parse(thread.row.args) as unknown[]));
+          const args = JSON.parse(thread.row.args) as unknown[];
+          if (layers === null) return run(...args);
+          return throughInbound({ ...layers, connection: served?.serving.connection }, args, run);
         }),
       conclude: (outcome, info) => conclude(outcome, info, (value) => encodePayload(value, 'result')),
       recording,

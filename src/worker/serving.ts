@@ -1,6 +1,8 @@
 /** What one worker object brings to its process: functions on a queue, and limits. */
 
+import type { ConnectionOptions, ConnectionsByRole } from '../postgres/connection.js';
 import type { ClaimLoop } from './claim-loop.js';
+import { noInterceptors, type WorkerInterceptors } from './interceptors.js';
 import type { ResolvedTuning, UserFunction } from './options.js';
 
 export class Serving {
@@ -8,6 +10,8 @@ export class Serving {
   readonly workflows: ReadonlyMap<string, UserFunction>;
   readonly activityFunctions: Map<string, UserFunction>;
   readonly tuning: ResolvedTuning;
+  readonly interceptors: Required<WorkerInterceptors>;
+  readonly connection: ConnectionOptions | ConnectionsByRole | null;
   /** Service numbers of its workflows, by name, and of its activities; set when registered. */
   workflowServices = new Map<string, number>();
   activityService = 0;
@@ -24,11 +28,15 @@ export class Serving {
     workflows: ReadonlyMap<string, UserFunction>;
     activities: ReadonlyMap<string, UserFunction>;
     tuning: ResolvedTuning;
+    interceptors?: Required<WorkerInterceptors>;
+    connection?: ConnectionOptions | ConnectionsByRole;
   }) {
     this.taskQueue = options.taskQueue;
     this.workflows = options.workflows;
     this.activityFunctions = new Map(options.activities);
     this.tuning = options.tuning;
+    this.interceptors = options.interceptors ?? noInterceptors;
+    this.connection = options.connection ?? null;
   }
 
   get freeThreads(): number {

@@ -1,5 +1,6 @@
 import { checkTaskQueue } from '../core/identifier.js';
 import { serve } from './hosts.js';
+import type { WorkerInterceptors } from './interceptors.js';
 import {
   functionsOf,
   resolveTuning,
@@ -107,6 +108,8 @@ export interface ActivityWorkerOptions {
   /** Default `'durable-activities'`. */
   readonly taskQueue?: string;
   readonly options?: WorkerTuning;
+  /** User code around the activities it runs. */
+  readonly interceptors?: Pick<WorkerInterceptors, 'activityInbound'>;
 }
 
 /**

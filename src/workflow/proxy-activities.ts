@@ -7,7 +7,7 @@ import type { Event, RetrySpec } from '../core/history.js';
 import { identifier, interval, parseOptions } from '../core/options.js';
 import { type RetryOptions, type RetryPolicy, resolveRetryPolicy } from '../core/retry-policy.js';
 import type { ActivityFunction, ReadEvent } from '../replay/pending-operation.js';
-import { contextOf, instanceHere } from './context.js';
+import { contextOf, type InterceptedCall, instanceHere } from './context.js';
 import { unawaited } from './unawaited.js';
 
 /** Options of {@link proxyActivities}. */
@@ -32,6 +32,14 @@ export interface ActivityOptions<A = Record<string, ActivityFunction>> {
 export type ActivityProxy<A> = {
   [K in keyof A]: A[K] extends (...args: infer P) => infer R ? (...args: P) => Promise<Awaited<R>> : never;
 };
+
+/** An activity call on its way out. What an outbound interceptor changes before `next()` is what is sent. */
+export interface ActivityCall extends InterceptedCall {
+  // biome-ignore lint/suspicious/noExplicitAny: arguments of any activity
+  args: any[];
+  /** As `proxyActivities` was given them; a copy for this call. */
+  options: { -readonly [K in keyof ActivityOptions]: ActivityOptions[K] } & { headers: Record<string, unknown> };
+}
 
 const activityOptions = v.strictObject({
   activities: v.optional(v.record(v.string(), v.unknown())),
@@ -58,42 +66,16 @@ const activityOptions = v.strictObject({
 export function proxyActivities<A = Record<string, (...args: unknown[]) => unknown>>(
   options: ActivityOptions<A> = {},
 ): ActivityProxy<A> {
-  const given = parseOptions('proxyActivities', activityOptions, options);
-  const retryGiven = (given.retry ?? given.retryPolicy) as RetryOptions | undefined;
-  resolveRetryPolicy('proxyActivities', retryGiven, undefined, given.retry === undefined ? 'retryPolicy' : 'retry');
-  const implementations = activitiesOf(given.activities);
-  const headers = given.headers === undefined ? null : encodePayload(given.headers, 'headers');
+  const plan = planOf(options as ActivityOptions);
   const bound = instanceHere();
 
-  let known: { inherited: RetryPolicy; policy: RetrySpec; read: ReadEvent<unknown> } | null = null;
-  const policyBehind = (inherited: RetryPolicy) => {
-    if (known?.inherited === inherited) return known;
-    const { throwOnError, ...policy } = resolveRetryPolicy('proxyActivities', retryGiven, inherited);
-    known = { inherited, policy, read: throwOnError ? resultOrThrow : resultOrError };
-    return known;
-  };
-
   const call = (name: string, args: unknown[]): Promise<unknown> => {
-    const { instance, cancellable } = contextOf(name, bound);
-    const { policy, read } = policyBehind(instance.info.retry);
-    const text = encodeArguments(args, name);
-    return instance.call(
-      {
-        kind: 'activity',
-        name,
-        fingerprint: fingerprint(text),
-        counter: instance.tick(),
-        spec: {
-          taskQueue: given.taskQueue ?? instance.info.taskQueue,
-          args: text,
-          headers,
-          retry: policy,
-          startToCloseMs: given.startToCloseTimeout ?? null,
-        },
-      },
-      { cancellable, implementation: implementations.get(name) ?? null },
-      read,
-    );
+    const context = contextOf(name, bound);
+    if (context.intercept === null) return send(plan, name, args, context);
+    const changeable = callOf(name, args, options as ActivityOptions);
+    const innermost = async () =>
+      send(planOf(changeable.options), changeable.activityName, changeable.args, contextOf(name, bound));
+    return unawaited(context.intercept(changeable, innermost));
   };
 
   // Lazily, by property name: a remote activity needs no local registration.
@@ -118,6 +100,72 @@ export function proxyActivities<A = Record<string, (...args: unknown[]) => unkno
   });
 }
 
+/** What the options of a proxy come to. */
+interface Plan {
+  readonly given: v.InferOutput<typeof activityOptions>;
+  readonly implementations: ReadonlyMap<string, ActivityFunction>;
+  readonly headers: string | null;
+  policyBehind(inherited: RetryPolicy): { readonly policy: RetrySpec; readonly read: ReadEvent<unknown> };
+}
+
+function planOf(options: ActivityOptions): Plan {
+  const given = parseOptions('proxyActivities', activityOptions, options);
+  const retryGiven = (given.retry ?? given.retryPolicy) as RetryOptions | undefined;
+  resolveRetryPolicy('proxyActivities', retryGiven, undefined, given.retry === undefined ? 'retryPolicy' : 'retry');
+  const implementations = activitiesOf(given.activities);
+  const headers = hasFields(given.headers) ? encodePayload(given.headers, 'headers') : null;
+  let known: { inherited: RetryPolicy; policy: RetrySpec; read: ReadEvent<unknown> } | null = null;
+  const policyBehind = (inherited: RetryPolicy) => {
+    if (known?.inherited === inherited) return known;
+    const { throwOnError, ...policy } = resolveRetryPolicy('proxyActivities', retryGiven, inherited);
+    known = { inherited, policy, read: throwOnError ? resultOrThrow : resultOrError };
+    return known;
+  };
+  return { given, implementations, headers, policyBehind };
+}
+
+function send(
+  { given, implementations, headers, policyBehind }: Plan,
+  name: string,
+  args: unknown[],
+  { instance, cancellable }: ReturnType<typeof contextOf>,
+): Promise<unknown> {
+  const { policy, read } = policyBehind(instance.info.retry);
+  const text = encodeArguments(args, name);
+  return instance.call(
+    {
+      kind: 'activity',
+      name,
+      fingerprint: fingerprint(text),
+      counter: instance.tick(),
+      spec: {
+        taskQueue: given.taskQueue ?? instance.info.taskQueue,
+        args: text,
+        headers,
+        retry: policy,
+        startToCloseMs: given.startToCloseTimeout ?? null,
+      },
+    },
+    { cancellable, implementation: implementations.get(name) ?? null },
+    read,
+  );
+}
+
+/** A call with options of its own, which interceptors may change without reaching the next call. */
+function callOf(activityName: string, args: unknown[], options: ActivityOptions): ActivityCall {
+  const { retry, retryPolicy, headers } = options;
+  return {
+    activityName,
+    args,
+    options: {
+      ...options,
+      ...(retry !== undefined && { retry: { ...retry } }),
+      ...(retryPolicy !== undefined && { retryPolicy: { ...retryPolicy } }),
+      headers: { ...headers },
+    },
+  };
+}
+
 function resultOrError(event: Event): unknown {
   return resultOf(event, false);
 }
@@ -132,6 +180,11 @@ function resultOf(event: Event, throwOnError: boolean): unknown {
   const error = finalActivityError(event.failure, { throwOnError });
   if (throwOnError) throw error;
   return error;
+}
+
+function hasFields(value: Readonly<Record<string, unknown>> | undefined): boolean {
+  for (const _key in value) return true;
+  return false;
 }
 
 function activitiesOf(activities: Record<string, unknown> | undefined): Map<string, ActivityFunction> {

@@ -14,6 +14,7 @@ import {
   type UserFunction,
   type UserFunctions,
   Worker,
+  type WorkerInterceptors,
   type WorkerOptions,
   type WorkerTuning,
   type WorkflowHandle,
@@ -46,6 +47,7 @@ export interface EngineOptions {
   readonly activities?: UserFunctions;
   readonly tempo?: Tempo;
   readonly options?: WorkerTuning;
+  readonly interceptors?: WorkerInterceptors;
 }
 
 /**
@@ -111,7 +113,9 @@ export class Engine {
   async addWorker({
     options,
     ...worker
-  }: Pick<WorkerOptions, 'workflow' | 'activities' | 'options'> & { taskQueue?: string }): Promise<Worker> {
+  }: Pick<WorkerOptions, 'workflow' | 'activities' | 'options' | 'interceptors'> & {
+    taskQueue?: string;
+  }): Promise<Worker> {
     const { connection, taskQueue } = this;
     const tuning = { shutdownGrace: 200, ...this.tempo.tuning, ...options };
     return this.#keep(await Worker.create({ connection, taskQueue, ...worker, options: tuning }));
