@@ -2,6 +2,10 @@
  * The floor: what Postgres and `pg` give to somebody who only appends history rows, and does nothing else an engine
  * does. One process, one connection, one call in flight; each call commits whatever is ready.
  *
+ * Measured in two ways. `rows`: 1,000 executions, each an async loop that awaits its row's commit before it makes the
+ * next one, and arrays as `pg` takes them: the same work as the engine's, written plainly. `bare rows`: no executions at all,
+ * arrays of rows prepared in advance and encoded by hand in Postgres' binary format: what the server could take.
+ *
  * The table has the columns and the key of `history` as it was when this was written, and bodies of the same size. It stays as
  * it is when the engine changes, so that figures of different versions share one measure.
  */
@@ -62,14 +66,19 @@ let commitsMade = 0;
 /** @param {{ sequences: number, length: number, repeats: number, commits: number }} size */
 async function measure({ sequences, length, repeats, commits }) {
   const runs = [];
-  for (let repeat = 0; repeat < repeats; repeat++) runs.push(await appendSequences(sequences, length));
+  const bare = [];
+  for (let repeat = 0; repeat < repeats; repeat++) {
+    runs.push(await timed(sequences, length, driveSequences));
+    bare.push(await timed(sequences, length, appendSequences));
+  }
   return {
     figures: {
       rowsPerSecond: median(runs.map((run) => run.rowsPerSecond)),
+      bareRowsPerSecond: median(bare.map((run) => run.rowsPerSecond)),
       bodyBytes: median(runs.map((run) => run.bodyBytes)),
       commitMs: await commitMs(commits),
     },
-    wrong: runs.flatMap((run) => run.wrong),
+    wrong: [...runs, ...bare].flatMap((run) => run.wrong),
   };
 }
 
@@ -96,19 +105,79 @@ function bodyOf({ seq, threadNo }) {
   return `{"s":[{"t":${Date.now()},"e":["done",${seq},${threadNo}],"c":[["activity","addOne",1234567890,${seq},{"args":[${threadNo}]}]]}]}`;
 }
 
-/** Sequences of rows, the next of a sequence sent only when the one before is durable.
- * @param {number} sequences @param {number} length */
-async function appendSequences(sequences, length) {
-  const first = threadsMade;
-  threadsMade += sequences;
-  const started = performance.now();
-  let ready = Array.from({ length: sequences }, (_, index) => nextRow(first + index, 0, 0));
+/** @type {{ row: Row, committed: () => void }[]} */
+let ready = [];
+let isSending = false;
+
+/** Commits whatever is ready, again and again. */
+async function send() {
+  isSending = true;
+  await new Promise((resolve) => setImmediate(resolve));
   while (ready.length > 0) {
     const batch = ready.slice(0, MOST_ROWS);
     ready = ready.slice(MOST_ROWS);
-    await append(batch);
-    for (const row of batch) if (row.seq + 1 < length) ready.push(nextRow(row.threadNo, row.seq + 1, row.commitNo));
+    const rows = batch.map(({ row }) => row);
+    await client.query({
+      ...APPEND,
+      values: [
+        rows.map((row) => row.threadNo),
+        rows.map(() => 1),
+        rows.map((row) => row.seq),
+        rows.map((row) => row.commitNo),
+        rows.map((row) => row.previousCommitNo),
+        rows.map((row) => row.seq),
+        rows.map(() => 1),
+        rows.map((row) => row.seq - 1),
+        rows.map(bodyOf),
+      ],
+    });
+    for (const { committed } of batch) committed();
   }
+  isSending = false;
+}
+
+/** @param {Row} row @returns {Promise<void>} resolves when the row is durable */
+function commit(row) {
+  return new Promise((committed) => {
+    ready.push({ row, committed });
+    if (!isSending) void send();
+  });
+}
+
+/** Executions, each awaiting every row of its own. @param {number} first @param {number} sequences @param {number} length */
+async function driveSequences(first, sequences, length) {
+  await Promise.all(
+    Array.from({ length: sequences }, async (_, index) => {
+      let previousCommitNo = 0;
+      for (let seq = 0; seq < length; seq++) {
+        const row = nextRow(first + index, seq, previousCommitNo);
+        await commit(row);
+        previousCommitNo = row.commitNo;
+      }
+    }),
+  );
+}
+
+/** The same rows, without anybody who waits for one. @param {number} first @param {number} sequences @param {number} length */
+async function appendSequences(first, sequences, length) {
+  let rows = Array.from({ length: sequences }, (_, index) => nextRow(first + index, 0, 0));
+  while (rows.length > 0) {
+    const batch = rows.slice(0, MOST_ROWS);
+    rows = rows.slice(MOST_ROWS);
+    await append(batch);
+    for (const row of batch) if (row.seq + 1 < length) rows.push(nextRow(row.threadNo, row.seq + 1, row.commitNo));
+  }
+}
+
+/**
+ * @param {number} sequences @param {number} length
+ * @param {(first: number, sequences: number, length: number) => Promise<void>} run
+ */
+async function timed(sequences, length, run) {
+  const first = threadsMade;
+  threadsMade += sequences;
+  const started = performance.now();
+  await run(first, sequences, length);
   const seconds = (performance.now() - started) / 1000;
   const { rows } = await client.query(
     `select count(*)::int as count, count(*) filter (where exists (

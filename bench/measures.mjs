@@ -28,7 +28,8 @@ export const measures = {
     size: { sequences: 1_000, length: 10, repeats: 5, commits: 200 },
     quick: { sequences: 200, length: 10, repeats: 1, commits: 20 },
     figures: {
-      rowsPerSecond: { label: 'rows', unit: '/s' },
+      rowsPerSecond: { label: 'rows of {sequences} executions', unit: '/s' },
+      bareRowsPerSecond: { label: 'bare rows, nobody waiting for one', unit: '/s' },
       commitMs: { label: 'one-row commit p50', unit: 'ms', digits: 2 },
       bodyBytes: { label: 'body of a row', unit: 'B' },
     },
@@ -40,6 +41,7 @@ export const measures = {
     figures: {
       stepsPerSecond: { label: 'sequential steps', unit: '/s', mark: { least: 10_000 } },
       floorShare: { label: 'of the floor', unit: '%', mark: { least: 20 } },
+      bareFloorShare: { label: 'of the bare rows', unit: '%' },
       startMs: { label: 'until all are started', unit: 'ms' },
       cpuUsPerStep: { label: 'CPU of the engine process per step', unit: 'us' },
       serverCpuUsPerStep: { label: 'CPU of the server per step', unit: 'us' },

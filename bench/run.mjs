@@ -158,11 +158,15 @@ function note(samples, name, round, figures) {
 /** @param {string[]} names @param {Samples} samples @param {boolean} quick */
 function figuresOf(names, samples, quick) {
   const rounds = new Map([...samples].map(([key, byRound]) => [key, byRound.map(median)]));
-  const floor = rounds.get('floor.rowsPerSecond');
   const steps = rounds.get('sequential.stepsPerSecond');
-  if (floor !== undefined && steps !== undefined) {
+  for (const [share, of] of /** @type {const} */ ([
+    ['floorShare', 'rowsPerSecond'],
+    ['bareFloorShare', 'bareRowsPerSecond'],
+  ])) {
+    const floor = rounds.get(`floor.${of}`);
+    if (floor === undefined || steps === undefined) continue;
     rounds.set(
-      'sequential.floorShare',
+      `sequential.${share}`,
       steps.map((value, round) => (100 * value) / (floor[round] ?? Number.NaN)),
     );
   }
