@@ -24,8 +24,12 @@ begin
     v_hints := continue_runs(v_continued,
       array(select u.r from unnest(p_threads, p_closing, p_result) with ordinality u (t, c, r, n) where u.c = 'continued' order by n));
   end if;
-  update execution e set state = p_closing[array_position(p_threads, e.run_no)], closed_at = v_now
-  where e.run_no = any(p_threads);
+  with ended as (
+    update execution e set state = p_closing[array_position(p_threads, e.run_no)], closed_at = v_now
+    where e.run_no = any(p_threads)
+    returning e.chain_no, e.state
+  )
+  select v_hints || coalesce(array_agg('r' || chain_no) filter (where state <> 'continued'), '{}') into v_hints from ended;
   update thread set state = 'done', owner = null, claim_no = null, ready_at = null, blocked_on = null, blocked_reason = null,
     affinity = null, excluded = null
   where thread_no = any(p_threads || v_others);
@@ -50,5 +54,5 @@ begin
   if v_parents is not null then
     v_hints := v_hints || wake(v_parents);
   end if;
-  return v_hints || 'r'::text;
+  return v_hints;
 end $$;

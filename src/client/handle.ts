@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import * as v from 'valibot';
 import { encodePayload } from '../codec/payload.js';
 import { parseDuration } from '../core/duration.js';
@@ -11,6 +12,9 @@ import type { Link } from './link.js';
 
 /** How long a signal that nobody awaits yet is kept, unless `expire` says otherwise. */
 export const SIGNAL_EXPIRE_MS = 10 * 60 * 1000;
+
+/** Asked for at once behind its start, a result would hardly be there; its end is heard of. */
+const FRESH_MS = 1_000;
 
 const resultOptions = v.strictObject({ state: v.optional(flag), throwOnError: v.optional(flag) });
 const terminateOptions = v.strictObject({
@@ -56,13 +60,15 @@ export class WorkflowHandle {
   readonly workflowTopic: string;
   readonly #link: Promise<Link>;
   readonly #chainNo: number | null;
+  readonly #startedAt: number;
 
-  /** @internal */
+  /** @internal `chainNo`: of the run that was just started. */
   constructor(link: Promise<Link>, workflowId: string, workflowTopic: string, chainNo: number | null) {
     this.#link = link;
     this.workflowId = workflowId;
     this.workflowTopic = workflowTopic;
     this.#chainNo = chainNo;
+    this.#startedAt = chainNo === null ? -Infinity : performance.now();
   }
 
   /**
@@ -79,7 +85,7 @@ export class WorkflowHandle {
     const { throwOnError = true } = parseOptions('result', resultOptions, options);
     const link = await this.#link;
     const chainNo = this.#chainNo ?? (await this.#describe()).chain_no;
-    const row = await link.watcher.outcome(chainNo);
+    const row = await link.watcher.outcome(chainNo, performance.now() - this.#startedAt < FRESH_MS);
     const error = this.#errorOf(row);
     if (error === null)
       return (row.result === null || row.state !== 'completed' ? undefined : JSON.parse(row.result)) as T;

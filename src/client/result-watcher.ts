@@ -1,56 +1,69 @@
 /**
- * Waits for the outcomes of workflows: one watcher per database and namespace, whatever the number of waiters. It asks
- * once for all of them when something ended (a hint), and every now and then in case the hint was lost.
+ * Waits for the outcomes of workflows: one watcher per database and namespace, whatever the number of waiters.
+ *
+ * What ends names itself in a hint (`r12`: chain 12), and only that is asked for, so that cost grows with completions. In
+ * case its hint was lost each chain is also asked for by itself, at growing intervals.
  */
 
+import { performance } from 'node:perf_hooks';
 import { ConnectionError } from '../core/errors.js';
 import type { Lane } from '../postgres/database.js';
 import type { Notifier } from '../postgres/notifications.js';
 import { ANYTHING } from '../postgres/notifications.js';
 import { fetchResults, type ResultRow } from '../postgres/protocol/executions.js';
 
-const POLL_WITH_HINTS_MS = 5_000;
-const POLL_WITHOUT_HINTS_MS = 1_000;
-const FIRST_POLL_MS = 20;
-/** Each question looks every waiter up: with 1,000 of them and a hint per commit that would cost more than the commits. */
-const ASK_AGAIN_MS_PER_WAITER = 0.02;
+/** Pauses before the first, second, ... question for a chain that no hint named. */
+const POLL_MS = [20, 50, 120, 300, 800, 2_000, 5_000] as const;
+/** The last of them where no hint comes from other processes. */
+const LAST_WITHOUT_HINTS = 4;
+const MOST_AT_ONCE = 1_000;
+/** Chains whose end was heard of before anybody waited for it: so many are remembered. */
+const MOST_REMEMBERED = 10_000;
 
 interface Waiter {
   resolve(row: ResultRow): void;
   reject(error: unknown): void;
 }
 
+interface Waiting {
+  readonly waiters: Waiter[];
+  /** How often it was asked for by itself. */
+  polls: number;
+  dueAt: number;
+}
+
 export class ResultWatcher {
   readonly #lane: Lane;
   readonly #schema: string;
-  readonly #waiters = new Map<number, Waiter[]>();
+  readonly #waiting = new Map<number, Waiting>();
+  /** By the number of polls: chains in the order in which they are due. */
+  readonly #due = POLL_MS.map(() => new Map<number, Waiting>());
+  readonly #ended = new Set<number>();
   readonly #unsubscribe: () => void;
+  #wanted = new Set<number>();
   #timer: NodeJS.Timeout | null = null;
+  #wakesAt = Infinity;
   #asking = false;
-  #again = false;
   #closed = false;
-  #resting = false;
   #heard = false;
-  #pollMs = FIRST_POLL_MS;
 
   constructor(lane: Lane, schema: string, notifier: Notifier) {
     this.#lane = lane;
     this.#schema = schema;
-    this.#unsubscribe = notifier.subscribe((hint) => {
-      if (hint === ANYTHING) this.#heard = true;
-      if (hint === 'r' || hint === ANYTHING) this.#ask();
-    });
+    this.#unsubscribe = notifier.subscribe((hint) => this.#hear(hint));
   }
 
-  /** Resolves when the chain has ended. Rejects only when the watcher is closed. */
-  outcome(chainNo: number): Promise<ResultRow> {
+  /**
+   * Resolves when the chain has ended. Rejects only when the watcher is closed.
+   * @param fresh Started by this process a moment ago: not asked for at once, unless its end was heard of already.
+   */
+  outcome(chainNo: number, fresh = false): Promise<ResultRow> {
     if (this.#closed) return Promise.reject(shutDown());
     return new Promise((resolve, reject) => {
-      const waiters = this.#waiters.get(chainNo);
-      if (waiters !== undefined) waiters.push({ resolve, reject });
-      else this.#waiters.set(chainNo, [{ resolve, reject }]);
-      this.#pollMs = FIRST_POLL_MS;
-      this.#ask();
+      const known = this.#waiting.get(chainNo);
+      if (known !== undefined) known.waiters.push({ resolve, reject });
+      else this.#wait(chainNo, { waiters: [{ resolve, reject }], polls: 0, dueAt: 0 });
+      if (!fresh || this.#ended.delete(chainNo)) this.#ask(chainNo);
     });
   }
 
@@ -58,48 +71,102 @@ export class ResultWatcher {
     this.#closed = true;
     this.#unsubscribe();
     if (this.#timer !== null) clearTimeout(this.#timer);
-    for (const waiters of this.#waiters.values()) for (const waiter of waiters) waiter.reject(shutDown());
-    this.#waiters.clear();
+    for (const { waiters } of this.#waiting.values()) for (const waiter of waiters) waiter.reject(shutDown());
+    this.#waiting.clear();
   }
 
-  #ask(): void {
-    if (this.#waiters.size === 0) return;
-    if (this.#asking || this.#resting) {
-      this.#again = true;
-      return;
+  #hear(hint: string): void {
+    if (hint === ANYTHING) {
+      this.#heard = true;
+      for (const chainNo of this.#waiting.keys()) this.#ask(chainNo);
+    } else if (hint.startsWith('r')) {
+      const chainNo = Number(hint.slice(1));
+      if (this.#waiting.has(chainNo)) this.#ask(chainNo);
+      else this.#remember(chainNo);
     }
+  }
+
+  #remember(chainNo: number): void {
+    this.#ended.add(chainNo);
+    if (this.#ended.size <= MOST_REMEMBERED) return;
+    const [oldest] = this.#ended;
+    if (oldest !== undefined) this.#ended.delete(oldest);
+  }
+
+  // ---- asking
+
+  #ask(chainNo: number): void {
+    this.#wanted.add(chainNo);
+    if (!this.#asking) void this.#askAll();
+  }
+
+  async #askAll(): Promise<void> {
     this.#asking = true;
-    this.#again = false;
+    // What is wanted in this turn goes as one question.
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    while (this.#wanted.size > 0 && !this.#closed) {
+      const chains: number[] = [];
+      for (const chainNo of this.#wanted) {
+        if (chains.length === MOST_AT_ONCE) break;
+        this.#wanted.delete(chainNo);
+        if (this.#waiting.has(chainNo)) chains.push(chainNo);
+      }
+      if (chains.length === 0) continue;
+      try {
+        for (const row of await fetchResults(this.#lane, this.#schema, chains)) this.#answer(row);
+      } catch {
+        // Asked for again when it is due.
+      }
+    }
+    this.#asking = false;
+  }
+
+  #answer(row: ResultRow): void {
+    const waiting = this.#waiting.get(row.chain_no);
+    if (waiting === undefined) return;
+    this.#waiting.delete(row.chain_no);
+    this.#due[waiting.polls]?.delete(row.chain_no);
+    for (const waiter of waiting.waiters) waiter.resolve(row);
+  }
+
+  // ---- polling
+
+  #wait(chainNo: number, waiting: Waiting): void {
+    waiting.dueAt = performance.now() + (POLL_MS[waiting.polls] as number);
+    this.#waiting.set(chainNo, waiting);
+    this.#due[waiting.polls]?.set(chainNo, waiting);
+    this.#wakeAt(waiting.dueAt);
+  }
+
+  #poll(): void {
+    const now = performance.now();
+    const last = this.#heard ? POLL_MS.length - 1 : LAST_WITHOUT_HINTS;
+    for (const queue of [...this.#due].reverse()) {
+      for (const [chainNo, waiting] of queue) {
+        if (waiting.dueAt > now) break;
+        queue.delete(chainNo);
+        waiting.polls = Math.min(waiting.polls + 1, Math.max(last, waiting.polls));
+        this.#wait(chainNo, waiting);
+        this.#ask(chainNo);
+      }
+    }
+    for (const queue of this.#due) {
+      const [first] = queue.values();
+      if (first !== undefined) this.#wakeAt(first.dueAt);
+    }
+  }
+
+  #wakeAt(dueAt: number): void {
+    if (this.#closed || this.#wakesAt <= dueAt) return;
     if (this.#timer !== null) clearTimeout(this.#timer);
-    fetchResults(this.#lane, this.#schema, [...this.#waiters.keys()])
-      .then((rows) => this.#answer(rows))
-      .catch(() => {}) // asked again at the next poll
-      .finally(() => {
-        this.#asking = false;
-        this.#schedule(this.#again ? this.#waiters.size * ASK_AGAIN_MS_PER_WAITER : null);
-      });
-  }
-
-  #answer(rows: readonly ResultRow[]): void {
-    for (const row of rows) {
-      const waiters = this.#waiters.get(row.chain_no) ?? [];
-      this.#waiters.delete(row.chain_no);
-      for (const waiter of waiters) waiter.resolve(row);
-    }
-  }
-
-  #schedule(soonMs: number | null): void {
-    if (this.#waiters.size === 0 || this.#closed) return;
-    if (soonMs !== null) {
-      this.#resting = true;
-      this.#timer = setTimeout(() => {
-        this.#resting = false;
-        this.#ask();
-      }, soonMs);
-      return;
-    }
-    this.#pollMs = Math.min(this.#pollMs * 1.5, this.#heard ? POLL_WITH_HINTS_MS : POLL_WITHOUT_HINTS_MS);
-    this.#timer = setTimeout(() => this.#ask(), this.#pollMs);
+    this.#wakesAt = dueAt;
+    this.#timer = setTimeout(
+      () => {
+        this.#wakesAt = Infinity;
+        this.#poll();
+      },
+      Math.max(1, dueAt - performance.now()),
+    );
   }
 }
 
