@@ -21,6 +21,11 @@ describe('a lane', () => {
     expect(reactionTo(sqlError(code))).toBe('repeat');
   });
 
+  it('repeats a commit that met itself, and leaves any other unique violation to the caller', () => {
+    expect(reactionTo(Object.assign(sqlError('23505'), { constraint: 'history_pkey' }))).toBe('repeat');
+    expect(reactionTo(Object.assign(sqlError('23505'), { constraint: 'worker_pkey' }))).toBe('throw');
+  });
+
   it.each(['42P05', '26000'])('gives up statement names after %s', (code) => {
     expect(reactionTo(sqlError(code))).toBe('unprepare');
   });

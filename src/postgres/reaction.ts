@@ -17,15 +17,18 @@ const CONNECTION = '08';
 const CANNOT_CONNECT_NOW = /^57P/;
 const REPEAT = /^(40001|40P01|53...|57...)$/;
 const READ_ONLY = '25006';
+const UNIQUE_VIOLATION = '23505';
 const NAME_TAKEN = '42P05';
 const NAME_UNKNOWN = '26000';
 
 /** Everything that the server did not say itself (socket errors, a closed client, our deadline) means a broken connection. */
 export function reactionTo(error: unknown): Reaction {
   if (!isServerError(error)) return 'reconnect';
-  const { code, routine } = error;
+  const { code, routine, constraint } = error;
   if (code.startsWith(CONNECTION) || CANNOT_CONNECT_NOW.test(code)) return 'reconnect';
   if (REPEAT.test(code)) return 'repeat';
+  // The same entry was being committed, by an earlier sending of this call or from outside. Now it can be seen: see commit.sql.
+  if (code === UNIQUE_VIOLATION && constraint === 'history_pkey') return 'repeat';
   if (code === NAME_TAKEN || code === NAME_UNKNOWN) return 'unprepare';
   // Connected to a primary that has become a standby. A new connection finds the new primary, by and by.
   if (code === READ_ONLY) return 'reconnect';

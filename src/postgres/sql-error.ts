@@ -6,6 +6,7 @@ interface ServerError extends Error {
   readonly severity: string;
   readonly detail?: string;
   readonly hint?: string;
+  readonly constraint?: string;
   /** The C function that raised it: unlike message and severity never translated. */
   readonly routine?: string;
 }

@@ -217,7 +217,12 @@ export async function untilAnswered<T>(call: () => Promise<T>): Promise<T> {
     try {
       return await call();
     } catch (error) {
-      if (repeats === MOST_REPEATS || !REPEATED.has(codeOf(error))) throw error;
+      if (repeats === MOST_REPEATS || !isRepeated(error)) throw error;
     }
   }
+}
+
+/** The last as a lane does: see reaction.ts. */
+function isRepeated(error: unknown): boolean {
+  return REPEATED.has(codeOf(error)) || (error as { constraint?: unknown }).constraint === 'history_pkey';
 }
