@@ -18,6 +18,7 @@ export type { WorkerInterceptors } from './worker/interceptors.js';
 export type { UserFunction, UserFunctions, WorkerOptions, WorkerTuning } from './worker/options.js';
 // workers
 export { type ActivityWorkerOptions, registerActivityWorker, Worker } from './worker/worker.js';
+export type { CancellationScopeOptions } from './workflow/cancellation.js';
 export type { ChildWorkflowOptions } from './workflow/child.js';
 export type { ConditionOptions } from './workflow/condition.js';
 export type { WorkflowInfo } from './workflow/info.js';

@@ -49,6 +49,7 @@ const events: fc.Arbitrary<Event> = fc.oneof(
   fc.record({ kind: fc.constantFrom('fire' as const, 'retry' as const), op }),
   fc.record({ kind: fc.constant('decided' as const), op, decision: fc.constant({ what: 'usual' as const }) }),
   fc.record({ kind: fc.constant('cancel' as const), ops: fc.array(op, { maxLength: 5 }) }),
+  fc.record({ kind: fc.constant('cancelled' as const), op, ops: fc.array(op, { maxLength: 5 }) }),
   fc.record({ kind: fc.constant('late' as const), delayMs: fc.nat() }),
 );
 
@@ -93,8 +94,16 @@ const specs: { [K in CommandKind]: fc.Arbitrary<unknown> } = {
   }),
   signal: fc.record({ signalId: name, payload: text, expireMs: fc.nat() }),
   retry: fc.record({ attempt: fc.nat(), delayMs: fc.nat(), failure }),
+  cancel: fc.record({ ops: fc.array(op, { maxLength: 5 }) }),
+  terminate: fc.record({
+    workflowId: name,
+    failure: fc.constant(null),
+    expireS: fc.constant(null),
+    descend: fc.boolean(),
+  }),
   // What these carry stands in the row's own columns.
   patch: fc.constant(0),
+  marker: fc.constant(0),
   complete: fc.constant(0),
   continue: fc.constant(0),
   fail: fc.boolean().map((cancelled) => ({ cancelled })),

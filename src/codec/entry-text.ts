@@ -49,6 +49,8 @@ function eventText(event: Event): string {
       return `["late",${Math.round(event.delayMs)}]`;
     case 'cancel':
       return `["cancel",[${event.ops.join(',')}]]`;
+    case 'cancelled':
+      return `["cancelled",${event.op},[${event.ops.join(',')}]]`;
     default:
       return `["${event.kind}"]`;
   }
@@ -71,9 +73,14 @@ function specText(command: Command, defaults: ActivityDefaults): string {
     case 'complete':
     case 'continue':
     case 'patch':
+    case 'marker':
       return '0'; // the result and the new arguments stand in the row's own column
     case 'fail':
       return `{"cancelled":${command.spec.cancelled}}`;
+    case 'terminate': {
+      const { workflowId, descend } = command.spec; // what whoever waits for it gets stands with that workflow
+      return JSON.stringify({ workflowId, descend });
+    }
     default:
       return JSON.stringify(command.spec);
   }
@@ -180,6 +187,8 @@ function readEvent(stored: unknown[], outcome: ReadonlyMap<number, Decision>): E
       return { kind, delayMs: op };
     case 'cancel':
       return { kind, ops: stored[1] as number[] };
+    case 'cancelled':
+      return { kind, op, ops: stored[2] as number[] };
     default:
       return { kind };
   }
@@ -211,6 +220,8 @@ function readSpec(kind: CommandKind, spec: Record<string, unknown>, defaults: Ac
       return { ...spec, args: JSON.stringify(spec.args) };
     case 'signal':
       return { ...spec, payload: JSON.stringify(spec.payload) };
+    case 'terminate':
+      return { ...spec, failure: null, expireS: null };
     default:
       return spec;
   }

@@ -23,6 +23,8 @@ export type Event =
   | { readonly kind: 'decided'; readonly op: number; readonly decision: Decision }
   /** Somebody asked to cancel: rejects all that is pending (`ops`), or else the next cancellable call. */
   | { readonly kind: 'cancel'; readonly ops: readonly number[] }
+  /** What the code itself cancelled (a scope, by operation `op`) is rejected: `ops`, as far as nothing else settled them. */
+  | { readonly kind: 'cancelled'; readonly op: number; readonly ops: readonly number[] }
   /** Not an event: commands that came outside any delivery, `delayMs` after the last one. */
   | { readonly kind: 'late'; readonly delayMs: number }
   /** The function failed before and runs anew, behind the same history. */
@@ -33,7 +35,9 @@ export type Decision =
   | { readonly what: 'usual' }
   | { readonly what: 'buffered' }
   | { readonly what: 'duplicate'; readonly id: string }
-  | { readonly what: 'signal'; readonly value: unknown };
+  | { readonly what: 'signal'; readonly value: unknown }
+  /** Of terminate: there is no such workflow; it has ended already; it was this very run, which ends here. */
+  | { readonly what: 'unknown' | 'completed' | 'ended' };
 
 export type CommandKind =
   | 'activity'
@@ -41,6 +45,9 @@ export type CommandKind =
   | 'wait'
   | 'child'
   | 'signal'
+  | 'cancel'
+  | 'terminate'
+  | 'marker'
   | 'patch'
   | 'retry'
   | 'complete'
@@ -67,6 +74,17 @@ export interface CommandSpec {
     readonly options: ChildOptions;
   };
   signal: { readonly signalId: string; readonly payload: string | null; readonly expireMs: number };
+  /** A scope is cancelled by the code: gives up `ops`, which are pending in it. */
+  cancel: { readonly ops: readonly number[] };
+  terminate: {
+    readonly workflowId: string;
+    /** What whoever waits for it gets; null: nothing is stored. */
+    readonly failure: string | null;
+    readonly expireS: number | null;
+    readonly descend: boolean;
+  };
+  /** Remembers that the code came here. */
+  marker: Record<string, never>;
   patch: Record<string, never>;
   retry: { readonly attempt: number; readonly delayMs: number; readonly failure: Failure };
   complete: { readonly result: string | null };
@@ -119,7 +137,17 @@ export function closesThread(kind: CommandKind): boolean {
 
 /** Kinds whose outcome comes back with the commit itself. */
 export function decidedAtCommit(command: Command): boolean {
-  return command.kind === 'signal' || (command.kind === 'child' && !command.spec.awaited);
+  switch (command.kind) {
+    case 'signal':
+    case 'cancel':
+    case 'terminate':
+    case 'marker':
+      return true;
+    case 'child':
+      return !command.spec.awaited;
+    default:
+      return false;
+  }
 }
 
 export interface Step {

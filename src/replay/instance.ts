@@ -9,12 +9,22 @@
  * 2. A disposed instance records nothing and its promises never settle.
  * 3. Behind the end of the function (or continueAsNew) nothing is recorded.
  * 4. Cancellation is one event: it rejects what is pending and may be cancelled, or else the next such call; once.
+ * 5. A scope that the code cancels is a command; what was pending in it is rejected by the event that answers it, when the
+ *    command is durable. Calls made in the scope from then on are rejected at once and not recorded.
  */
 
 import { CancelledFailure, type NondeterminismError } from '../core/errors.js';
+import { fingerprint } from '../core/fingerprint.js';
 import { type Command, closesThread, type Event, opensOperation } from '../core/history.js';
 import type { RetryPolicy } from '../core/retry-policy.js';
-import { type ActivityFunction, type OperationOptions, PendingOperation, type ReadEvent } from './pending-operation.js';
+import {
+  type ActivityFunction,
+  type CallScope,
+  type Cancellable,
+  type OperationOptions,
+  PendingOperation,
+  type ReadEvent,
+} from './pending-operation.js';
 import type { Placement, Recording } from './recording.js';
 
 export type { ActivityFunction };
@@ -64,6 +74,8 @@ export type Outcome = { readonly ok: true; readonly value: unknown } | { readonl
 
 const DRAWS_PER_DELIVERY = 2 ** 20;
 
+const SCOPE_CANCELLED = 'Cancellation scope cancelled';
+
 /** Fresh each time: reactions of a shared promise that never settles would pile up on it. */
 const never = () => new Promise<never>(() => {});
 
@@ -89,6 +101,11 @@ export class Instance {
   #commands: ProducedCommand[] = [];
   #state: 'running' | 'ended' | 'disposed' = 'running';
   #cancelNext = false;
+  #cancelRequested = false;
+  /** How the code cancelled its own workflow. */
+  #cancelledByItself: PendingOperation<unknown> | null = null;
+  readonly #onCancel: (() => void)[] = [];
+  #beforeNextCall: (() => void)[] | null = null;
   #delivering = false;
   readonly #options: InstanceOptions;
 
@@ -158,6 +175,10 @@ export class Instance {
         break;
       case 'cancel':
         return this.#cancel(event.ops);
+      case 'cancelled':
+        this.pending.delete(event.op);
+        this.#reject(event.ops, event.op === this.#cancelledByItself?.op ? undefined : SCOPE_CANCELLED);
+        break;
       case 'late':
       case 'retry':
         break;
@@ -198,10 +219,11 @@ export class Instance {
    */
   call<T>(command: Command, options: OperationOptions, read: ReadEvent<T>): Promise<T> {
     if (this.#state !== 'running') return never();
-    if (options.cancellable && this.#cancelNext) {
-      this.#cancelNext = false;
-      return rejected(new CancelledFailure());
+    if (options.cancellable) {
+      const cancelled = this.#cancelledBy(options.cancellable);
+      if (cancelled !== null) return rejected(cancelled);
     }
+    if (this.#beforeNextCall !== null) this.#catchUp();
     const pending = new PendingOperation(command, options, read);
     this.#record(command, pending as PendingOperation);
     return pending.promise;
@@ -216,15 +238,63 @@ export class Instance {
   }
 
   /** Ends the run from inside (continueAsNew). The caller's code behind it never executes. */
-  end(command: Command, { cancellable }: { cancellable: boolean }): Promise<never> {
+  end(command: Command, { cancellable }: { cancellable: Cancellable }): Promise<never> {
     if (this.#state !== 'running') return never();
-    if (cancellable && this.#cancelNext) {
-      this.#cancelNext = false;
-      return rejected(new CancelledFailure());
+    if (cancellable) {
+      const cancelled = this.#cancelledBy(cancellable);
+      if (cancelled !== null) return rejected(cancelled);
     }
     this.#record(command, null);
     this.#state = 'ended';
     return never();
+  }
+
+  // ---- cancellation by the code itself
+
+  /** Whether the workflow was asked to cancel, from outside or by the code. */
+  get cancelRequested(): boolean {
+    return this.#cancelRequested;
+  }
+
+  /** Calls `then` when the workflow is asked to cancel. */
+  onCancel(then: () => void): void {
+    this.#onCancel.push(then);
+  }
+
+  /** The code gives up the pending calls that `reaches` names. @returns null where nothing is recorded any more. */
+  giveUp(reaches: (pending: PendingOperation) => boolean): PendingOperation<unknown> | null {
+    if (this.#state !== 'running') return null;
+    const ops = [...this.pending.values()].filter(reaches).map(({ op }) => op);
+    const command: Command = {
+      kind: 'cancel',
+      name: '',
+      fingerprint: fingerprint(ops.join()),
+      counter: this.#counter,
+      spec: { ops },
+    };
+    const asked = new PendingOperation<unknown>(command, { cancellable: false }, () => undefined);
+    this.#record(command, asked);
+    return asked;
+  }
+
+  /** Does something as part of the next call that is recorded, if there is one. */
+  beforeNextCall(then: () => void): void {
+    this.#beforeNextCall = [...(this.#beforeNextCall ?? []), then];
+  }
+
+  #catchUp(): void {
+    const first = this.#beforeNextCall ?? [];
+    this.#beforeNextCall = null;
+    for (const then of first) then();
+  }
+
+  /** The code cancels its workflow: like a request from outside, once. */
+  cancelAll(): void {
+    if (this.#cancelRequested || this.#state !== 'running') return;
+    const asked = this.giveUp(({ cancellable }) => isReached(cancellable));
+    this.#cancelledByItself = asked;
+    if (asked?.command.kind === 'cancel' && asked.command.spec.ops.length === 0) this.#cancelNext = true;
+    this.#tellOfCancel();
   }
 
   /** Drops the run: its promises never settle, its calls record nothing. */
@@ -247,17 +317,36 @@ export class Instance {
     );
   }
 
+  #cancelledBy(scope: CallScope): CancelledFailure | null {
+    if (scope.cancelled) return new CancelledFailure(SCOPE_CANCELLED);
+    if (!this.#cancelNext || !scope.reached) return null;
+    this.#cancelNext = false;
+    return new CancelledFailure();
+  }
+
+  #tellOfCancel(): void {
+    this.#cancelRequested = true;
+    for (const then of this.#onCancel.splice(0)) then();
+  }
+
   /** Behind a history it reaches what it reached live: a late call may be pending earlier or later here. */
   #cancel(recorded: readonly number[]): number[] {
     const hit = [...this.pending.values()].filter((pending) =>
-      this.replaying ? recorded.includes(pending.op) : pending.cancellable,
+      this.replaying ? recorded.includes(pending.op) : isReached(pending.cancellable),
     );
     if (hit.length === 0) this.#cancelNext = true;
-    for (const pending of hit) {
-      this.pending.delete(pending.op);
-      pending.reject(new CancelledFailure());
+    this.#tellOfCancel();
+    const ops = hit.map(({ op }) => op);
+    this.#reject(ops);
+    return ops;
+  }
+
+  #reject(ops: readonly number[], message?: string): void {
+    for (const op of ops) {
+      const pending = this.pending.get(op);
+      this.pending.delete(op);
+      pending?.reject(new CancelledFailure(message));
     }
-    return hit.map((pending) => pending.op);
   }
 
   /**
@@ -299,6 +388,11 @@ export class Instance {
     if (!this.#delivering && !this.replaying) this.#options.onLateCommand();
     return made;
   }
+}
+
+/** Whether cancelling the workflow reaches a call. */
+function isReached(cancellable: Cancellable): boolean {
+  return cancellable !== false && cancellable.reached;
 }
 
 /** The engine's own folder, as stack traces name it. */

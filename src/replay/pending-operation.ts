@@ -9,9 +9,23 @@ import type { Command, Event } from '../core/history.js';
 
 export type ActivityFunction = (...args: never[]) => unknown;
 
+/** The cancellation scope in which a call was made. */
+export interface CallScope {
+  /** Whether cancelling the workflow reaches it: no scope around it is shielded. */
+  readonly reached: boolean;
+  /** Whether the code has cancelled it, or one around it that reaches it. */
+  readonly cancelled: boolean;
+}
+
+/** By which scope a call may be cancelled; false: by none. (Not `true`, which `cancellable && x` would make of a scope.) */
+export type Cancellable = false | CallScope;
+
+/** The scope that is a workflow itself. */
+export const WORKFLOW_SCOPE: CallScope = { reached: true, cancelled: false };
+
 export interface OperationOptions {
-  /** Whether cancelling the workflow rejects it. */
-  readonly cancellable: boolean;
+  /** What may cancel it; see {@link Cancellable}. */
+  readonly cancellable: Cancellable;
   readonly implementation?: ActivityFunction | null;
 }
 
@@ -23,7 +37,7 @@ export class PendingOperation<T = unknown> {
   op = -1;
   /** As recorded: after a replay its ids are the recorded ones. */
   command: Command;
-  readonly cancellable: boolean;
+  readonly cancellable: Cancellable;
   /** The function of an activity, where the call itself brought it along. */
   readonly implementation: ActivityFunction | null;
   readonly promise: Promise<T>;

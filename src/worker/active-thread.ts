@@ -260,7 +260,7 @@ export class ActiveThread implements Turning {
     if (this.#stage !== 'turning') return false;
     this.#takeLate();
     for (let next = this.#takeMail(); next !== undefined; next = this.#takeMail()) {
-      const { event } = next;
+      const event = this.#rejecting(next.event);
       if ('op' in event && !this.open.has(event.op)) {
         // Settled meanwhile (cancelled, timed out): the row is taken in, nobody is told.
         if (next.inboxNo !== null) this.#consume(next.inboxNo);
@@ -277,7 +277,7 @@ export class ActiveThread implements Turning {
         return false;
       }
       if (next.inboxNo !== null) this.#consume(next.inboxNo);
-      this.#current = this.#hand(next);
+      this.#current = this.#hand(event === next.event ? next : { event, inboxNo: null });
       return true;
     }
     this.#commitOrRest();
@@ -296,16 +296,23 @@ export class ActiveThread implements Turning {
         if (operation.kind === 'retry') return { event: { kind: 'retry', op }, inboxNo: null };
       }
     }
-    if (first?.kind === 'cancel' || first?.kind === 'fire') {
+    const ending = first === undefined ? first : this.#rejecting(first);
+    if (ending?.kind === 'cancel' || ending?.kind === 'fire' || ending?.kind === 'cancelled') {
       const given = this.#mailbox.findIndex(
         ({ event }) =>
-          (event.kind === 'signal' || event.kind === 'decided') &&
-          this.open.has(event.op) &&
-          (first.kind === 'cancel' || first.op === event.op),
+          (event.kind === 'signal' || event.kind === 'decided') && this.open.has(event.op) && ends(ending, event.op),
       );
       if (given > 0) return this.#mailbox.splice(given, 1)[0];
     }
     return this.#mailbox.shift();
+  }
+
+  /** The answer to a scope's cancelling rejects what was pending in it and still is. */
+  #rejecting(event: Event): Event {
+    if (event.kind !== 'decided') return event;
+    const operation = this.open.get(event.op);
+    if (operation?.kind !== 'cancel') return event;
+    return { kind: 'cancelled', op: event.op, ops: operation.ops.filter((op) => this.open.has(op)) };
   }
 
   collect(): boolean {
@@ -337,6 +344,7 @@ export class ActiveThread implements Turning {
       instance?.endTurn();
       if (this.#instance === instance) this.#produced = instance?.takeCommands() ?? [];
     });
+    if (delivery.event.kind === 'cancelled') this.#port.abortActivities(this, delivery.event.ops);
     if (delivery.event.kind !== 'cancel') return delivery;
     this.#port.abortActivities(this, ops);
     return { ...delivery, event: { kind: 'cancel', ops } };
@@ -462,6 +470,11 @@ export class ActiveThread implements Turning {
       this.#attempt++;
     }
     const decided = decodeOutcome(outcome);
+    for (const { what } of decided.values()) {
+      if (what !== 'ended') continue;
+      this.#port.closed(this, item); // the code terminated its own run
+      return;
+    }
     const events = decisions([...draft.decided, ...decided.keys()], decided);
     this.#mailbox.unshift(...events.map((event) => ({ event, inboxNo: null })));
     for (const { op, ms } of draft.timers) this.#port.armTimer(this, op, ms);
@@ -527,4 +540,10 @@ export class ActiveThread implements Turning {
   #block(reason: Error): void {
     this.#port.blocked(this, reason);
   }
+}
+
+/** Whether an event ends the wait `op` without its signal. */
+function ends(event: Extract<Event, { kind: 'cancel' | 'cancelled' | 'fire' }>, op: number): boolean {
+  if (event.kind === 'fire') return event.op === op;
+  return event.kind === 'cancel' || event.ops.includes(op);
 }

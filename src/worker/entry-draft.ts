@@ -107,7 +107,7 @@ export class EntryDraft {
     this.#open.delete(op);
     this.#resolved.push(op);
     const fired = event.kind === 'fire';
-    const cancelled = event.kind === 'cancel';
+    const cancelled = event.kind === 'cancel' || event.kind === 'cancelled';
     switch (operation.kind) {
       case 'timer':
         this.#effects.push({ kind: fired ? 'fire' : 'untimer', op });
@@ -182,6 +182,19 @@ export class EntryDraft {
           number: command.spec.expireMs,
         });
         break;
+      case 'cancel':
+        this.#doNotStart(command.spec.ops);
+        break;
+      case 'terminate':
+        this.#effects.push({
+          kind: 'terminate',
+          op,
+          key: command.spec.workflowId,
+          value: command.spec.failure,
+          ...(command.spec.expireS !== null && { number: command.spec.expireS }),
+          extra: command.spec.descend ? 'descend' : '',
+        });
+        break;
     }
   }
 
@@ -190,7 +203,30 @@ export class EntryDraft {
     this.timers.push({ op, ms });
   }
 
+  /** Activities that are given up in the entry that schedules them are not begun. */
+  #doNotStart(ops: readonly number[]): void {
+    for (const op of ops) {
+      const index = this.eager.indexOf(op);
+      if (index >= 0) this.eager.splice(index, 1);
+    }
+  }
+
+  /**
+   * What the code gave up is settled by the event that answers it. When the run ends before that, its children must hear
+   * of it all the same; those that this very entry would start are not started.
+   */
+  #abandon(ops: readonly number[]): void {
+    for (const op of ops) {
+      const operation = this.#open.get(op);
+      if (operation?.kind !== 'child' || !operation.awaited) continue;
+      const start = this.#effects.findIndex((effect) => effect.kind === 'child' && effect.op === op);
+      if (start >= 0) this.#effects.splice(start, 1);
+      else this.#effects.push({ kind: 'uncall', op });
+    }
+  }
+
   #close({ command }: ProducedCommand): void {
+    for (const operation of this.#open.values()) if (operation.kind === 'cancel') this.#abandon(operation.ops);
     if (command.kind === 'complete') this.#closing = { state: 'completed', result: command.spec.result };
     if (command.kind === 'continue') this.#closing = { state: 'continued', result: command.spec.args };
     if (command.kind === 'fail') {

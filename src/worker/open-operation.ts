@@ -9,6 +9,10 @@ export type OpenOperation =
   | { readonly kind: 'wait'; readonly timeoutMs: number | null }
   | { readonly kind: 'child'; readonly awaited: boolean }
   | { readonly kind: 'signal' }
+  /** A scope that the code cancelled, and what was pending in it. */
+  | { readonly kind: 'cancel'; readonly ops: readonly number[] }
+  | { readonly kind: 'terminate' }
+  | { readonly kind: 'marker' }
   | { readonly kind: 'retry' };
 
 /** The operation a command opens. */
@@ -20,8 +24,12 @@ export function openedBy({ command }: ProducedCommand): OpenOperation | null {
       return { kind: 'wait', timeoutMs: command.spec.timeoutMs };
     case 'child':
       return { kind: 'child', awaited: command.spec.awaited };
+    case 'cancel':
+      return { kind: 'cancel', ops: command.spec.ops };
     case 'timer':
     case 'signal':
+    case 'terminate':
+    case 'marker':
     case 'retry':
       return { kind: command.kind };
     default:
@@ -32,6 +40,7 @@ export function openedBy({ command }: ProducedCommand): OpenOperation | null {
 /** The operations an event resolves. */
 export function resolvedBy(event: Event): readonly number[] {
   if (event.kind === 'cancel') return event.ops;
+  if (event.kind === 'cancelled') return [event.op, ...event.ops];
   return 'op' in event ? [event.op] : [];
 }
 

@@ -112,7 +112,7 @@ async function callChild(
   };
   const { event, command } = await instance.operation(
     { kind: 'child', name: workflowName, fingerprint: fingerprint(spec.args), counter, spec },
-    { cancellable: cancellable && awaited },
+    { cancellable: awaited && cancellable },
   );
   if (event.kind === 'decided' && event.decision.what === 'duplicate') throw new DuplicateJobError(event.decision.id);
   // The id recorded first counts: code may compute another one on replay.

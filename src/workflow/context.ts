@@ -6,6 +6,13 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { SharedPromiseError, WorkflowContextError } from '../core/errors.js';
 import type { Instance } from '../replay/instance.js';
+import { type CallScope, type Cancellable, WORKFLOW_SCOPE } from '../replay/pending-operation.js';
+
+/** A cancellation scope, as calls made in it see it. */
+export interface ScopeHere extends CallScope {
+  /** False: calls in it are shielded from whatever cancels the scopes around it. */
+  readonly cancellable: boolean;
+}
 
 /** An activity call as interceptors see and change it; its options are those of `proxyActivities`. */
 export interface InterceptedCall {
@@ -19,8 +26,8 @@ export type Intercept = (call: InterceptedCall, send: () => Promise<unknown>) =>
 
 interface WorkflowContext {
   readonly instance: Instance;
-  /** Inside CancellationScope.nonCancellable. */
-  readonly shielded: boolean;
+  /** The innermost scope; null: the workflow's own. */
+  readonly scope: ScopeHere | null;
   /** Null in a workflow without outbound interceptors. */
   readonly intercept: Intercept | null;
 }
@@ -29,13 +36,13 @@ const storage = new AsyncLocalStorage<WorkflowContext>();
 
 /** Runs a workflow function as `instance`. */
 export function runAs<T>(instance: Instance, run: () => T): T {
-  return storage.run({ instance, shielded: false, intercept: null }, run);
+  return storage.run({ instance, scope: null, intercept: null }, run);
 }
 
-/** Runs `run` so that cancellation does not reach the durable calls in it. */
-export function runShielded<T>(run: () => T): T {
+/** Runs `run`, of the same workflow, in `scope`. */
+export function runInScope<T>(scope: ScopeHere | null, run: () => T): T {
   const context = storage.getStore();
-  return context === undefined ? run() : storage.run({ ...context, shielded: true }, run);
+  return context === undefined ? run() : storage.run({ ...context, scope }, run);
 }
 
 /** Runs `run`, of the same workflow, so that the activity calls in it are intercepted. */
@@ -50,21 +57,20 @@ export function instanceHere(): Instance | undefined {
 }
 
 /**
- * The execution a durable call belongs to, and whether cancelling may reject it.
+ * The execution a durable call belongs to, and what may cancel it.
  *
  * @param call The function as the user wrote it.
- * @param bound The execution that a proxy or session was made in.
+ * @param bound The execution that a proxy, session or scope was made in.
  * @throws {WorkflowContextError} outside a workflow.
- * @throws {SharedPromiseError} when a proxy or session made in one execution is used in another.
+ * @throws {SharedPromiseError} when a proxy, session or scope made in one execution is used in another.
  */
 export function contextOf(
   call: string,
   bound?: Instance,
-): { instance: Instance; cancellable: boolean; intercept: Intercept | null } {
+): { instance: Instance; cancellable: Cancellable; scope: ScopeHere | null; intercept: Intercept | null } {
   const context = storage.getStore();
   if (context === undefined) throw new WorkflowContextError(call);
-  if (bound !== undefined && bound !== context.instance && !bound.ended) {
-    throw new SharedPromiseError(call);
-  }
-  return { instance: context.instance, cancellable: !context.shielded, intercept: context.intercept };
+  const { instance, scope, intercept } = context;
+  if (bound !== undefined && bound !== instance && !bound.ended) throw new SharedPromiseError(call);
+  return { instance, cancellable: scope === null ? WORKFLOW_SCOPE : scope.cancellable && scope, scope, intercept };
 }

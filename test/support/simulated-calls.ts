@@ -100,11 +100,34 @@ export class EngineCalls implements Calls {
     return workflow.CancellationScope.nonCancellable(run);
   }
 
+  scope<T>(run: () => Promise<T>): Promise<T> {
+    return workflow.CancellationScope.cancellable(run);
+  }
+
+  limit<T>(ms: number, run: () => Promise<T>, path: string): Promise<T> {
+    const { pending } = this.#instance;
+    const before = pending.size;
+    return workflow.CancellationScope.withTimeout(ms, () => {
+      if (pending.size > before) this.paths.set([...pending.keys()].at(-1) as number, limitOf(path));
+      return run();
+    });
+  }
+
+  cancelScope(outer: boolean): void {
+    const scope = workflow.CancellationScope.current();
+    ((outer ? scope.parent : undefined) ?? scope).cancel();
+  }
+
   async turns(count: number): Promise<void> {
     this.inFlight++;
     await turns(this.#options.vary?.(count) ?? count);
     this.inFlight--;
   }
+}
+
+/** Where the timer of a limit stands. */
+export function limitOf(path: string): string {
+  return `${path}#limit`;
 }
 
 /** Takes as many microtasks as `patched`, so that old and new code make the calls of parallel branches in one order. */

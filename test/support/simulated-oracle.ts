@@ -4,12 +4,13 @@
  * so that as many microtasks lie between an event and the code that awaits it.
  */
 
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { CancelledFailure, DurableFatalError } from '../../src/core/errors.js';
 import type { Command, Event } from '../../src/core/history.js';
 import type { ExecutionInfo, Instance, Settled } from '../../src/replay/instance.js';
 import type { OperationOptions, ReadEvent } from '../../src/replay/pending-operation.js';
 import { runAs } from '../../src/workflow/context.js';
-import { EngineCalls } from './simulated-calls.js';
+import { EngineCalls, limitOf } from './simulated-calls.js';
 import { type Program, perform } from './simulated-program.js';
 import { turn } from './simulated-worker.js';
 
@@ -18,6 +19,8 @@ export interface Told {
   readonly event: Event;
   readonly now: number;
   readonly paths: readonly string[];
+  /** What the code gave up that this event answers, whatever settled it meanwhile. */
+  readonly givenUp?: readonly string[];
 }
 
 /** How a run ended, as far as whoever waits for it can tell. */
@@ -61,10 +64,79 @@ export async function plainEnding(program: Program, { told, facts, late, info }:
 }
 
 interface PlainCall {
-  readonly command: Command;
-  readonly cancellable: boolean;
-  resolve(settled: Settled): void;
-  reject(error: Error): void;
+  /** Null: nothing cancels it. */
+  readonly scope: PlainScope | null;
+  resolve(event: Event): void;
+  reject(error: unknown): void;
+}
+
+const SCOPE_CANCELLED = 'Cancellation scope cancelled';
+
+/** A scope as a few lines of JavaScript: nothing of the engine's. */
+class PlainScope {
+  cancelled = false;
+
+  constructor(
+    readonly around: PlainScope | null,
+    readonly shielded: boolean,
+  ) {}
+
+  /** The scopes that cancel a call made in this one, from the inside out. */
+  get reachedBy(): PlainScope[] {
+    if (this.shielded) return [];
+    return [this, ...(this.around?.reachedBy ?? [])];
+  }
+}
+
+const scopes = new AsyncLocalStorage<PlainScope>();
+
+/** The calls of a program, with scopes of their own. */
+class PlainCalls extends EngineCalls {
+  readonly #run: PlainRun;
+
+  constructor(run: PlainRun, facts: ReadonlyMap<string, unknown>) {
+    super(run as unknown as Instance, { facts });
+    this.#run = run;
+  }
+
+  #inside<T>(shielded: boolean, run: (scope: PlainScope) => Promise<T>): Promise<T> {
+    const scope = new PlainScope(scopes.getStore() ?? null, shielded);
+    return scopes.run(scope, () => run(scope));
+  }
+
+  override shield<T>(run: () => Promise<T>): Promise<T> {
+    return this.#inside(true, run);
+  }
+
+  override scope<T>(run: () => Promise<T>): Promise<T> {
+    return this.#inside(false, run);
+  }
+
+  override limit<T>(_ms: number, run: () => Promise<T>, path: string): Promise<T> {
+    return this.#inside(false, (scope) => {
+      let over = false;
+      const fired = () => {
+        if (!over) this.#run.cancelFromInside(scope);
+      };
+      this.#run.open(null, null, () => undefined, limitOf(path)).then(fired, () => {});
+      // As many microtasks as in the engine.
+      return run().then(
+        (value) => {
+          over = true;
+          return value;
+        },
+        (error: unknown) => {
+          over = true;
+          throw error;
+        },
+      );
+    });
+  }
+
+  override cancelScope(outer: boolean): void {
+    const scope = scopes.getStore() as PlainScope;
+    this.#run.cancelFromInside((outer ? scope.around : null) ?? scope);
+  }
 }
 
 /** One attempt. It stands where workflow functions expect an instance. */
@@ -76,7 +148,10 @@ class PlainRun {
   counter = 0;
   readonly replaying = false;
   readonly #program: Program;
-  readonly #calls: EngineCalls;
+  readonly #calls: PlainCalls;
+  readonly #own = new PlainScope(null, false);
+  /** What was pending in each scope that the program cancelled, until that is told. */
+  readonly #givenUp: { readonly ops: readonly number[]; readonly scope: PlainScope }[] = [];
   readonly #late: boolean;
   readonly #cancelled = new Set<string>();
   #opened = 0;
@@ -86,7 +161,7 @@ class PlainRun {
     this.#program = program;
     this.info = info;
     this.#late = late;
-    this.#calls = new EngineCalls(this as unknown as Instance, { facts });
+    this.#calls = new PlainCalls(this, facts);
   }
 
   /** @param again A former attempt was told already. */
@@ -95,6 +170,7 @@ class PlainRun {
     this.now = now;
     if (event.kind === 'start') this.#begin();
     else if (event.kind === 'cancel') await this.#cancel(paths, again);
+    else if (event.kind === 'cancelled') this.#tellGivenUp(told, again);
     else if (paths[0] !== undefined) await this.#settle(event, paths[0]);
     await turn();
   }
@@ -105,7 +181,8 @@ class PlainRun {
   }
 
   #begin(): void {
-    runAs(this as unknown as Instance, async () => perform(this.#program, this.#calls)).then(
+    const begin = () => runAs(this as unknown as Instance, async () => perform(this.#program, this.#calls));
+    scopes.run(this.#own, begin).then(
       (value) => this.#end({ state: 'completed', value: copy(value) }),
       (error: Error) => {
         const final = error instanceof DurableFatalError || error instanceof CancelledFailure;
@@ -132,12 +209,12 @@ class PlainRun {
     }
     const call = this.pending.get(op) as PlainCall;
     this.pending.delete(op);
-    call.resolve({ event, command: call.command });
+    call.resolve(event);
   }
 
   async #cancel(paths: readonly string[], again: boolean): Promise<void> {
     let hit = [...this.pending]
-      .filter(([, call]) => call.cancellable)
+      .filter(([, { scope }]) => scope?.reachedBy.includes(this.#own))
       .map(([op]) => this.#calls.paths.get(op) as string);
     if (this.#late) {
       await this.until(() => paths.every((path) => this.#opAt(path) !== undefined));
@@ -146,10 +223,41 @@ class PlainRun {
       throw new Error(`cancelling rejected [${paths.join()}], in plain JavaScript [${hit.join()}]`);
     }
     if (hit.length === 0) this.#cancelNext = true;
-    for (const path of hit) {
+    this.#own.cancelled = true;
+    this.#reject(hit);
+  }
+
+  /** The program cancels one of its scopes: what is pending in it is rejected when it is told so. */
+  cancelFromInside(scope: PlainScope): void {
+    if (scope.cancelled || this.ending !== null) return;
+    scope.cancelled = true;
+    if (scope.shielded) return;
+    const hit = [...this.pending].filter(([, call]) => call.scope?.reachedBy.includes(scope)).map(([op]) => op);
+    this.#givenUp.push({ ops: hit, scope });
+    if (scope === this.#own && hit.length === 0) this.#cancelNext = true;
+  }
+
+  #tellGivenUp({ paths, givenUp = [] }: Told, again: boolean): void {
+    const [timer = ''] = givenUp;
+    const disarmed = timer === limitOf(timer.split('#')[0] as string);
+    const given = disarmed ? undefined : this.#givenUp.shift();
+    if (given !== undefined && this.ending === null) {
+      const hit = given.ops.filter((op) => this.pending.has(op)).map((op) => this.#calls.paths.get(op) as string);
+      if (!again && hit.join() !== paths.join())
+        throw new Error(`cancelling a scope rejected [${paths.join()}], in plain JavaScript [${hit.join()}]`);
+    }
+    const error = new CancelledFailure(given?.scope === this.#own ? undefined : SCOPE_CANCELLED);
+    this.#reject(
+      paths.filter((path) => this.#opAt(path) !== undefined),
+      error,
+    );
+  }
+
+  #reject(paths: readonly string[], error = new CancelledFailure()): void {
+    for (const path of paths) {
       const op = this.#opAt(path) as number;
       this.#cancelled.add(path);
-      this.pending.get(op)?.reject(new CancelledFailure());
+      this.pending.get(op)?.reject(error);
       this.pending.delete(op);
     }
   }
@@ -171,16 +279,24 @@ class PlainRun {
 
   call<T>(command: Command, { cancellable }: OperationOptions, read: ReadEvent<T>): Promise<T> {
     if (this.ending !== null) return new Promise(() => {});
-    if (cancellable && this.#takeCancel()) return Promise.reject(new CancelledFailure());
+    const cancelled = cancellable ? this.#takeCancel() : null;
+    if (cancelled !== null) return Promise.reject(cancelled);
+    return this.open(command, cancellable ? (scopes.getStore() ?? null) : null, read);
+  }
+
+  open<T>(command: Command | null, scope: PlainScope | null, read: ReadEvent<T>, path?: string): Promise<T> {
+    if (this.ending !== null) return new Promise(() => {});
+    const op = this.#opened++;
+    if (path !== undefined) this.#calls.paths.set(op, path);
     return new Promise((settle, reject) => {
-      const resolve = (settled: Settled) => {
+      const resolve = (event: Event) => {
         try {
-          settle(read(settled.event, settled.command));
+          settle(read(event, command as Command));
         } catch (error) {
           reject(error);
         }
       };
-      this.pending.set(this.#opened++, { command, cancellable, resolve, reject });
+      this.pending.set(op, { scope: scope?.shielded === false ? scope : null, resolve, reject });
     });
   }
 
@@ -192,16 +308,20 @@ class PlainRun {
     return false;
   }
 
-  end(command: Command, { cancellable }: { cancellable: boolean }): Promise<never> {
-    if (cancellable && this.#takeCancel()) return Promise.reject(new CancelledFailure());
+  end(command: Command, { cancellable }: Pick<OperationOptions, 'cancellable'>): Promise<never> {
+    const cancelled = cancellable ? this.#takeCancel() : null;
+    if (cancelled !== null) return Promise.reject(cancelled);
     if (command.kind === 'continue') this.#end({ state: 'continued', args: JSON.parse(command.spec.args) as unknown });
     return new Promise(() => {});
   }
 
-  #takeCancel(): boolean {
-    const taken = this.#cancelNext;
+  /** With what a call made here is rejected at once, if it is. */
+  #takeCancel(): CancelledFailure | null {
+    const reachedBy = scopes.getStore()?.reachedBy ?? [];
+    if (reachedBy.some((scope) => scope !== this.#own && scope.cancelled)) return new CancelledFailure(SCOPE_CANCELLED);
+    if (!this.#cancelNext || !reachedBy.includes(this.#own)) return null;
     this.#cancelNext = false;
-    return taken;
+    return new CancelledFailure();
   }
 }
 

@@ -31,6 +31,10 @@ export type Node =
   | { readonly do: 'helper'; readonly depth: number; readonly body: Node }
   | { readonly do: 'generate'; readonly items: readonly Node[] }
   | { readonly do: 'shield'; readonly body: Node }
+  | { readonly do: 'scope'; readonly body: Node }
+  | { readonly do: 'limit'; readonly ms: number; readonly body: Node }
+  /** The innermost scope, or the one around it; where there is none, the workflow itself. */
+  | { readonly do: 'cancelScope'; readonly outer: boolean }
   | { readonly do: 'unawaited'; readonly body: Node }
   | { readonly do: 'choose'; readonly even: Node; readonly odd: Node }
   | { readonly do: 'throw'; readonly final: boolean }
@@ -59,6 +63,9 @@ export interface Calls {
   patched(change: string, path: string): Promise<boolean>;
   draw(what: 'random' | 'uuid4' | 'now', path: string): unknown;
   shield<T>(run: () => Promise<T>): Promise<T>;
+  scope<T>(run: () => Promise<T>): Promise<T>;
+  limit<T>(ms: number, run: () => Promise<T>, path: string): Promise<T>;
+  cancelScope(outer: boolean): void;
   /** Awaits something that is not durable, for about so many macrotask turns. */
   turns(count: number): Promise<void>;
 }
@@ -164,6 +171,14 @@ class Execution {
       }
       case 'shield':
         return this.#calls.shield(() => this.run(node.body, `${path}s`));
+      case 'scope':
+        return this.#calls.scope(() => this.run(node.body, `${path}o`));
+      case 'limit':
+        return this.#calls.limit(node.ms, () => this.run(node.body, `${path}l`), path);
+      case 'cancelScope':
+        this.#note(`${path} cancels`);
+        this.#calls.cancelScope(node.outer);
+        return '';
       case 'unawaited':
         this.run(node.body, `${path}u`).catch(() => {});
         return '';
@@ -288,6 +303,10 @@ export function programs({ turns }: ProgramShape): fc.Arbitrary<Program> {
         what: fc.constantFrom('random' as const, 'uuid4' as const, 'now' as const),
       }),
     },
+    {
+      weight: turns ? 0 : 2,
+      arbitrary: fc.record({ do: fc.constant('cancelScope' as const), outer: fc.boolean() }),
+    },
     { weight: 1, arbitrary: fc.record({ do: fc.constant('throw' as const), final: fc.boolean() }) },
     {
       weight: 1,
@@ -339,6 +358,9 @@ export function programs({ turns }: ProgramShape): fc.Arbitrary<Program> {
       { weight: 1, arbitrary: fc.record({ do: fc.constant('unawaited' as const), body: tie('node') }) },
       { weight: 1, arbitrary: fc.record({ do: fc.constant('choose' as const), even: tie('node'), odd: tie('node') }) },
       { weight: 1, arbitrary: fc.record({ do: fc.constant('shield' as const), body: tie('node') }) },
+      // Known limit: what late code cancels may be cancelled earlier or later in a replay.
+      { weight: turns ? 0 : 2, arbitrary: fc.record({ do: fc.constant('scope' as const), body: tie('node') }) },
+      { weight: turns ? 0 : 1, arbitrary: fc.record({ do: fc.constant('limit' as const), ms, body: tie('node') }) },
       {
         weight: 1,
         arbitrary: fc.record({
@@ -398,6 +420,8 @@ function withoutGuardedFlaws(node: Node, guarded: boolean): Node {
     case 'loop':
     case 'helper':
     case 'shield':
+    case 'scope':
+    case 'limit':
       return { ...node, body: within(node.body) };
     case 'unawaited':
       return { ...node, body: under(node.body) };

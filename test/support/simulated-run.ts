@@ -353,7 +353,7 @@ export async function replayHistory(
   const entries: Told[][] = [];
   for (const step of steps) {
     if (steps[steps.indexOf(step) - 1]?.entry !== step.entry) entries.push([]);
-    entries.at(-1)?.push(toldOf(step, run.paths));
+    entries.at(-1)?.push(toldOf(step, run.paths, steps));
   }
   instance.dispose();
   const [end] = ends;
@@ -409,9 +409,12 @@ function textOfCommand(command: Command): string {
   return JSON.stringify([kind, name, fingerprint, spec.args, spec.payload, spec.ms, spec.signalId]);
 }
 
-function toldOf({ event, now }: RecordedStep, paths: ReadonlyMap<number, string>): Told {
-  const ops = event.kind === 'retry' ? [] : resolvedBy(event);
-  return { event, now, paths: ops.map((op) => paths.get(op) ?? `operation ${op}`) };
+function toldOf({ event, now }: RecordedStep, paths: ReadonlyMap<number, string>, all: readonly RecordedStep[]): Told {
+  const pathsOf = (ops: readonly number[]) => ops.map((op) => paths.get(op) ?? `operation ${op}`);
+  if (event.kind !== 'cancelled')
+    return { event, now, paths: event.kind === 'retry' ? [] : pathsOf(resolvedBy(event)) };
+  const asked = all.flatMap(({ commands }) => commands).find(({ op }) => op === event.op)?.command;
+  return { event, now, paths: pathsOf(event.ops), givenUp: asked?.kind === 'cancel' ? pathsOf(asked.spec.ops) : [] };
 }
 
 // ---- by the events of an earlier run, killed after each activation

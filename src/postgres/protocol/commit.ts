@@ -13,7 +13,8 @@ export type EffectKind =
   | 'untask'
   | 'child'
   | 'uncall'
-  | 'signal';
+  | 'signal'
+  | 'terminate';
 
 export interface Effect {
   readonly kind: EffectKind;
