@@ -3,6 +3,7 @@
 import { activity } from './activity/context.js';
 import { Client } from './client/client.js';
 import { WorkflowHandle } from './client/handle.js';
+import { registerCodec } from './codec/payload-codec.js';
 import * as Errors from './core/errors.js';
 import { guid as randomGuid, uuid } from './core/identifier.js';
 import {
@@ -43,6 +44,7 @@ export const Durable = {
   clearOutboundInterceptors,
   clearActivityInboundInterceptors,
   getInterceptorService,
+  registerCodec,
   didInterrupt,
   guid,
   uuid,

@@ -7,6 +7,7 @@ export type { ActivityInboundCallsInterceptor } from './activity/interceptors.js
 // clients
 export { Client, type ClientOptions, type StartOptions } from './client/client.js';
 export { WorkflowHandle, type WorkflowState, type WorkflowStateMetadata } from './client/handle.js';
+export type { PayloadCodec } from './codec/payload-codec.js';
 export * as Errors from './core/errors.js';
 export { uuid } from './core/identifier.js';
 export type { RetryOptions } from './core/retry-policy.js';

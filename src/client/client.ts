@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { encodeArguments, encodePayload } from '../codec/payload.js';
+import { Seal } from '../codec/payload-codec.js';
 import { parseDuration } from '../core/duration.js';
 import { DuplicateJobError, InvalidArgumentError } from '../core/errors.js';
 import {
@@ -12,7 +13,7 @@ import {
 import { flag, identifier, identifierOrNone, parseOptions, seconds } from '../core/options.js';
 import { type RetryOptions, resolveRetryPolicy } from '../core/retry-policy.js';
 import { searchTexts } from '../core/search-fields.js';
-import type { ConnectionOptions, ConnectionsByRole } from '../postgres/connection.js';
+import { type ConnectionOptions, type ConnectionsByRole, codecOf } from '../postgres/connection.js';
 import { schemaName } from '../postgres/namespace.js';
 import { randomNumber } from '../postgres/protocol/commit.js';
 import { SIGNAL_EXPIRE_MS, WorkflowHandle } from './handle.js';
@@ -86,6 +87,7 @@ const open = new Set<Client>();
 export class Client {
   readonly connection: ClientOptions['connection'];
   readonly #namespace: string;
+  readonly #seal: Seal;
   readonly #links = new Map<string, LinkUse>();
 
   constructor(options: ClientOptions) {
@@ -101,6 +103,7 @@ export class Client {
     if (given.connection === undefined)
       throw new InvalidArgumentError('Client: connection must be { class, options }; got nothing');
     this.connection = options.connection;
+    this.#seal = new Seal(codecOf(options.connection));
     this.#namespace = given.namespace ?? 'durable';
     schemaName(this.#namespace);
     open.add(this);
@@ -141,7 +144,7 @@ export class Client {
       checkTaskQueue('getHandle', taskQueue);
       checkWorkflowName('getHandle', workflowName);
       checkWorkflowId('getHandle', workflowId);
-      return new WorkflowHandle(this.#link(namespace), workflowId, `${taskQueue}-${workflowName}`, null);
+      return new WorkflowHandle(this.#link(namespace), workflowId, `${taskQueue}-${workflowName}`, null, this.#seal);
     },
   };
 
@@ -166,7 +169,7 @@ export class Client {
       workflowId,
       taskQueue,
       workflowName,
-      args: encodeArguments(given.args, 'start'),
+      args: this.#seal.seal(encodeArguments(given.args, 'start')),
       config: config === null ? null : JSON.stringify(config),
       expireS: given.expire ?? null,
       signalIn: given.signalIn ?? true,
@@ -178,7 +181,7 @@ export class Client {
     };
     const answer = await (await link).start(item);
     if (answer.status === 'duplicate') throw new DuplicateJobError(workflowId);
-    return new WorkflowHandle(link, workflowId, `${taskQueue}-${workflowName}`, answer.runNo);
+    return new WorkflowHandle(link, workflowId, `${taskQueue}-${workflowName}`, answer.runNo, this.#seal);
   }
 
   async #signal(
@@ -188,7 +191,7 @@ export class Client {
     expire?: string | number,
   ): Promise<'delivered' | 'buffered'> {
     checkSignalId('signal', signalId);
-    const payload = encodePayload(data, 'data');
+    const payload = this.#seal.seal(encodePayload(data, 'data'));
     const expireMs = expire === undefined ? SIGNAL_EXPIRE_MS : parseDuration('signal', expire, 'expire');
     const link = await this.#link(namespace);
     return (await link.signal({ requestNo: randomNumber(), signalId, workflowId: null, payload, expireMs })) as

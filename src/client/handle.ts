@@ -1,6 +1,8 @@
 import { performance } from 'node:perf_hooks';
 import * as v from 'valibot';
-import { encodePayload } from '../codec/payload.js';
+import { decodeFailure, encodeFailure } from '../codec/failure-text.js';
+import { decodePayload, encodePayload } from '../codec/payload.js';
+import type { Seal } from '../codec/payload-codec.js';
 import { parseDuration } from '../core/duration.js';
 import { GetStateError, InactiveJobError } from '../core/errors.js';
 import { errorFromFailure, type Failure } from '../core/failure.js';
@@ -60,14 +62,16 @@ export class WorkflowHandle {
   readonly workflowTopic: string;
   readonly #link: Promise<Link>;
   readonly #chainNo: number | null;
+  readonly #seal: Seal;
   readonly #startedAt: number;
 
   /** @internal `chainNo`: of the run that was just started. */
-  constructor(link: Promise<Link>, workflowId: string, workflowTopic: string, chainNo: number | null) {
+  constructor(link: Promise<Link>, workflowId: string, workflowTopic: string, chainNo: number | null, seal: Seal) {
     this.#link = link;
     this.workflowId = workflowId;
     this.workflowTopic = workflowTopic;
     this.#chainNo = chainNo;
+    this.#seal = seal;
     this.#startedAt = chainNo === null ? -Infinity : performance.now();
   }
 
@@ -80,6 +84,7 @@ export class WorkflowHandle {
    * @throws {CancelledFailure} when it let its cancellation pass.
    * @throws {TerminatedError} when it was terminated.
    * @throws {GetStateError} (404) when there is no such workflow.
+   * @throws {PayloadCodecError} when its outcome was stored with a codec or key that is not registered here.
    */
   async result<T = unknown>(options: { readonly state?: boolean; readonly throwOnError?: boolean } = {}): Promise<T> {
     const { throwOnError = true } = parseOptions('result', resultOptions, options);
@@ -87,8 +92,7 @@ export class WorkflowHandle {
     const chainNo = this.#chainNo ?? (await this.#describe()).chain_no;
     const row = await link.watcher.outcome(chainNo, performance.now() - this.#startedAt < FRESH_MS);
     const error = this.#errorOf(row);
-    if (error === null)
-      return (row.result === null || row.state !== 'completed' ? undefined : JSON.parse(row.result)) as T;
+    if (error === null) return (row.state === 'completed' ? decodePayload(row.result, this.#seal) : undefined) as T;
     if (throwOnError) throw error;
     return error as T;
   }
@@ -96,8 +100,7 @@ export class WorkflowHandle {
   #errorOf(row: ResultRow): Error | null {
     if (row.state === 'unknown') return new GetStateError(this.workflowId);
     if (row.state === 'completed' || row.result === null) return null;
-    const failure = JSON.parse(row.result) as Failure;
-    return errorFromFailure(failure);
+    return errorFromFailure(decodeFailure(row.result, this.#seal));
   }
 
   /**
@@ -119,7 +122,7 @@ export class WorkflowHandle {
   state(metadata: true): Promise<{ data: WorkflowState; metadata: WorkflowStateMetadata }>;
   async state(metadata = false): Promise<WorkflowState | { data: WorkflowState; metadata: WorkflowStateMetadata }> {
     const found = await this.#describe();
-    const data = stateOf(this.workflowId, found);
+    const data = stateOf(this.workflowId, found, this.#seal);
     if (!metadata) return data;
     const err = data.$error === undefined ? {} : { err: JSON.stringify(data.$error) };
     const app = (await this.#link).namespace;
@@ -147,7 +150,7 @@ export class WorkflowHandle {
    */
   async signal(signalId: string, data?: unknown, expire?: string | number): Promise<'delivered' | 'buffered'> {
     checkSignalId('signal', signalId);
-    const payload = encodePayload(data, 'data');
+    const payload = this.#seal.seal(encodePayload(data, 'data'));
     const expireMs = expire === undefined ? SIGNAL_EXPIRE_MS : parseDuration('signal', expire, 'expire');
     const link = await this.#link;
     const answer = await link.signal({
@@ -200,7 +203,7 @@ export class WorkflowHandle {
     const status = await (await this.#link).terminate({
       requestNo: randomNumber(),
       workflowId: this.workflowId,
-      failure: given.throw === false ? null : JSON.stringify(failure),
+      failure: given.throw === false ? null : encodeFailure(failure, this.#seal),
       expireS: given.expire ?? null,
     });
     if (given.suppress === true) return;
@@ -221,17 +224,17 @@ function statusOf({ state }: Description): number {
   return state === 'terminated' ? -1_000_000_000 : 0;
 }
 
-function stateOf(workflowId: string, found: Description): WorkflowState {
+function stateOf(workflowId: string, found: Description, seal: Seal): WorkflowState {
   const jc = compact(found.created_ms);
   const ju = compact(found.updated_ms);
   const done = found.state === 'completed' || found.state === 'failed' || found.state === 'cancelled';
   const failure =
-    found.state === 'failed' || found.state === 'cancelled'
-      ? (JSON.parse(found.result ?? 'null') as Failure | null)
+    (found.state === 'failed' || found.state === 'cancelled') && found.result !== null
+      ? decodeFailure(found.result, seal)
       : null;
   return {
     done,
-    ...(found.state === 'completed' && found.result !== null && { response: JSON.parse(found.result) as unknown }),
+    ...(found.state === 'completed' && found.result !== null && { response: decodePayload(found.result, seal) }),
     ...(failure !== null && {
       $error: {
         name: failure.name,

@@ -19,6 +19,8 @@ import type {
   Step,
 } from '../core/history.js';
 import { opensOperation } from '../core/history.js';
+import { mayHoldSealed, registeredSeal, type Seal } from './payload-codec.js';
+import { openSteps, type ParsedSteps } from './sealed-steps.js';
 
 /** What an activity's options are unless its command says otherwise: histories hold only what differs. */
 export interface ActivityDefaults {
@@ -128,17 +130,21 @@ export interface ActivityInput {
   readonly startToCloseMs: number | null;
 }
 
-export function decodeActivityInput(text: string): ActivityInput {
-  return JSON.parse(text) as ActivityInput;
+/** @throws {PayloadCodecError} when it cannot be opened. */
+export function decodeActivityInput(text: string, seal: Seal = registeredSeal): ActivityInput {
+  const input = JSON.parse(text) as ActivityInput;
+  if (!mayHoldSealed(text)) return input;
+  const args = seal.open(input.args) as ActivityInput['args'];
+  return { ...input, args, headers: seal.open(input.headers) as ActivityInput['headers'] };
 }
 
-/** The outcomes of an entry by operation. */
-export function decodeOutcome(text: string | null): Map<number, Decision> {
+/** The outcomes of an entry by operation. @throws {PayloadCodecError} when a signal cannot be opened. */
+export function decodeOutcome(text: string | null, seal: Seal = registeredSeal): Map<number, Decision> {
   const decisions = new Map<number, Decision>();
   if (text === null) return decisions;
   for (const [op, what, value] of JSON.parse(text) as [number, Decision['what'], unknown][]) {
     if (what === 'duplicate') decisions.set(op, { what, id: value as string });
-    else if (what === 'signal') decisions.set(op, { what, value });
+    else if (what === 'signal') decisions.set(op, { what, value: seal.open(value) });
     else decisions.set(op, { what });
   }
   return decisions;
@@ -147,6 +153,8 @@ export function decodeOutcome(text: string | null): Map<number, Decision> {
 /**
  * The steps of one entry. `opened` is how many operations the thread had opened before it, `outcome` what the
  * database decided about the entry before. An entry that ended the thread from outside has no steps.
+ *
+ * @throws {PayloadCodecError} when a payload cannot be opened.
  */
 export function decodeSteps(
   entry: number,
@@ -154,8 +162,10 @@ export function decodeSteps(
   opened: number,
   outcome: ReadonlyMap<number, Decision>,
   defaults: ActivityDefaults,
+  seal: Seal = registeredSeal,
 ): { steps: RecordedStep[]; opened: number } {
-  const stored = JSON.parse(body) as { s?: { t: number; e: unknown[]; c: unknown[][] }[] };
+  const stored = JSON.parse(body) as { s?: ParsedSteps };
+  if (stored.s !== undefined && mayHoldSealed(body)) openSteps(stored.s, seal);
   let next = opened;
   const steps = (stored.s ?? []).map((step) => ({
     entry,

@@ -1,32 +1,37 @@
 /** Failures as stored JSON text, and back. */
 import { PayloadCodecError } from '../core/errors.js';
 import type { Failure } from '../core/failure.js';
+import { registeredSeal, type Seal } from './payload-codec.js';
 
 /** With escapes and many causes a failure could pass the limit of a payload; then it must still be stored. */
 const maxCharacters = 1024 * 1024;
 
-/** A failure as JSON text. One that is extremely large loses its causes, members and fields. */
-export function encodeFailure(failure: Failure): string {
+/**
+ * A failure as JSON text, sealed where there is a codec. One that is extremely large loses its causes, members and fields.
+ *
+ * @throws {PayloadCodecError} when the codec fails.
+ */
+export function encodeFailure(failure: Failure, seal: Seal = registeredSeal): string {
   const text = JSON.stringify(failure);
-  if (text.length <= maxCharacters) return text;
+  if (text.length <= maxCharacters) return seal.seal(text);
   const { cause, errors, details, ...essence } = failure;
-  return JSON.stringify(essence);
+  return seal.seal(JSON.stringify(essence));
 }
 
 /**
  * The failure of a stored text. Fields that are missing or of another type, as a hand-written row may have them, are
  * left out or empty; nothing that was stored can make the error that is built from it misbehave.
  *
- * @throws {PayloadCodecError} when the text is no JSON object. The message does not quote it.
+ * @throws {PayloadCodecError} when it cannot be opened, or the text is no JSON object. The message does not quote it.
  */
-export function decodeFailure(text: string): Failure {
+export function decodeFailure(text: string, seal: Seal = registeredSeal): Failure {
   let stored: unknown;
   try {
     stored = JSON.parse(text);
   } catch {
     // Refused below. The parser's own error quotes the text.
   }
-  const failure = read(stored, 0);
+  const failure = read(seal.open(stored), 0);
   if (failure) return failure;
   throw new PayloadCodecError(
     `a stored failure of ${text.length} characters is not readable. Was it written with a codec that is not registered here?`,

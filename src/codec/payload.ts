@@ -10,6 +10,7 @@
 import { PayloadCodecError, PayloadError } from '../core/errors.js';
 import { refusal } from '../core/refusal.js';
 import { utf8Length } from '../core/utf8-length.js';
+import { registeredSeal, type Seal, storedForm } from './payload-codec.js';
 import { isPlain, maxPayloadDepth, plainValue, tooLarge } from './plain-value.js';
 
 export interface PayloadLimits {
@@ -45,7 +46,7 @@ export function encodePayload(value: unknown, path: string, { maxBytes } = defau
     const bytes = utf8Length(text);
     if (bytes > maxBytes) throw tooLarge(path, bytes, maxBytes);
   }
-  return text;
+  return storedForm(text);
 }
 
 /**
@@ -61,14 +62,14 @@ export function encodeArguments(args: unknown, call: string, limits?: PayloadLim
 }
 
 /**
- * The value of stored text; undefined for null.
+ * The value of stored text, sealed or not; undefined for null.
  *
- * @throws {PayloadCodecError} when the text is no JSON. The message does not quote it.
+ * @throws {PayloadCodecError} when it cannot be opened, or the text is no JSON. The message does not quote it.
  * @throws {PayloadError} when it is nested deeper than what could be stored again.
  */
-export function decodePayload(text: string | null): unknown {
+export function decodePayload(text: string | null, seal: Seal = registeredSeal): unknown {
   if (text === null) return undefined;
-  const value = parse(text);
+  const value = seal.openParsed(text, parse(text));
   // Each level needs two characters of text, so nearly every payload ends here.
   if (text.length <= 2 * maxPayloadDepth || fits(value, 1)) return value;
   throw new PayloadError(`a stored payload is nested deeper than ${maxPayloadDepth} levels`);

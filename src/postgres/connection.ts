@@ -6,6 +6,7 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import { checkCodec, type PayloadCodec } from '../codec/payload-codec.js';
 import { InvalidArgumentError } from '../core/errors.js';
 import type { Database, DatabaseLogger } from './database.js';
 import { PgDatabase, supplyFromClass, supplyFromPool } from './pg-database.js';
@@ -23,6 +24,8 @@ export interface ConnectionOptions {
   readonly options?: Record<string, unknown>;
   /** A pooler in transaction mode (PgBouncer) is in between: statements stay unnamed, and polling replaces LISTEN. */
   readonly pooler?: 'transaction';
+  /** What payloads pass on their way here and back; null: nothing. Default: what `registerCodec` set. */
+  readonly codec?: PayloadCodec | null;
 }
 
 /** The long form, one connection per role. There is one role here: `store` is used, the others are not looked at. */
@@ -70,16 +73,33 @@ export function openDatabase(
   return entry.database;
 }
 
+/** The codec a connection brings along: null for none, undefined where it says nothing. */
+export function codecOf(connection: ConnectionOptions | ConnectionsByRole): PayloadCodec | null | undefined {
+  const given = ofStore(connection);
+  // The rest of a connection is looked at when it is used.
+  if (!isObject(given) || given.codec === undefined) return undefined;
+  return checkCodec('connection', 'codec', given.codec);
+}
+
+function ofStore(connection: unknown): unknown {
+  return isObject(connection) && isObject(connection.store) ? connection.store : connection;
+}
+
 function shortForm(connection: unknown): ConnectionOptions {
-  const given = isObject(connection) && isObject(connection.store) ? connection.store : connection;
+  const given = ofStore(connection);
   if (!isObject(given) || given.class === undefined) throw unknownClass('nothing');
-  const { class: driver, options, pooler } = given;
+  const { class: driver, options, pooler, codec } = given;
   if (options !== undefined && !isObject(options))
     throw new InvalidArgumentError(`connection: options must be an object; got ${typeof options}`);
   if (pooler !== undefined && pooler !== 'transaction') {
     throw new InvalidArgumentError(`connection: pooler must be 'transaction' or absent; got ${JSON.stringify(pooler)}`);
   }
-  return { class: driver, ...(options !== undefined && { options }), ...(pooler !== undefined && { pooler }) };
+  return {
+    class: driver,
+    ...(options !== undefined && { options }),
+    ...(pooler !== undefined && { pooler }),
+    ...(codec !== undefined && { codec: codec as PayloadCodec | null }),
+  };
 }
 
 function create(

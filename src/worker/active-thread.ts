@@ -14,6 +14,7 @@
  */
 
 import { decodeOutcome } from '../codec/entry-text.js';
+import { registeredSeal, type Seal } from '../codec/payload-codec.js';
 import type { Event, RecordedStep } from '../core/history.js';
 import type { CommitAnswer, CommitItem } from '../postgres/protocol/commit.js';
 import type { ClaimedThread, HistoryRow, Mail } from '../postgres/protocol/threads.js';
@@ -66,6 +67,8 @@ type Stage = 'idle' | 'turning' | 'committing' | 'loading' | 'parking' | 'parked
 export class ActiveThread implements Turning {
   readonly row: ClaimedThread;
   readonly info: Omit<ExecutionInfo, 'attempt'>;
+  /** The codec that its payloads pass. */
+  readonly seal: Seal;
   epoch: number;
   claimNo: number;
   /** Inbox rows that are here and not consumed yet. */
@@ -89,7 +92,14 @@ export class ActiveThread implements Turning {
   #lastDelivery = 0;
   #now = 0;
 
-  constructor(row: ClaimedThread, claimNo: number, info: Omit<ExecutionInfo, 'attempt'>, port: ThreadPort) {
+  constructor(
+    row: ClaimedThread,
+    claimNo: number,
+    info: Omit<ExecutionInfo, 'attempt'>,
+    port: ThreadPort,
+    seal: Seal = registeredSeal,
+  ) {
+    this.seal = seal;
     this.row = row;
     this.info = info;
     this.epoch = row.epoch;
@@ -227,7 +237,14 @@ export class ActiveThread implements Turning {
   postMail(mail: Mail): void {
     if (this.knownMail.has(mail.inbox_no)) return;
     this.knownMail.add(mail.inbox_no);
-    this.post({ event: eventOf(mail), inboxNo: mail.inbox_no });
+    let event: Event;
+    try {
+      event = eventOf(mail, this.seal);
+    } catch (error) {
+      this.#port.failed(this, error);
+      return;
+    }
+    this.post({ event, inboxNo: mail.inbox_no });
   }
 
   /** Runs `chore` when no commit of this thread is in flight. */
@@ -421,15 +438,21 @@ export class ActiveThread implements Turning {
 
   #commit(): void {
     const draft = this.#draft;
-    const item = draft.item(
-      {
-        threadNo: this.threadNo,
-        epoch: this.epoch,
-        seq: this.#seq,
-        lastCommitNo: this.#lastCommitNo,
-      },
-      this.info,
-    );
+    let item: CommitItem;
+    try {
+      item = draft.item(
+        {
+          threadNo: this.threadNo,
+          epoch: this.epoch,
+          seq: this.#seq,
+          lastCommitNo: this.#lastCommitNo,
+        },
+        this.info,
+      );
+    } catch (error) {
+      this.#port.failed(this, error);
+      return;
+    }
     this.#draft = this.#newDraft();
     this.#stage = 'committing';
     this.#send(draft, item);
@@ -469,7 +492,7 @@ export class ActiveThread implements Turning {
       this.#instance = null;
       this.#attempt++;
     }
-    const decided = decodeOutcome(outcome);
+    const decided = decodeOutcome(outcome, this.seal);
     for (const { what } of decided.values()) {
       if (what !== 'ended') continue;
       this.#port.closed(this, item); // the code terminated its own run
@@ -483,7 +506,7 @@ export class ActiveThread implements Turning {
   }
 
   #newDraft(): EntryDraft {
-    return new EntryDraft(this.open, this.#port.chooseEager(this));
+    return new EntryDraft(this.open, this.#port.chooseEager(this), this.seal);
   }
 
   /** Something may have to be done: asks for a turn when none is under way. */
@@ -500,7 +523,7 @@ export class ActiveThread implements Turning {
   // ---- history
 
   async #load(): Promise<ThreadHistory> {
-    const history = readHistory(this.info, await this.#port.loadHistory(this.threadNo));
+    const history = readHistory(this.info, await this.#port.loadHistory(this.threadNo), this.seal);
     const tasks = [...this.open].filter(([, operation]) => operation.kind === 'activity' && operation.hasTask);
     this.open.clear();
     for (const [op, operation] of history.open) this.open.set(op, operation);

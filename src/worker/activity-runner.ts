@@ -13,9 +13,12 @@
 import { type AttemptOutcome, runAttempt } from '../activity/attempt.js';
 import { throughActivityInbound } from '../activity/interceptors.js';
 import { LazyAbort } from '../activity/lazy-abort.js';
-import { activityText, decodeActivityInput } from '../codec/entry-text.js';
+import { type ActivityInput, activityText, decodeActivityInput } from '../codec/entry-text.js';
+import { encodeFailure } from '../codec/failure-text.js';
+import { decodePayload } from '../codec/payload.js';
+import { sealSpec } from '../codec/sealed-steps.js';
 import { ActivityLostError, CancelledFailure } from '../core/errors.js';
-import { failureFromError } from '../core/failure.js';
+import { type Failure, failureFromError } from '../core/failure.js';
 import { retryDelayMs } from '../core/retry-policy.js';
 import { Batcher } from '../postgres/batcher.js';
 import { untilFree } from '../postgres/held-row.js';
@@ -32,6 +35,8 @@ import { SlotReservations } from './slots.js';
 const MAX_LOSSES = 5;
 /** A task that cannot run this moment is offered again after this. */
 const RELEASED_FOR_MS = 200;
+/** One whose payloads this worker's codec cannot read is offered again after this. */
+const UNREADABLE_FOR_MS = 5_000;
 /** After a restart hundreds of threads may have to be replayed before each has brought its functions. */
 const BROUGHT_WITHIN_MS = 30_000;
 
@@ -115,7 +120,7 @@ export class ActivityRunner {
     };
     this.#run(activity, run, {
       args: JSON.parse(spec.args) as unknown[],
-      headers: spec.headers === null ? {} : (JSON.parse(spec.headers) as Record<string, unknown>),
+      headers: spec.headers === null ? {} : (decodePayload(spec.headers) as Record<string, unknown>),
       taskQueue: spec.taskQueue,
       startToCloseMs: spec.startToCloseMs,
       workflowId: thread.info.workflowId,
@@ -157,7 +162,7 @@ export class ActivityRunner {
   queueTask(
     thread: ActiveThread,
     op: number,
-    task: { attempt: number; delayMs: number; lastFailure: string | null; running?: RunningActivity },
+    task: { attempt: number; delayMs: number; lastFailure: Failure | null; running?: RunningActivity },
   ): void {
     thread.postChore(async () => {
       const operation = thread.open.get(op);
@@ -173,11 +178,11 @@ export class ActivityRunner {
           op,
           taskQueue: operation.spec.taskQueue,
           name: operation.name,
-          input: activityText(operation.spec),
+          input: activityText(sealSpec('activity', operation.spec, thread.seal)),
           attempt: task.attempt,
           delayMs: task.delayMs,
           claimNo,
-          lastFailure: task.lastFailure,
+          lastFailure: task.lastFailure === null ? null : encodeFailure(task.lastFailure, thread.seal),
         },
       ];
       const refused = await untilFree(() => queueTasks(lanes.side, schema, registration.workerNo, row));
@@ -255,7 +260,7 @@ export class ActivityRunner {
     const workflow = { taskQueue: row.workflow_queue, workflowName: row.workflow_name };
     if (row.losses >= MAX_LOSSES) {
       const error = new ActivityLostError(`activity "${row.name}" was lost with its process ${row.losses} times`);
-      const failure = JSON.stringify(failureFromError(error));
+      const failure = JSON.stringify(failureFromError(error)); // holds nothing of the user's
       void this.#finish(task, { kind: 'fail', payload: failure, delayMs: 0 }, row.epoch);
       return;
     }
@@ -264,7 +269,13 @@ export class ActivityRunner {
       void this.#finish(task, { kind: 'release', payload: null, delayMs: RELEASED_FOR_MS }, row.epoch);
       return;
     }
-    const input = decodeActivityInput(row.input);
+    let input: ActivityInput;
+    try {
+      input = decodeActivityInput(row.input, serving.seal);
+    } catch (error) {
+      this.#unreadable(task, row, error, row.epoch);
+      return;
+    }
     const activity = {
       ...task,
       serving,
@@ -353,7 +364,7 @@ export class ActivityRunner {
   #hand(activity: RunningActivity, thread: ActiveThread, outcome: AttemptOutcome): void {
     const { op } = activity;
     if (outcome.ok) {
-      const value: unknown = outcome.text === null ? undefined : JSON.parse(outcome.text);
+      const value = outcome.text === null ? undefined : thread.seal.openParsed(outcome.text, JSON.parse(outcome.text));
       thread.post({ event: { kind: 'done', op, value, text: outcome.text }, inboxNo: null });
       return;
     }
@@ -363,22 +374,38 @@ export class ActivityRunner {
     } else if (activity.task !== null) {
       this.#record(activity, outcome);
     } else {
-      const lastFailure = JSON.stringify(outcome.failure);
-      this.queueTask(thread, op, { attempt: activity.attempt + 1, delayMs, lastFailure });
+      this.queueTask(thread, op, { attempt: activity.attempt + 1, delayMs, lastFailure: outcome.failure });
     }
   }
 
   /** Into the task row, and from there into the inbox. Without a row its thread went elsewhere, and runs it again there. */
   #record(activity: RunningActivity, outcome: AttemptOutcome): void {
     if (activity.task === null) return;
-    if (outcome.ok) {
-      void this.#finish(activity, { kind: 'done', payload: outcome.text, delayMs: 0 }, activity.task.epoch);
+    const { seal } = activity.serving;
+    let finish: Finish;
+    try {
+      if (outcome.ok) {
+        finish = { kind: 'done', payload: seal.seal(outcome.text), delayMs: 0 };
+      } else {
+        const delayMs = retryInMs(activity, outcome);
+        const payload = encodeFailure(outcome.failure, seal);
+        finish = { kind: delayMs === null ? 'fail' : 'retry', payload, delayMs: delayMs ?? 0 };
+      }
+    } catch (error) {
+      this.#unreadable(activity, activity, error, activity.task.epoch);
       return;
     }
-    const delayMs = retryInMs(activity, outcome);
-    const kind = delayMs === null ? 'fail' : 'retry';
-    const payload = JSON.stringify(outcome.failure);
-    void this.#finish(activity, { kind, payload, delayMs: delayMs ?? 0 }, activity.task.epoch);
+    void this.#finish(activity, finish, activity.task.epoch);
+  }
+
+  /**
+   * The codec of this worker cannot read a task, or not write its outcome. No attempt is used up: the task is offered
+   * again, to workers with another key or to this one, until the right key is there, and says why in `last_failure`.
+   */
+  #unreadable(task: { threadNo: number; op: number }, { name }: { name: string }, error: unknown, epoch: number): void {
+    this.#host.logger.error({ activity: name, error }, 'the payloads of an activity task cannot be read or written');
+    const payload = JSON.stringify(failureFromError(error)); // a PayloadCodecError holds no content
+    void this.#finish(task, { kind: 'release', payload, delayMs: UNREADABLE_FOR_MS }, epoch);
   }
 
   async #finish(task: { threadNo: number; op: number }, result: Finish, epoch: number): Promise<void> {

@@ -5,7 +5,9 @@
  */
 
 import { type ActivityDefaults, activityText, encodeSteps } from '../codec/entry-text.js';
-import type { Event, Step } from '../core/history.js';
+import { registeredSeal, type Seal } from '../codec/payload-codec.js';
+import { sealCommand, sealEvent } from '../codec/sealed-steps.js';
+import type { Command, Event, Step } from '../core/history.js';
 import { closesThread, decidedAtCommit } from '../core/history.js';
 import type { CommitItem, Effect } from '../postgres/protocol/commit.js';
 import { randomNumber } from '../postgres/protocol/commit.js';
@@ -42,10 +44,14 @@ export class EntryDraft {
   #bytes = 0;
   #closing: Closing | null = null;
   #attemptFailed = false;
+  readonly #seal: Seal;
+  /** Why the entry cannot be stored: the codec failed. */
+  #unsealable: unknown = null;
 
-  constructor(open: Map<number, OpenOperation>, chooseEager: EagerChoice) {
+  constructor(open: Map<number, OpenOperation>, chooseEager: EagerChoice, seal: Seal = registeredSeal) {
     this.#open = open;
     this.#chooseEager = chooseEager;
+    this.#seal = seal;
   }
 
   get empty(): boolean {
@@ -74,16 +80,35 @@ export class EntryDraft {
   }
 
   add(event: Event, now: number, produced: readonly ProducedCommand[]): void {
-    this.#steps.push({ event, now, commands: produced.map(({ command }) => command) });
+    const commands = produced.map(({ command }) => command);
+    const stored = this.#seal.active ? this.#sealed(event, commands) : { event, commands };
+    this.#steps.push({ event: stored.event, now, commands: stored.commands });
     if ('text' in event) this.#bytes += event.text?.length ?? 0;
     for (const op of resolvedBy(event)) this.#resolve(op, event);
-    for (const command of produced) this.#produce(command);
+    produced.forEach((command, index) => {
+      this.#produce(command, stored.commands[index] as Command);
+    });
   }
 
+  /** As they are stored. A codec that fails is told of when the entry is asked for: what was delivered stays delivered. */
+  #sealed(event: Event, commands: readonly Command[]): { event: Event; commands: readonly Command[] } {
+    try {
+      return {
+        event: sealEvent(event, this.#seal),
+        commands: commands.map((command) => sealCommand(command, this.#seal)),
+      };
+    } catch (error) {
+      this.#unsealable ??= error;
+      return { event, commands };
+    }
+  }
+
+  /** @throws {PayloadCodecError} when the codec failed. */
   item(
     thread: { threadNo: number; epoch: number; seq: number; lastCommitNo: number | null },
     defaults: ActivityDefaults,
   ): CommitItem {
+    if (this.#unsealable !== null) throw this.#unsealable;
     return {
       threadNo: thread.threadNo,
       epoch: thread.epoch,
@@ -128,10 +153,11 @@ export class EntryDraft {
     }
   }
 
-  #produce(produced: ProducedCommand): void {
-    const { op, command } = produced;
+  /** @param command As it is stored. */
+  #produce(produced: ProducedCommand, command: Command): void {
+    const { op } = produced;
     if (closesThread(command.kind)) {
-      this.#close(produced);
+      this.#close(command);
       return;
     }
     const operation = openedBy(produced);
@@ -225,7 +251,7 @@ export class EntryDraft {
     }
   }
 
-  #close({ command }: ProducedCommand): void {
+  #close(command: Command): void {
     for (const operation of this.#open.values()) if (operation.kind === 'cancel') this.#abandon(operation.ops);
     if (command.kind === 'complete') this.#closing = { state: 'completed', result: command.spec.result };
     if (command.kind === 'continue') this.#closing = { state: 'continued', result: command.spec.args };

@@ -8,7 +8,7 @@
  */
 
 import { AsyncResource } from 'node:async_hooks';
-import { encodePayload } from '../codec/payload.js';
+import { decodePayload, encodePayload } from '../codec/payload.js';
 import { defaultRetryPolicy, type RetryPolicy } from '../core/retry-policy.js';
 import { Batcher } from '../postgres/batcher.js';
 import { untilFree } from '../postgres/held-row.js';
@@ -124,7 +124,9 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
     // A cache is valid only if its last commit is the database's.
     const usable = cached !== undefined && cached.lastCommitNo === row.last_commit_no;
     if (cached !== undefined && !usable) cached.drop();
-    const thread = usable ? cached : new ActiveThread(row, claimNo, this.#infoOf(row, served), this);
+    const thread = usable
+      ? cached
+      : new ActiveThread(row, claimNo, this.#infoOf(row, served), this, served.serving.seal);
     this.#threads.set(row.thread_no, thread);
     served.serving.threads++;
     this.#animate(thread, row, claimNo, usable).catch((error) => this.failed(thread, error));
@@ -172,13 +174,14 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
     const run = served?.serving.workflows.get(served.name);
     // Taken once, so that one life of a workflow meets the same ones throughout.
     const layers = served === undefined ? null : workflowLayers(served.serving.interceptors);
+    // Decoded for each instance: a function may change what it is given. Here, where what cannot be read blocks the thread
+    // instead of failing the function.
+    const args = decodePayload(thread.row.args, thread.seal) as unknown[];
     return new Instance({
       info: { ...thread.info, attempt },
       run: (instance) =>
-        // Arguments are decoded for each instance: a function may change what it is given.
         runAs(instance, async () => {
           if (run === undefined) throw new Error(`workflow "${thread.info.workflowName}" is not served any more`);
-          const args = JSON.parse(thread.row.args) as unknown[];
           if (layers === null) return run(...args);
           return throughInbound({ ...layers, connection: served?.serving.connection }, args, run);
         }),

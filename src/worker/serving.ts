@@ -1,6 +1,7 @@
 /** What one worker object brings to its process: functions on a queue, and limits. */
 
-import type { ConnectionOptions, ConnectionsByRole } from '../postgres/connection.js';
+import { Seal } from '../codec/payload-codec.js';
+import { type ConnectionOptions, type ConnectionsByRole, codecOf } from '../postgres/connection.js';
 import type { ClaimLoop } from './claim-loop.js';
 import { noInterceptors, type WorkerInterceptors } from './interceptors.js';
 import type { ResolvedTuning, UserFunction } from './options.js';
@@ -12,6 +13,8 @@ export class Serving {
   readonly tuning: ResolvedTuning;
   readonly interceptors: Required<WorkerInterceptors>;
   readonly connection: ConnectionOptions | ConnectionsByRole | null;
+  /** The codec of its connection. */
+  readonly seal: Seal;
   /** Service numbers of its workflows, by name, and of its activities; set when registered. */
   workflowServices = new Map<string, number>();
   activityService = 0;
@@ -37,6 +40,7 @@ export class Serving {
     this.tuning = options.tuning;
     this.interceptors = options.interceptors ?? noInterceptors;
     this.connection = options.connection ?? null;
+    this.seal = new Seal(options.connection === undefined ? undefined : codecOf(options.connection));
   }
 
   get freeThreads(): number {

@@ -1,6 +1,9 @@
 /** What follows from a thread's stored history alone. */
 
 import { type ActivityDefaults, decodeOutcome, decodeSteps } from '../codec/entry-text.js';
+import { decodeFailure } from '../codec/failure-text.js';
+import { decodePayload } from '../codec/payload.js';
+import { registeredSeal, type Seal } from '../codec/payload-codec.js';
 import { PayloadCodecError } from '../core/errors.js';
 import type { Failure } from '../core/failure.js';
 import { type Decision, decidedAtCommit, type Event, type RecordedStep } from '../core/history.js';
@@ -26,6 +29,7 @@ export interface ThreadHistory {
 export function readHistory(
   workflow: ActivityDefaults & { workflowId: string },
   rows: readonly HistoryRow[],
+  seal: Seal = registeredSeal,
 ): ThreadHistory {
   const steps: RecordedStep[] = [];
   let opened = 0;
@@ -33,13 +37,14 @@ export function readHistory(
   let last: readonly RecordedStep[] = [];
   try {
     for (const row of rows) {
-      const read = decodeSteps(row.seq, row.body, opened, outcome, workflow);
+      const read = decodeSteps(row.seq, row.body, opened, outcome, workflow, seal);
       opened = read.opened;
-      outcome = decodeOutcome(row.outcome);
+      outcome = decodeOutcome(row.outcome, seal);
       last = read.steps;
       for (const step of read.steps) steps.push(step);
     }
   } catch (error) {
+    if (error instanceof PayloadCodecError) throw error;
     const name = error instanceof Error ? error.name : typeof error;
     throw new PayloadCodecError(`the history of "${workflow.workflowId}" cannot be read: ${name}`);
   }
@@ -66,19 +71,29 @@ export function decisions(ops: readonly number[], outcome: ReadonlyMap<number, D
     .map((op) => ({ kind: 'decided', op, decision: outcome.get(op) ?? { what: 'usual' } }));
 }
 
-/** The event in an inbox row. */
-export function eventOf(mail: Mail): Event {
+/** Of a child that was terminated without an error: its parent's wait ends all the same. */
+const ended: Failure = {
+  name: 'TerminatedError',
+  type: 'TerminatedError',
+  code: 410,
+  message: 'the workflow was terminated',
+  stack: '',
+  nonRetryable: true,
+};
+
+/** The event in an inbox row. @throws {PayloadCodecError} when it cannot be opened. */
+export function eventOf(mail: Mail, seal: Seal = registeredSeal): Event {
   const op = mail.op ?? -1;
   switch (mail.kind) {
     case 'cancel':
       return { kind: 'cancel', ops: [] };
     case 'fail':
-      return { kind: 'fail', op, failure: JSON.parse(mail.payload ?? 'null') as Failure };
+      return { kind: 'fail', op, failure: mail.payload === null ? ended : decodeFailure(mail.payload, seal) };
     default:
       return {
         kind: mail.kind,
         op,
-        value: mail.payload === null ? undefined : JSON.parse(mail.payload),
+        value: decodePayload(mail.payload, seal),
         text: mail.payload,
       };
   }
