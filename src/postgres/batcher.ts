@@ -27,11 +27,17 @@ export interface BatcherOptions<Item, Answer> {
   readonly maxBytes?: number;
 }
 
+/** Who gets the answer to an item: one call of one of the two. Neither may throw. */
+export interface Caller<Answer> {
+  /** It is durable. Called within the turn in which the call's answer came. */
+  answered(answer: Answer): void;
+  failed(error: unknown): void;
+}
+
 interface Entry<Item, Answer> {
   readonly item: Item;
   readonly bytes: number;
-  answered(answer: Answer): void;
-  failed(error: unknown): void;
+  readonly caller: Caller<Answer>;
 }
 
 export class Batcher<Item, Answer> {
@@ -47,16 +53,12 @@ export class Batcher<Item, Answer> {
 
   /** Resolves with the item's answer once it is durable. */
   submit(item: Item): Promise<Answer> {
-    return new Promise((resolve, reject) => this.send(item, resolve, reject));
+    return new Promise((resolve, reject) => this.send(item, { answered: resolve, failed: reject }));
   }
 
-  /**
-   * As {@link submit}, without a promise: at thousands of items a second they count. Neither function may throw.
-   *
-   * @param answered Called with the item's answer once it is durable, within the turn in which the call's answer came.
-   */
-  send(item: Item, answered: (answer: Answer) => void, failed: (error: unknown) => void): void {
-    const entry = { item, bytes: this.#options.bytes(item), answered, failed };
+  /** As {@link submit}, without a promise: at thousands of items a second they count. */
+  send(item: Item, caller: Caller<Answer>): void {
+    const entry = { item, bytes: this.#options.bytes(item), caller };
     if (entry.bytes > this.#options.maxBytes) {
       this.#setAside([entry]); // so large that everybody else would wait for it
       return;
@@ -120,13 +122,13 @@ export class Batcher<Item, Answer> {
         lane,
         batch.map((entry) => entry.item),
       );
-      for (let index = 0; index < batch.length; index++) batch[index]?.answered(answers[index] as Answer);
+      for (let index = 0; index < batch.length; index++) batch[index]?.caller.answered(answers[index] as Answer);
       return true;
     } catch (error) {
       const known = error instanceof SqlError ? (errorFromSqlState(error.code, error.message) ?? error) : error;
       const single = batch.length === 1 && !isHeld(error);
       if (single || concernsAll(known)) {
-        for (const entry of batch) entry.failed(known);
+        for (const entry of batch) entry.caller.failed(known);
         return true;
       }
       return false;

@@ -88,7 +88,9 @@ export function encodeArray(parameter: ArrayParameter): Buffer {
   buffer.writeInt32BE(items.length, HEADER);
   buffer.writeInt32BE(1, HEADER + LENGTH);
   let offset = HEADER + DIMENSION;
-  for (const item of items) {
+  // By index: iterating some hundred thousand items a second makes as many objects.
+  for (let position = 0; position < items.length; position++) {
+    const item = items[position] as Item;
     if (item === null) {
       offset = buffer.writeInt32BE(-1, offset);
       continue;
@@ -130,7 +132,10 @@ function bytesOf(items: readonly Item[], element: Element, nulls: number): numbe
   const lengths = items.length * LENGTH;
   if (typeof element.size === 'number') return lengths + (items.length - nulls) * element.size;
   let bytes = lengths;
-  for (const item of items) if (item !== null) bytes += sizeOf(element, item);
+  for (let position = 0; position < items.length; position++) {
+    const item = items[position] as Item;
+    if (item !== null) bytes += sizeOf(element, item);
+  }
   return bytes;
 }
 

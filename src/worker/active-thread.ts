@@ -16,6 +16,7 @@
 import { decodeOutcome } from '../codec/entry-text.js';
 import { registeredSeal, type Seal } from '../codec/payload-codec.js';
 import type { Event, RecordedStep } from '../core/history.js';
+import type { Caller } from '../postgres/batcher.js';
 import type { CommitAnswer, CommitItem } from '../postgres/protocol/commit.js';
 import type { ClaimedThread, HistoryRow, Mail } from '../postgres/protocol/threads.js';
 import type { ExecutionInfo, Instance, ProducedCommand } from '../replay/instance.js';
@@ -23,7 +24,7 @@ import { Recording } from '../replay/recording.js';
 import { replay } from '../replay/replay.js';
 import { type EagerChoice, EntryDraft } from './entry-draft.js';
 import type { OpenOperation } from './open-operation.js';
-import { nodeReplayPort, whenDrained } from './replay-port.js';
+import { nodeReplayPort } from './replay-port.js';
 import { decisions, eventOf, readHistory, type ThreadHistory } from './thread-history.js';
 import type { Turning, TurnLoop } from './turn-loop.js';
 
@@ -35,8 +36,7 @@ export interface ThreadPort {
   monotonic(): number;
   /** The database's clock as this process estimates it, ms since the epoch. */
   clock(): number;
-  /** Neither function is called twice; `answered` comes once the entry is durable. */
-  commit(item: CommitItem, answered: (answer: CommitAnswer) => void, failed: (error: unknown) => void): void;
+  commit(item: CommitItem, thread: Caller<CommitAnswer>): void;
   loadHistory(threadNo: number): Promise<HistoryRow[]>;
   makeInstance(thread: ActiveThread, attempt: number, recording: Recording | null): Instance;
   chooseEager: (thread: ActiveThread) => EagerChoice;
@@ -64,7 +64,7 @@ export type Chore = () => Promise<void>;
 
 type Stage = 'idle' | 'turning' | 'committing' | 'loading' | 'parking' | 'parked' | 'gone';
 
-export class ActiveThread implements Turning {
+export class ActiveThread implements Turning, Caller<CommitAnswer> {
   readonly row: ClaimedThread;
   readonly info: Omit<ExecutionInfo, 'attempt'>;
   /** The codec that its payloads pass. */
@@ -78,11 +78,15 @@ export class ActiveThread implements Turning {
   readonly dueAt = new Map<number, number>();
   idleSince = 0;
   #port: ThreadPort;
+  readonly #chooseEager: EagerChoice;
   #stage: Stage = 'loading';
   #mailbox: Delivery[] = [];
   #chores: Chore[] = [];
   #instance: Instance | null = null;
+  #deliveredTo: Instance | null = null;
   #draft: EntryDraft;
+  /** The commit under way. */
+  #sent: { readonly draft: EntryDraft; readonly item: CommitItem } | null = null;
   #current: Delivery | null = null;
   #produced: readonly ProducedCommand[] = [];
   #seq: number;
@@ -105,6 +109,7 @@ export class ActiveThread implements Turning {
     this.epoch = row.epoch;
     this.claimNo = claimNo;
     this.#port = port;
+    this.#chooseEager = port.chooseEager(this);
     this.#seq = row.last_seq === null ? 0 : row.last_seq + 1;
     this.#lastCommitNo = row.last_commit_no;
     this.#draft = this.#newDraft();
@@ -354,17 +359,24 @@ export class ActiveThread implements Turning {
     this.#now = Math.max(this.#now, Math.round(this.#port.clock()));
     this.#lastDelivery = this.#port.monotonic();
     const instance = this.#instance;
-    const ops = instance?.deliver(delivery.event, this.#now) ?? [];
-    // What the delivery itself brings about comes in its microtasks. A file or an import that ends in the same turn by
-    // chance would end elsewhere in a replay: its commands are late.
-    whenDrained(() => {
-      instance?.endTurn();
-      if (this.#instance === instance) this.#produced = instance?.takeCommands() ?? [];
-    });
+    this.#deliveredTo = instance;
+    const ops = instance?.deliver(delivery.event, this.#now);
     if (delivery.event.kind === 'cancelled') this.#port.abortActivities(this, delivery.event.ops);
     if (delivery.event.kind !== 'cancel') return delivery;
-    this.#port.abortActivities(this, ops);
-    return { ...delivery, event: { kind: 'cancel', ops } };
+    this.#port.abortActivities(this, ops ?? []);
+    return { ...delivery, event: { kind: 'cancel', ops: ops ?? [] } };
+  }
+
+  /**
+   * What the delivery itself brings about comes in its microtasks. A file or an import that ends in the same turn by
+   * chance would end elsewhere in a replay: its commands are late.
+   */
+  drained(): void {
+    const instance = this.#deliveredTo;
+    this.#deliveredTo = null;
+    if (instance === null) return;
+    instance.endTurn();
+    if (this.#instance === instance) this.#produced = instance.takeCommands();
   }
 
   #takeLate(): void {
@@ -455,28 +467,30 @@ export class ActiveThread implements Turning {
     }
     this.#draft = this.#newDraft();
     this.#stage = 'committing';
-    this.#send(draft, item);
+    this.#sent = { draft, item };
+    this.#port.commit(item, this);
   }
 
-  #send(draft: EntryDraft, item: CommitItem): void {
-    this.#port.commit(
-      item,
-      (answer) => this.#answered(draft, item, answer),
-      (error) => this.#port.failed(this, error),
-    );
-  }
-
-  #answered(draft: EntryDraft, item: CommitItem, answer: CommitAnswer): void {
+  /** What the database says to the commit that is under way. */
+  answered(answer: CommitAnswer): void {
+    const sent = this.#sent;
+    if (sent === null) return;
     if (answer.status === 'early') {
-      setTimeout(() => this.#send(draft, item), Math.ceil(Math.max(1, answer.waitMs)));
-    } else if (this.#stage !== 'gone') {
-      try {
-        if (answer.status === 'done') this.#settle(draft, item, answer.outcome);
-        else this.#port.refused(this);
-      } catch (error) {
-        this.#port.failed(this, error);
-      }
+      setTimeout(() => this.#port.commit(sent.item, this), Math.ceil(Math.max(1, answer.waitMs)));
+      return;
     }
+    this.#sent = null;
+    if (this.#stage === 'gone') return;
+    try {
+      if (answer.status === 'done') this.#settle(sent.draft, sent.item, answer.outcome);
+      else this.#port.refused(this);
+    } catch (error) {
+      this.#port.failed(this, error);
+    }
+  }
+
+  failed(error: unknown): void {
+    this.#port.failed(this, error);
   }
 
   #settle(draft: EntryDraft, item: CommitItem, outcome: string | null): void {
@@ -492,21 +506,23 @@ export class ActiveThread implements Turning {
       this.#instance = null;
       this.#attempt++;
     }
-    const decided = decodeOutcome(outcome, this.seal);
-    for (const { what } of decided.values()) {
-      if (what !== 'ended') continue;
-      this.#port.closed(this, item); // the code terminated its own run
-      return;
+    if (outcome !== null || draft.decided.length > 0) {
+      const decided = decodeOutcome(outcome, this.seal);
+      for (const { what } of decided.values()) {
+        if (what !== 'ended') continue;
+        this.#port.closed(this, item); // the code terminated its own run
+        return;
+      }
+      const events = decisions([...draft.decided, ...decided.keys()], decided);
+      this.#mailbox.unshift(...events.map((event) => ({ event, inboxNo: null })));
     }
-    const events = decisions([...draft.decided, ...decided.keys()], decided);
-    this.#mailbox.unshift(...events.map((event) => ({ event, inboxNo: null })));
     for (const { op, ms } of draft.timers) this.#port.armTimer(this, op, ms);
     for (const op of draft.eager) this.#port.startEager(this, op);
     this.#rest();
   }
 
   #newDraft(): EntryDraft {
-    return new EntryDraft(this.open, this.#port.chooseEager(this), this.seal);
+    return new EntryDraft(this.open, this.#chooseEager, this.seal);
   }
 
   /** Something may have to be done: asks for a turn when none is under way. */

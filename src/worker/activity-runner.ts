@@ -352,10 +352,12 @@ export class ActivityRunner {
   #ended(activity: RunningActivity, outcome: AttemptOutcome): void {
     const { thread } = activity;
     if (thread !== null && this.#threads.holds(thread)) {
-      thread.afterSuspension(
-        () => this.#record(activity, outcome),
-        () => this.#hand(activity, thread, outcome),
-      );
+      if (thread.stage !== 'parking' && thread.stage !== 'parked') this.#hand(activity, thread, outcome);
+      else
+        thread.afterSuspension(
+          () => this.#record(activity, outcome),
+          () => this.#hand(activity, thread, outcome),
+        );
     } else {
       this.#record(activity, outcome);
     }

@@ -12,7 +12,7 @@ import { closesThread, decidedAtCommit } from '../core/history.js';
 import type { CommitItem, Effect } from '../postgres/protocol/commit.js';
 import { randomNumber } from '../postgres/protocol/commit.js';
 import type { ProducedCommand } from '../replay/instance.js';
-import { type OpenOperation, openedBy, resolvedBy } from './open-operation.js';
+import { type OpenOperation, openedBy } from './open-operation.js';
 
 /** Past this an entry is committed even though more events wait. */
 const MAX_ENTRY_BYTES = 8 * 1_048_576;
@@ -28,17 +28,26 @@ export interface ArmedTimer {
 
 type Closing = { state: NonNullable<CommitItem['closing']>; result: string | null };
 
+/** Most lists of most entries stay empty; making them all took a tenth of what a step allocates. */
+const NONE: readonly never[] = Object.freeze([]);
+
+function added<T>(list: readonly T[], item: T): readonly T[] {
+  if (list === NONE) return [item];
+  (list as T[]).push(item);
+  return list;
+}
+
 export class EntryDraft {
-  readonly #steps: Step[] = [];
-  readonly #effects: Effect[] = [];
-  readonly #resolved: number[] = [];
-  readonly #consumed: number[] = [];
+  #steps: readonly Step[] = NONE;
+  #effects: readonly Effect[] = NONE;
+  #resolved: readonly number[] = NONE;
+  #consumed: readonly number[] = NONE;
   readonly #open: Map<number, OpenOperation>;
   readonly #chooseEager: EagerChoice;
-  readonly eager: number[] = [];
-  readonly timers: ArmedTimer[] = [];
+  eager: readonly number[] = NONE;
+  timers: readonly ArmedTimer[] = NONE;
   /** Operations whose outcome comes with the answer of the commit. */
-  readonly decided: number[] = [];
+  decided: readonly number[] = NONE;
   #openedFrom = 0;
   #openedCount = 0;
   #bytes = 0;
@@ -76,18 +85,19 @@ export class EntryDraft {
 
   /** An inbox row that this entry takes in. */
   consume(inboxNo: number): void {
-    this.#consumed.push(inboxNo);
+    this.#consumed = added(this.#consumed, inboxNo);
   }
 
   add(event: Event, now: number, produced: readonly ProducedCommand[]): void {
     const commands = produced.map(({ command }) => command);
-    const stored = this.#seal.active ? this.#sealed(event, commands) : { event, commands };
-    this.#steps.push({ event: stored.event, now, commands: stored.commands });
+    const stored = this.#seal.active ? this.#sealed(event, commands) : null;
+    this.#steps = added(this.#steps, { event: stored?.event ?? event, now, commands: stored?.commands ?? commands });
     if ('text' in event) this.#bytes += event.text?.length ?? 0;
-    for (const op of resolvedBy(event)) this.#resolve(op, event);
-    produced.forEach((command, index) => {
-      this.#produce(command, stored.commands[index] as Command);
-    });
+    if ('op' in event) this.#resolve(event.op, event);
+    if ('ops' in event) for (const op of event.ops) this.#resolve(op, event);
+    for (let index = 0; index < produced.length; index++) {
+      this.#produce(produced[index] as ProducedCommand, (stored?.commands ?? commands)[index] as Command);
+    }
   }
 
   /** As they are stored. A codec that fails is told of when the entry is asked for: what was delivered stays delivered. */
@@ -130,25 +140,26 @@ export class EntryDraft {
     const operation = this.#open.get(op);
     if (operation === undefined) return;
     this.#open.delete(op);
-    this.#resolved.push(op);
+    this.#resolved = added(this.#resolved, op);
     const fired = event.kind === 'fire';
     const cancelled = event.kind === 'cancel' || event.kind === 'cancelled';
     switch (operation.kind) {
       case 'timer':
-        this.#effects.push({ kind: fired ? 'fire' : 'untimer', op });
+        this.#effects = added(this.#effects, { kind: fired ? 'fire' : 'untimer', op });
         break;
       case 'retry': // may come early: a cancel request does not wait for it
-        this.#effects.push({ kind: 'untimer', op });
+        this.#effects = added(this.#effects, { kind: 'untimer', op });
         break;
       case 'wait':
-        if (operation.timeoutMs !== null) this.#effects.push({ kind: fired ? 'fire' : 'untimer', op });
-        if (fired || cancelled) this.#effects.push({ kind: 'unwait', op });
+        if (operation.timeoutMs !== null)
+          this.#effects = added(this.#effects, { kind: fired ? 'fire' : 'untimer', op });
+        if (fired || cancelled) this.#effects = added(this.#effects, { kind: 'unwait', op });
         break;
       case 'activity':
-        if (operation.hasTask) this.#effects.push({ kind: 'untask', op });
+        if (operation.hasTask) this.#effects = added(this.#effects, { kind: 'untask', op });
         break;
       case 'child':
-        if (cancelled && operation.awaited) this.#effects.push({ kind: 'uncall', op });
+        if (cancelled && operation.awaited) this.#effects = added(this.#effects, { kind: 'uncall', op });
         break;
     }
   }
@@ -165,7 +176,7 @@ export class EntryDraft {
     if (this.#openedCount === 0) this.#openedFrom = op;
     this.#openedCount++;
     this.#open.set(op, operation);
-    if (decidedAtCommit(command)) this.decided.push(op);
+    if (decidedAtCommit(command)) this.decided = added(this.decided, op);
     switch (command.kind) {
       case 'timer':
         this.#timer(op, command.spec.ms);
@@ -175,16 +186,16 @@ export class EntryDraft {
         this.#timer(op, command.spec.delayMs);
         break;
       case 'wait':
-        this.#effects.push({ kind: 'wait', op, key: command.spec.signalId });
+        this.#effects = added(this.#effects, { kind: 'wait', op, key: command.spec.signalId });
         if (command.spec.timeoutMs !== null) this.#timer(op, command.spec.timeoutMs);
         break;
       case 'activity':
         this.#bytes += command.spec.args.length;
         if (this.#chooseEager(command.spec.taskQueue, command.name, op)) {
-          this.eager.push(op);
+          this.eager = added(this.eager, op);
         } else {
           if (operation.kind === 'activity') operation.hasTask = true;
-          this.#effects.push({
+          this.#effects = added(this.#effects, {
             kind: 'task',
             op,
             key: command.spec.taskQueue,
@@ -196,11 +207,11 @@ export class EntryDraft {
       case 'child': {
         const { workflowId, taskQueue, args, awaited, options } = command.spec;
         const extra = JSON.stringify({ taskQueue, workflowName: command.name, awaited, ...options });
-        this.#effects.push({ kind: 'child', op, key: workflowId, value: args, extra });
+        this.#effects = added(this.#effects, { kind: 'child', op, key: workflowId, value: args, extra });
         break;
       }
       case 'signal':
-        this.#effects.push({
+        this.#effects = added(this.#effects, {
           kind: 'signal',
           op,
           key: command.spec.signalId,
@@ -212,7 +223,7 @@ export class EntryDraft {
         this.#doNotStart(command.spec.ops);
         break;
       case 'terminate':
-        this.#effects.push({
+        this.#effects = added(this.#effects, {
           kind: 'terminate',
           op,
           key: command.spec.workflowId,
@@ -225,16 +236,13 @@ export class EntryDraft {
   }
 
   #timer(op: number, ms: number): void {
-    this.#effects.push({ kind: 'timer', op, number: ms });
-    this.timers.push({ op, ms });
+    this.#effects = added(this.#effects, { kind: 'timer', op, number: ms });
+    this.timers = added(this.timers, { op, ms });
   }
 
   /** Activities that are given up in the entry that schedules them are not begun. */
   #doNotStart(ops: readonly number[]): void {
-    for (const op of ops) {
-      const index = this.eager.indexOf(op);
-      if (index >= 0) this.eager.splice(index, 1);
-    }
+    this.eager = this.eager.filter((op) => !ops.includes(op));
   }
 
   /**
@@ -245,9 +253,8 @@ export class EntryDraft {
     for (const op of ops) {
       const operation = this.#open.get(op);
       if (operation?.kind !== 'child' || !operation.awaited) continue;
-      const start = this.#effects.findIndex((effect) => effect.kind === 'child' && effect.op === op);
-      if (start >= 0) this.#effects.splice(start, 1);
-      else this.#effects.push({ kind: 'uncall', op });
+      const others = this.#effects.filter((effect) => effect.kind !== 'child' || effect.op !== op);
+      this.#effects = others.length < this.#effects.length ? others : added(this.#effects, { kind: 'uncall', op });
     }
   }
 

@@ -10,7 +10,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import { decodePayload, encodePayload } from '../codec/payload.js';
 import { defaultRetryPolicy, type RetryPolicy } from '../core/retry-policy.js';
-import { Batcher } from '../postgres/batcher.js';
+import { Batcher, type Caller } from '../postgres/batcher.js';
 import { untilFree } from '../postgres/held-row.js';
 import { type CommitAnswer, type CommitItem, commit, commitBytes } from '../postgres/protocol/commit.js';
 import {
@@ -205,8 +205,8 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
     return this.monotonic() + this.#clockOffset;
   }
 
-  commit(item: CommitItem, answered: (answer: CommitAnswer) => void, failed: (error: unknown) => void): void {
-    this.#commits.send(item, answered, failed);
+  commit(item: CommitItem, thread: Caller<CommitAnswer>): void {
+    this.#commits.send(item, thread);
   }
 
   loadHistory(threadNo: number): Promise<HistoryRow[]> {

@@ -8,6 +8,7 @@
 import type { LazyAbort } from '../activity/lazy-abort.js';
 import type { RetrySpec } from '../core/history.js';
 import type { ActiveThread } from './active-thread.js';
+import { type OperationKey, operationKey } from './operation-key.js';
 import type { Serving } from './serving.js';
 
 export interface RunningActivity {
@@ -27,20 +28,20 @@ export interface RunningActivity {
 }
 
 export class RunningActivities {
-  readonly #running = new Map<string, RunningActivity>();
+  readonly #running = new Map<OperationKey, RunningActivity>();
 
   get(threadNo: number, op: number): RunningActivity | undefined {
-    return this.#running.get(`${threadNo}/${op}`);
+    return this.#running.get(operationKey(threadNo, op));
   }
 
   add(activity: RunningActivity): void {
-    this.#running.set(`${activity.threadNo}/${activity.op}`, activity);
+    this.#running.set(operationKey(activity.threadNo, activity.op), activity);
     activity.serving.activities++;
   }
 
   remove(activity: RunningActivity): void {
     if (this.get(activity.threadNo, activity.op) !== activity) return;
-    this.#running.delete(`${activity.threadNo}/${activity.op}`);
+    this.#running.delete(operationKey(activity.threadNo, activity.op));
     activity.serving.activities--;
     activity.serving.slotFreed();
   }

@@ -3,10 +3,11 @@
  * a claim of tasks until it is answered.
  */
 
+import { type OperationKey, operationKey } from './operation-key.js';
 import type { Serving } from './serving.js';
 
 export class SlotReservations {
-  readonly #reserved = new Map<string, Serving>();
+  readonly #reserved = new Map<OperationKey, Serving>();
 
   /** Keeps `count` slots of a worker for a claim that is under way. @returns what gives them up. */
   hold(serving: Serving, count: number): () => void {
@@ -21,13 +22,13 @@ export class SlotReservations {
     const serving = candidates.find((candidate) => candidate.freeActivities > 0);
     if (serving === undefined) return false;
     serving.reservedActivities++;
-    this.#reserved.set(`${threadNo}/${op}`, serving);
+    this.#reserved.set(operationKey(threadNo, op), serving);
     return true;
   }
 
   /** Takes or gives up what was reserved. */
   take(threadNo: number, op: number): Serving | null {
-    const key = `${threadNo}/${op}`;
+    const key = operationKey(threadNo, op);
     const serving = this.#reserved.get(key);
     if (serving === undefined) return null;
     this.#reserved.delete(key);

@@ -25,6 +25,8 @@ class Deliveries implements Turning {
     return true;
   }
 
+  drained(): void {}
+
   collect(): boolean {
     this.log.push(`${this.#name} collects`);
     return this.#left > 0;
@@ -68,6 +70,7 @@ it('what asks for a turn in a turn gets the next', async () => {
       loop.add(new Deliveries('asked for', 1, log));
       return false;
     },
+    drained() {},
     collect: () => false,
   });
   await turn();
@@ -83,6 +86,7 @@ it('keeps nothing running when there is nothing to do', async () => {
       asked++;
       return false;
     },
+    drained() {},
     collect: () => true,
   });
   await turns(5);

@@ -5,7 +5,11 @@
  * then every waiting workflow gets its next event. One `setImmediate` serves all of them (0.8 us).
  */
 
+import { whenDrained } from './replay-port.js';
+
 export interface Turning {
+  /** All microtasks that followed from the delivery have run; what comes later in the turn is none of its doing. */
+  drained(): void;
   /** The turn is over: collects what came out. @returns whether the next event should be delivered. */
   collect(): boolean;
   /** Delivers the next event. @returns false when there was none to deliver. */
@@ -38,5 +42,10 @@ export class TurnLoop {
     for (const turning of delivered) if (turning.collect()) waiting.push(turning);
     for (const turning of waiting) if (turning.deliver()) this.#delivered.push(turning);
     if (this.#delivered.length > 0 || this.#waiting.length > 0) this.#schedule();
+    if (this.#delivered.length > 0) whenDrained(this.#drained);
   }
+
+  readonly #drained = (): void => {
+    for (const turning of this.#delivered) turning.drained();
+  };
 }

@@ -9,6 +9,7 @@
 import { encodePayload } from '../../src/codec/payload.js';
 import type { RetryPolicy } from '../../src/core/retry-policy.js';
 import { defaultRetryPolicy } from '../../src/core/retry-policy.js';
+import type { Caller } from '../../src/postgres/batcher.js';
 import type { CommitAnswer, CommitItem } from '../../src/postgres/protocol/commit.js';
 import type { HistoryRow } from '../../src/postgres/protocol/threads.js';
 import { conclude } from '../../src/replay/conclude.js';
@@ -202,10 +203,11 @@ export class SimulatedWorker implements ThreadPort {
     return this.#options.clock?.() ?? this.store.now;
   }
 
-  commit(item: CommitItem, send: (answer: CommitAnswer) => void, fail: (error: unknown) => void): void {
+  commit(item: CommitItem, caller: Caller<CommitAnswer>): void {
+    const send = (answer: CommitAnswer) => caller.answered(answer);
     if (this.#options.autoCommit) queueMicrotask(() => send(this.store.commit(item)));
     else if (this.thread !== null && item.epoch === this.thread.epoch)
-      this.commits.push({ thread: this.thread, item, answer: null, send, fail });
+      this.commits.push({ thread: this.thread, item, answer: null, send, fail: (error) => caller.failed(error) });
     else send(this.store.commit(item)); // one that was overtaken: its answer changes nothing any more
   }
 
