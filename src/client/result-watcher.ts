@@ -5,7 +5,6 @@
  * case its hint was lost each chain is also asked for by itself, at growing intervals.
  */
 
-import { performance } from 'node:perf_hooks';
 import { ConnectionError } from '../core/errors.js';
 import type { Lane } from '../postgres/database.js';
 import type { Notifier } from '../postgres/notifications.js';
