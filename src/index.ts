@@ -7,6 +7,8 @@ export type { ActivityInboundCallsInterceptor } from './activity/interceptors.js
 // clients
 export { Client, type ClientOptions, type StartOptions } from './client/client.js';
 export { WorkflowHandle, type WorkflowState, type WorkflowStateMetadata } from './client/handle.js';
+export type { SubscribeOptions } from './client/subscribe.js';
+export type { Emission, EmissionCallback, Subscription } from './client/subscription.js';
 export type { PayloadCodec } from './codec/payload-codec.js';
 export * as Errors from './core/errors.js';
 export { uuid } from './core/identifier.js';
@@ -22,6 +24,7 @@ export { type ActivityWorkerOptions, registerActivityWorker, Worker } from './wo
 export type { CancellationScopeOptions } from './workflow/cancellation.js';
 export type { ChildWorkflowOptions } from './workflow/child.js';
 export type { ConditionOptions } from './workflow/condition.js';
+export type { OnceOptions } from './workflow/emit.js';
 export type { WorkflowInfo } from './workflow/info.js';
 export type {
   Next,

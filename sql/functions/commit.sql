@@ -13,6 +13,7 @@
 --   child    op, key = workflow id, value = args, extra = { taskQueue, workflowName, awaited, ... }
 --   uncall   op: awaited child to cancel
 --   signal   op, key = signal id, value = payload, number = ms to keep it
+--   emit     key = topic, value = payload
 -- Closing (p_closing): completed | failed | cancelled | continued; p_result is the result, the failure, or the new args.
 --
 -- Answers only what is not plain success, as (item, status, detail):
@@ -21,7 +22,8 @@
 --   fenced   reload or drop: the thread is no longer ours, or the history differs
 --   hints    (item 0) who should look
 -- Locks, in this order, each class sorted: own worker; rendezvous; executions that close or are cancelled; threads
--- (own where others may deliver to them, parents, children to cancel, receivers of signals); inserts.
+-- (own where others may deliver to them, parents, children to cancel, receivers of signals); inserts; the counter of
+-- emitted events.
 -- Raises PD001, PD002, 40001; 23505 of history when an own first call is just committing: the lane sends it again.
 -- (`on conflict do nothing` would spare that, and costs every entry 50 bytes of WAL and 1.3 us.)
 --
@@ -219,6 +221,9 @@ begin
     from unnest(p_thread_no, p_closing, p_result) with ordinality u (t, c, r, n)
     where u.c is not null and (v_ok is null or v_ok[u.n]);
     v_hints := v_hints || close_threads(v_closing, v_states, v_results);
+  end if;
+  if v_kinds && '{emit}' then                        -- last: others who emit wait for it until the commit
+    v_hints := v_hints || keep_emissions(p_thread_no, e_item, e_kind, e_key, e_value);
   end if;
   -- pause: done
 

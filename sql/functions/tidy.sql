@@ -1,4 +1,5 @@
--- Keeps house, in small portions: signals put back, signals expired, request tables, worker rows of yesterday.
+-- Keeps house, in small portions: signals put back, signals expired, emitted events expired, request tables, worker
+-- rows of yesterday.
 -- Apart from reap, because signals take the rendezvous before threads. Answers hints.
 create or replace function tidy() returns text
 language plpgsql as $$
@@ -6,6 +7,7 @@ language plpgsql as $$
 declare
   v_hints text[];
   v_gone text[];
+  v_count int;
 begin
   perform begin_write(false);
   v_hints := return_signals();
@@ -20,6 +22,14 @@ begin
   select array_agg(distinct signal_id) into v_gone from gone;
   if v_gone is not null then
     perform forget_rendezvous(v_gone);
+  end if;
+  delete from emission m using (
+    select x.emission_no from emission x where x.expires_at < clock() order by x.expires_at limit 5000 for update skip locked
+  ) x
+  where m.emission_no = x.emission_no;
+  get diagnostics v_count = row_count;
+  if v_count = 5000 then
+    v_hints := v_hints || 't'::text;                 -- there may be more: at once, not at the next round
   end if;
   delete from worker w where w.released_at < clock() - interval '1 day';
   return array_to_string(v_hints, ',');

@@ -89,6 +89,11 @@ where p.state <> 'done' and c.state not in ('open', 'pending', 'continued')
   and not exists (select from inbox i where i.thread_no = c.parent_thread and i.op = c.parent_op)
   and not exists (select from resolved r where r.thread_no = c.parent_thread and r.op = c.parent_op)
 union all
+select 'I27 an emitted event without its run, or at a position that was not given', m.emission_no::text from emission m, setting
+where m.emission_no > (select last from emission_counter)
+   or (m.expires_at is null or m.expires_at > at)
+     and not exists (select from execution e where e.run_no = m.run_no and e.chain_no = m.chain_no)
+union all
 select 'I28 a row without its thread', x.kind || ' ' || x.thread_no from (
   select 'history' as kind, thread_no from history union all select 'inbox', thread_no from inbox
   union all select 'timer', thread_no from timer union all select 'wait', thread_no from wait

@@ -183,3 +183,22 @@ create table request_0 (request_no bigint primary key, answer text);
 create table request_1 (request_no bigint primary key, answer text);
 create table request_slot (slot int not null, since timestamptz not null);
 insert into request_slot values (0, clock_timestamp());
+
+-- Events that workflows emitted, kept for subscribers for a while. Positions are given under the lock of the counter,
+-- which is held until the commit: whoever has read up to one has missed none before it.
+create table emission (
+  emission_no bigint primary key,                 -- its position
+  chain_no bigint not null,
+  run_no bigint not null,
+  emitted_at timestamptz not null,
+  expires_at timestamptz,                          -- null: never
+  topic text collate "C" not null,
+  payload text
+);
+
+create index emission_of_chain on emission (chain_no, emission_no);
+create index emission_of_topic on emission (topic, emission_no);
+create index emission_expiry on emission (expires_at) where expires_at is not null;
+
+create table emission_counter (last bigint not null) with (fillfactor = 10);
+insert into emission_counter values (0);

@@ -18,6 +18,8 @@ import { schemaName } from '../postgres/namespace.js';
 import { randomNumber } from '../postgres/protocol/commit.js';
 import { SIGNAL_EXPIRE_MS, WorkflowHandle } from './handle.js';
 import { type Link, type LinkUse, useLink } from './link.js';
+import { type SubscribeOptions, subscribe } from './subscribe.js';
+import type { EmissionCallback, Subscription } from './subscription.js';
 
 /** Options of `client.workflow.start`. */
 export interface StartOptions {
@@ -133,6 +135,27 @@ export class Client {
       namespace?: string,
       expire?: string | number,
     ): Promise<'delivered' | 'buffered'> => this.#signal(signalId, data, namespace, expire),
+
+    /**
+     * Calls `callback` with events that workflows emit (`Durable.workflow.emit`): those of one workflow in the order in which
+     * it emitted them, one after the other, the next when the callback's promise has resolved.
+     *
+     * Resolves once everything emitted from now on will be delivered. Each event is delivered at least once: keep
+     * `position` with what you make of the events, and begin `from` there in the next process. Lost connections are made again,
+     * and nothing is lost meanwhile.
+     *
+     * @throws {InvalidArgumentError} for options it does not know, or a position that was never given here.
+     * @throws {ConnectionError} when the database did not answer for 30 s.
+     *
+     * @example
+     * const subscription = await client.workflow.subscribe({ topic: 'order.packed', from: stored }, async (event) => {
+     *   await show(event.workflowId, event.data);
+     *   stored = event.position;
+     * });
+     * subscription.unsubscribe();
+     */
+    subscribe: (options: SubscribeOptions, callback: EmissionCallback): Promise<Subscription> =>
+      subscribe((namespace) => this.#link(namespace), options, callback, this.#seal),
 
     /** A handle of a workflow by its id. Does not check that it exists. */
     getHandle: async (

@@ -11,6 +11,7 @@ import { untilFree } from '../postgres/held-row.js';
 import { migrate } from '../postgres/migrate.js';
 import { schemaName } from '../postgres/namespace.js';
 import { type Notifier, openNotifier } from '../postgres/notifications.js';
+import type { EmissionQuery } from '../postgres/protocol/emissions.js';
 import {
   cancelWorkflow,
   type Description,
@@ -23,7 +24,9 @@ import {
   startExecutions,
   terminateWorkflow,
 } from '../postgres/protocol/executions.js';
+import { EmissionReader } from './emission-reader.js';
 import { ResultWatcher } from './result-watcher.js';
+import type { DealWith, Subscription } from './subscription.js';
 
 interface Entry {
   readonly database: Database;
@@ -84,6 +87,7 @@ export class Link {
   readonly #starts: Batcher<StartItem, StartAnswer>;
   readonly #signals: Batcher<SignalItem, SignalAnswer>;
   readonly watcher: ResultWatcher;
+  #emissions: { readonly lane: Lane; readonly reader: EmissionReader } | null = null;
 
   private constructor(database: Database, namespace: string) {
     this.namespace = namespace;
@@ -152,10 +156,21 @@ export class Link {
     return describeWorkflow(this.#lanes.read, this.schema, workflowId, chainNo, patience);
   }
 
+  /** On a connection of its own, made for the first subscription: a page of events must not hold up a result. */
+  subscribe(interest: Omit<EmissionQuery, 'after'>, from: number | null, dealWith: DealWith): Promise<Subscription> {
+    if (this.#emissions === null) {
+      const lane = this.#database.lane('client events');
+      this.#emissions = { lane, reader: new EmissionReader(lane, this.schema, this.#notifier) };
+    }
+    return this.#emissions.reader.subscribe(interest, from, dealWith, patience);
+  }
+
   async close(): Promise<void> {
     this.watcher.close();
+    this.#emissions?.reader.close();
     await this.#notifier.close();
-    await Promise.all(Object.values(this.#lanes).map((lane) => lane.close()));
+    const lanes = [...Object.values(this.#lanes), ...(this.#emissions === null ? [] : [this.#emissions.lane])];
+    await Promise.all(lanes.map((lane) => lane.close()));
     await this.#database.release();
   }
 

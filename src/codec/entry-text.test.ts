@@ -102,6 +102,12 @@ const specs: { [K in CommandKind]: fc.Arbitrary<unknown> } = {
     descend: fc.boolean(),
   }),
   // What these carry stands in the row's own columns.
+  emit: fc.array(name).map((topics) => ({ events: topics.map((topic) => ({ topic, payload: null })) })),
+  trace: fc.record({
+    attributes: fc
+      .dictionary(fc.string(), fc.oneof(fc.string(), fc.boolean(), fc.integer()))
+      .map((attributes) => JSON.stringify(attributes)),
+  }),
   patch: fc.constant(0),
   marker: fc.constant(0),
   complete: fc.constant(0),

@@ -77,6 +77,10 @@ function specText(command: Command, defaults: ActivityDefaults): string {
     case 'patch':
     case 'marker':
       return '0'; // the result and the new arguments stand in the row's own column
+    case 'emit':
+      return JSON.stringify({ topics: command.spec.events.map(({ topic }) => topic) });
+    case 'trace':
+      return `{"attributes":${command.spec.attributes}}`;
     case 'fail':
       return `{"cancelled":${command.spec.cancelled}}`;
     case 'terminate': {
@@ -232,6 +236,10 @@ function readSpec(kind: CommandKind, spec: Record<string, unknown>, defaults: Ac
       return { ...spec, payload: JSON.stringify(spec.payload) };
     case 'terminate':
       return { ...spec, failure: null, expireS: null };
+    case 'trace':
+      return { attributes: JSON.stringify(spec.attributes) };
+    case 'emit':
+      return { events: (spec.topics as string[]).map((topic) => ({ topic, payload: null })) };
     default:
       return spec;
   }

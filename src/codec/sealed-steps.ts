@@ -21,6 +21,9 @@ const payloadFields: { readonly [K in CommandKind]: readonly (keyof CommandSpec[
   terminate: ['failure'],
   marker: [],
   patch: [],
+  // History holds no more than the topics; payloads are sealed as the events are emitted.
+  emit: [],
+  trace: ['attributes'],
   retry: ['failure'],
   complete: ['result'],
   fail: ['failure'],

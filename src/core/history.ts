@@ -49,6 +49,8 @@ export type CommandKind =
   | 'terminate'
   | 'marker'
   | 'patch'
+  | 'emit'
+  | 'trace'
   | 'retry'
   | 'complete'
   | 'fail'
@@ -86,11 +88,21 @@ export interface CommandSpec {
   /** Remembers that the code came here. */
   marker: Record<string, never>;
   patch: Record<string, never>;
+  /** Payloads by topic, in the order they were given. They stand with the emitted events only: a replay needs none. */
+  emit: { readonly events: readonly EmittedEvent[] };
+  trace: { readonly attributes: string };
   retry: { readonly attempt: number; readonly delayMs: number; readonly failure: Failure };
   complete: { readonly result: string | null };
   fail: { readonly failure: Failure; readonly cancelled: boolean };
   continue: { readonly args: string };
 }
+
+export interface EmittedEvent {
+  readonly topic: string;
+  readonly payload: string | null;
+}
+
+export type TraceAttributes = Readonly<Record<string, string | number | boolean>>;
 
 export interface RetrySpec {
   readonly maximumAttempts: number;
@@ -127,7 +139,12 @@ export type Command = {
 
 /** Kinds that open an operation, which an event settles later. Operations are numbered densely per thread, from 0. */
 export function opensOperation(kind: CommandKind): boolean {
-  return kind !== 'patch' && kind !== 'complete' && kind !== 'fail' && kind !== 'continue';
+  return !isSideEffect(kind) && kind !== 'patch' && !closesThread(kind);
+}
+
+/** Kinds that go out with the commit of their step and have no outcome. */
+export function isSideEffect(kind: CommandKind): boolean {
+  return kind === 'emit' || kind === 'trace';
 }
 
 /** Kinds that end the thread. */

@@ -189,6 +189,25 @@ create table request_0 (request_no bigint primary key, answer text);
 create table request_1 (request_no bigint primary key, answer text);
 create table request_slot (slot int not null, since timestamptz not null);
 insert into request_slot values (0, clock_timestamp());
+
+-- Events that workflows emitted, kept for subscribers for a while. Positions are given under the lock of the counter,
+-- which is held until the commit: whoever has read up to one has missed none before it.
+create table emission (
+  emission_no bigint primary key,                 -- its position
+  chain_no bigint not null,
+  run_no bigint not null,
+  emitted_at timestamptz not null,
+  expires_at timestamptz,                          -- null: never
+  topic text collate "C" not null,
+  payload text
+);
+
+create index emission_of_chain on emission (chain_no, emission_no);
+create index emission_of_topic on emission (topic, emission_no);
+create index emission_expiry on emission (expires_at) where expires_at is not null;
+
+create table emission_counter (last bigint not null) with (fillfactor = 10);
+insert into emission_counter values (0);
 ` },
 ];
 
@@ -570,6 +589,7 @@ end $$;
 --   child    op, key = workflow id, value = args, extra = { taskQueue, workflowName, awaited, ... }
 --   uncall   op: awaited child to cancel
 --   signal   op, key = signal id, value = payload, number = ms to keep it
+--   emit     key = topic, value = payload
 -- Closing (p_closing): completed | failed | cancelled | continued; p_result is the result, the failure, or the new args.
 --
 -- Answers only what is not plain success, as (item, status, detail):
@@ -578,7 +598,8 @@ end $$;
 --   fenced   reload or drop: the thread is no longer ours, or the history differs
 --   hints    (item 0) who should look
 -- Locks, in this order, each class sorted: own worker; rendezvous; executions that close or are cancelled; threads
--- (own where others may deliver to them, parents, children to cancel, receivers of signals); inserts.
+-- (own where others may deliver to them, parents, children to cancel, receivers of signals); inserts; the counter of
+-- emitted events.
 -- Raises PD001, PD002, 40001; 23505 of history when an own first call is just committing: the lane sends it again.
 -- (\`on conflict do nothing\` would spare that, and costs every entry 50 bytes of WAL and 1.3 us.)
 --
@@ -776,6 +797,9 @@ begin
     from unnest(p_thread_no, p_closing, p_result) with ordinality u (t, c, r, n)
     where u.c is not null and (v_ok is null or v_ok[u.n]);
     v_hints := v_hints || close_threads(v_closing, v_states, v_results);
+  end if;
+  if v_kinds && '{emit}' then                        -- last: others who emit wait for it until the commit
+    v_hints := v_hints || keep_emissions(p_thread_no, e_item, e_kind, e_key, e_value);
   end if;
   -- pause: done
 
@@ -992,6 +1016,74 @@ begin
   order by e.run desc limit 1;
 end $$;
 ` },
+  { name: 'emissions', sql: `-- What was emitted behind given positions: many subscriptions in one call. Each names a workflow (p_workflow_id, its
+-- newest chain), a topic, a pattern of topics as LIKE takes it, or none of them for everything.
+-- Answers rows in order of position per item; behind them a row without topic: up to where that item has been looked
+-- through. It is short of the end when there was too much for one answer (about 8 MiB for all items together).
+-- Row 0 is always there: the last position that was given.
+create or replace function emissions(p_after bigint[], p_workflow_id text[], p_topic text[], p_pattern text[])
+returns table (
+  item int, emission_no bigint, topic text, payload text, workflow_id text, run int, emitted_ms double precision
+)
+language plpgsql stable as $$
+-- plans: index only
+#variable_conflict use_column
+declare
+  v_last bigint := (select c.last from emission_counter c);
+  v_most int := 1000;                                -- rows looked at per item
+  v_most_bytes bigint := greatest(65536, 8388608 / greatest(cardinality(p_after), 1));
+  v_chain_no bigint;
+  v_rows int;
+  v_bytes bigint;
+  v_row record;
+begin
+  return query select 0, v_last, null::text, null::text, null::text, null::int, null::double precision;
+  for i in 1 .. cardinality(p_after) loop
+    continue when p_after[i] >= v_last;
+    v_chain_no := null;
+    if p_workflow_id[i] is not null then
+      v_chain_no := coalesce(
+        (select e.chain_no from execution e where e.workflow_id = p_workflow_id[i] order by e.run desc limit 1), -1);
+    end if;
+    v_rows := 0;
+    v_bytes := 0;
+    item := i;
+    emission_no := v_last;
+    for v_row in
+      -- one of the three: each its own index
+      (select m.* from emission m
+       where v_chain_no is not null and m.chain_no = v_chain_no and m.emission_no > p_after[i] and m.emission_no <= v_last
+       order by m.emission_no limit v_most + 1)
+      union all
+      (select m.* from emission m
+       where v_chain_no is null and p_topic[i] is not null
+         and m.topic = p_topic[i] and m.emission_no > p_after[i] and m.emission_no <= v_last
+       order by m.emission_no limit v_most + 1)
+      union all
+      (select m.* from emission m
+       where v_chain_no is null and p_topic[i] is null and m.emission_no > p_after[i] and m.emission_no <= v_last
+       order by m.emission_no limit v_most + 1)
+    loop
+      if v_rows = v_most or v_bytes >= v_most_bytes then
+        exit;                                        -- emission_no is that of the row before
+      end if;
+      v_rows := v_rows + 1;
+      emission_no := v_row.emission_no;
+      continue when v_row.topic <> p_topic[i] or v_row.topic not like p_pattern[i];
+      v_bytes := v_bytes + coalesce(octet_length(v_row.payload), 0);
+      return query
+      select i, v_row.emission_no, v_row.topic, v_row.payload, e.workflow_id, e.run,
+        extract(epoch from v_row.emitted_at)::double precision * 1000
+      from execution e where e.run_no = v_row.run_no;
+    end loop;
+    topic := null; payload := null; workflow_id := null; run := null; emitted_ms := null;
+    if v_rows < v_most and v_bytes < v_most_bytes then
+      emission_no := v_last;
+    end if;
+    return next;
+  end loop;
+end $$;
+` },
   { name: 'end_threads', sql: `-- Writes the closing entry of threads that are ended from outside (terminate; the main thread's end for its hooks).
 -- Their owners may be committing this moment, without the thread's lock: whoever writes the next entry first wins, and
 -- the loser is fenced; when we lose, we write behind it.
@@ -1159,6 +1251,41 @@ begin
   where u.kind = 'task'
   order by 1, 2;
   return array(select 'q' || s from unnest(v_services) s);
+end $$;
+` },
+  { name: 'keep_emissions', sql: `-- Keeps the events of 'emit' effects, in the order of the effects, behind all that were kept before.
+-- The counter stays locked until the commit, so positions become visible in their order and a subscriber needs nothing
+-- but the last one it has seen. (Numbers of a sequence become visible in any order: a subscriber would pass over one
+-- whose commit takes longer.) Nothing is waited for behind this lock and no caller's transaction ever holds it, so a
+-- queue before it always moves: it is waited for longer than for a row.
+-- Kept as long as the run is readable once finished, at least ten minutes, from this moment on.
+-- Locks: the counter, the last lock of a commit. Answers hints.
+create or replace function keep_emissions(
+  p_thread_no bigint[], e_item int[], e_kind text[], e_key text[], e_value text[]
+) returns text[]
+language plpgsql as $$
+-- plans: index only
+declare
+  v_count int := (select count(*) from unnest(e_kind) k where k = 'emit');
+  v_last bigint;
+  v_now timestamptz;
+begin
+  if v_count = 0 then
+    return '{}';
+  end if;
+  perform set_config('lock_timeout', '5000', true);
+  update emission_counter set last = last + v_count returning last into v_last;
+  -- pause: numbered
+  v_now := clock();
+  insert into emission (emission_no, chain_no, run_no, emitted_at, expires_at, topic, payload)
+  select v_last - v_count + row_number() over (order by u.n), e.chain_no, e.run_no, v_now,
+    case when e.expire_s is distinct from 0 then v_now + greatest(coalesce(e.expire_s, 604800), 600) * interval '1 s' end,
+    u.k, u.v
+  from unnest(e_item, e_kind, e_key, e_value) with ordinality u (item, kind, k, v, n)
+  cross join lateral (select x.run_no from thread x where x.thread_no = p_thread_no[u.item] offset 0) t
+  cross join lateral (select x.chain_no, x.run_no, x.expire_s from execution x where x.run_no = t.run_no offset 0) e
+  where u.kind = 'emit';
+  return '{e}';
 end $$;
 ` },
   { name: 'latest_run', sql: `-- The newest run of a workflow id, or null.
@@ -1929,7 +2056,8 @@ begin
   return query select 'terminated', array_to_string(v_hints, ',');
 end $$;
 ` },
-  { name: 'tidy', sql: `-- Keeps house, in small portions: signals put back, signals expired, request tables, worker rows of yesterday.
+  { name: 'tidy', sql: `-- Keeps house, in small portions: signals put back, signals expired, emitted events expired, request tables, worker
+-- rows of yesterday.
 -- Apart from reap, because signals take the rendezvous before threads. Answers hints.
 create or replace function tidy() returns text
 language plpgsql as $$
@@ -1937,6 +2065,7 @@ language plpgsql as $$
 declare
   v_hints text[];
   v_gone text[];
+  v_count int;
 begin
   perform begin_write(false);
   v_hints := return_signals();
@@ -1951,6 +2080,14 @@ begin
   select array_agg(distinct signal_id) into v_gone from gone;
   if v_gone is not null then
     perform forget_rendezvous(v_gone);
+  end if;
+  delete from emission m using (
+    select x.emission_no from emission x where x.expires_at < clock() order by x.expires_at limit 5000 for update skip locked
+  ) x
+  where m.emission_no = x.emission_no;
+  get diagnostics v_count = row_count;
+  if v_count = 5000 then
+    v_hints := v_hints || 't'::text;                 -- there may be more: at once, not at the next round
   end if;
   delete from worker w where w.released_at < clock() - interval '1 day';
   return array_to_string(v_hints, ',');
@@ -2046,6 +2183,11 @@ from execution c join thread p on p.thread_no = c.parent_thread
 where p.state <> 'done' and c.state not in ('open', 'pending', 'continued')
   and not exists (select from inbox i where i.thread_no = c.parent_thread and i.op = c.parent_op)
   and not exists (select from resolved r where r.thread_no = c.parent_thread and r.op = c.parent_op)
+union all
+select 'I27 an emitted event without its run, or at a position that was not given', m.emission_no::text from emission m, setting
+where m.emission_no > (select last from emission_counter)
+   or (m.expires_at is null or m.expires_at > at)
+     and not exists (select from execution e where e.run_no = m.run_no and e.chain_no = m.chain_no)
 union all
 select 'I28 a row without its thread', x.kind || ' ' || x.thread_no from (
   select 'history' as kind, thread_no from history union all select 'inbox', thread_no from inbox

@@ -57,6 +57,8 @@ export interface Settled {
 export interface ProducedCommand {
   readonly op: number | null;
   readonly command: Command;
+  /** A side effect that goes out each time the code comes by: it is no part of the history. */
+  readonly unrecorded?: boolean;
 }
 
 export interface InstanceOptions {
@@ -99,6 +101,7 @@ export class Instance {
   #lateDraws = 0;
   #nextOp = 0;
   #commands: ProducedCommand[] = [];
+  #repeated: ProducedCommand[] = [];
   #state: 'running' | 'ended' | 'disposed' = 'running';
   #cancelNext = false;
   #cancelRequested = false;
@@ -237,6 +240,25 @@ export class Instance {
     return marked !== false;
   }
 
+  /**
+   * What goes out with the commit of its step and has no outcome. Recorded (`once`), so that neither a replay nor a retry
+   * of the function repeats it; else it is repeated by both.
+   */
+  sideEffect(command: Command, { once }: { once: boolean }): Promise<void> {
+    if (this.#state !== 'running') return never();
+    if (once) return new Promise((placed) => this.#record(command, null, placed));
+    const made: ProducedCommand = { op: null, command, unrecorded: true };
+    // Behind a history it is no work of its own: it waits for the next commit.
+    if (this.replaying) this.#repeated.push(made);
+    else this.#produce(made);
+    return Promise.resolve();
+  }
+
+  /** The unrecorded side effects that a replay has repeated. */
+  takeRepeated(): readonly ProducedCommand[] {
+    return this.#repeated.splice(0);
+  }
+
   /** Ends the run from inside (continueAsNew). The caller's code behind it never executes. */
   end(command: Command, { cancellable }: { cancellable: Cancellable }): Promise<never> {
     if (this.#state !== 'running') return never();
@@ -302,6 +324,7 @@ export class Instance {
     this.#state = 'disposed';
     this.pending.clear();
     this.#commands = [];
+    this.#repeated = [];
   }
 
   #begin(): void {
@@ -353,20 +376,20 @@ export class Instance {
    * Gives the command its place: now, or in a replay when that is certain. Never when it does not fit the history: then
    * nothing may go on.
    */
-  #record(produced: Command, pending: PendingOperation | null): void {
+  #record(produced: Command, pending: PendingOperation | null, placed?: () => void): void {
     const { recording } = this.#options;
     if (recording === null) {
-      this.#place(produced, 'new', pending);
+      this.#place(produced, 'new', pending, placed);
       return;
     }
     const placement = recording.place(produced, sourceLine, (later) => {
-      if (this.#state === 'running') this.#place(produced, later, pending);
+      if (this.#state === 'running') this.#place(produced, later, pending, placed);
     });
     if (recording.failure) this.dispose();
-    else if (placement !== null && placement !== 'held') this.#place(produced, placement, pending);
+    else if (placement !== null && placement !== 'held') this.#place(produced, placement, pending, placed);
   }
 
-  #place(produced: Command, placement: Placement, pending: PendingOperation | null): void {
+  #place(produced: Command, placement: Placement, pending: PendingOperation | null, placed?: () => void): void {
     let op: number | null;
     let command = produced;
     if (placement === 'new') {
@@ -377,6 +400,7 @@ export class Instance {
       // The engine keeps what was decided then: a child's id, a signal's id.
       if (op !== null && !closesThread(produced.kind)) command = placement.command;
     }
+    placed?.();
     if (pending === null) return;
     if (op === null) throw new TypeError(`${produced.kind} opens no operation`);
     pending.open(op, command);

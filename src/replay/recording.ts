@@ -344,6 +344,8 @@ function describeCommand(command: Command): string {
     terminate: 'a terminate',
     marker: 'a marker',
     patch: 'patch',
+    emit: 'an emitted event',
+    trace: 'a trace',
     retry: 'a failed attempt',
     complete: 'the end of the workflow',
     fail: 'the failure of the workflow',

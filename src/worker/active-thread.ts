@@ -15,7 +15,7 @@
 
 import { decodeOutcome } from '../codec/entry-text.js';
 import { registeredSeal, type Seal } from '../codec/payload-codec.js';
-import type { Event, RecordedStep } from '../core/history.js';
+import type { Event, RecordedStep, TraceAttributes } from '../core/history.js';
 import type { Caller } from '../postgres/batcher.js';
 import type { CommitAnswer, CommitItem } from '../postgres/protocol/commit.js';
 import type { ClaimedThread, HistoryRow, Mail } from '../postgres/protocol/threads.js';
@@ -44,6 +44,8 @@ export interface ThreadPort {
   armTimer(thread: ActiveThread, op: number, ms: number): void;
   /** Operations that this process runs and nobody waits for any more. */
   abortActivities(thread: ActiveThread, ops: readonly number[] | 'all'): void;
+  /** Spans that a durable entry holds. */
+  trace(thread: ActiveThread, spans: readonly TraceAttributes[]): void;
   becameIdle(thread: ActiveThread): void;
   becameBusy(thread: ActiveThread): void;
   closed(thread: ActiveThread, item: CommitItem): void;
@@ -497,6 +499,7 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
     this.#seq++;
     this.#lastCommitNo = item.commitNo;
     for (const inboxNo of item.consumed) this.knownMail.delete(inboxNo);
+    if (draft.spans.length > 0) this.#port.trace(this, draft.spans);
     if (draft.closes) {
       this.#port.closed(this, item);
       return;
@@ -572,6 +575,7 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
       this.#block(error instanceof Error ? error : new Error(String(error)));
       return false;
     }
+    this.#draft.repeat(instance.takeRepeated());
     this.#lastDelivery = this.#port.monotonic();
     return true;
   }

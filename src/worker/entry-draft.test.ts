@@ -30,6 +30,8 @@ const specs: CommandSpec = {
   terminate: { workflowId: 'other', failure: null, expireS: null, descend: false },
   marker: {},
   patch: {},
+  emit: { events: [{ topic: 'packed', payload: '4' }] },
+  trace: { attributes: '{"boxes":2}' },
   retry: { attempt: 1, delayMs: 70, failure: failureFromError(new Error('x')) },
   complete: { result: '"done"' },
   fail: { failure: failureFromError(new Error('x')), cancelled: false },
@@ -107,6 +109,31 @@ describe('what a command does to the database', () => {
     const { item, draft } = drafted(new Map(), [start, [0, command('signal')]]);
     expect(item.effects).toEqual([{ kind: 'signal', op: 0, key: 'go', value: '3', number: 9 }]);
     expect(draft.decided).toEqual([0]);
+  });
+
+  it('events are emitted and their topics recorded; a span is reported once it is durable', () => {
+    const { item, draft } = drafted(new Map(), [start, [null, command('emit')], [null, command('trace')]]);
+    expect(item.effects).toEqual([{ kind: 'emit', op: 0, key: 'packed', value: '4' }]);
+    expect(item.openedCount).toBe(0);
+    expect(item.body).toContain('["emit","",0,0,{"topics":["packed"]}]');
+    expect(item.body).toContain('["trace","",0,0,{"attributes":{"boxes":2}}]');
+    expect(draft.spans).toEqual([{ boxes: 2 }]);
+  });
+
+  it('a side effect that is not recorded goes out in its place among the others, and stands in no history', () => {
+    const draft = new EntryDraft(new Map(), () => false);
+    const emits = (topic: string) => command('emit', { events: [{ topic, payload: null }] });
+    draft.repeat([{ op: null, command: emits('repeated'), unrecorded: true }]);
+    expect(draft.empty).toBe(true); // nothing to commit for its sake
+    draft.add(start, 0, [
+      { op: null, command: emits('first') },
+      { op: null, command: emits('second'), unrecorded: true },
+      { op: null, command: emits('third') },
+    ]);
+    const { effects, body } = draft.item(thread, defaults);
+    expect(effects.map(({ key }) => key)).toEqual(['repeated', 'first', 'second', 'third']);
+    expect(body.match(/"emit"/g)).toHaveLength(2);
+    expect(body).not.toContain('second');
   });
 
   it('a patch marker stands in the history only', () => {

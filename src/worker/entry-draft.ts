@@ -5,9 +5,10 @@
  */
 
 import { type ActivityDefaults, activityText, encodeSteps } from '../codec/entry-text.js';
-import { registeredSeal, type Seal } from '../codec/payload-codec.js';
+import { decodePayload } from '../codec/payload.js';
+import { registeredSeal, Seal } from '../codec/payload-codec.js';
 import { sealCommand, sealEvent } from '../codec/sealed-steps.js';
-import type { Command, Event, Step } from '../core/history.js';
+import type { Command, Event, Step, TraceAttributes } from '../core/history.js';
 import { closesThread, decidedAtCommit } from '../core/history.js';
 import type { CommitItem, Effect } from '../postgres/protocol/commit.js';
 import { randomNumber } from '../postgres/protocol/commit.js';
@@ -37,6 +38,9 @@ function added<T>(list: readonly T[], item: T): readonly T[] {
   return list;
 }
 
+const plain = new Seal(null);
+const isUnrecorded = (made: ProducedCommand) => made.unrecorded === true;
+
 export class EntryDraft {
   #steps: readonly Step[] = NONE;
   #effects: readonly Effect[] = NONE;
@@ -48,6 +52,8 @@ export class EntryDraft {
   timers: readonly ArmedTimer[] = NONE;
   /** Operations whose outcome comes with the answer of the commit. */
   decided: readonly number[] = NONE;
+  /** Spans to be reported once this is durable. */
+  spans: readonly TraceAttributes[] = NONE;
   #openedFrom = 0;
   #openedCount = 0;
   #bytes = 0;
@@ -89,14 +95,17 @@ export class EntryDraft {
   }
 
   add(event: Event, now: number, produced: readonly ProducedCommand[]): void {
-    const commands = produced.map(({ command }) => command);
+    const recorded = produced.some(isUnrecorded) ? produced.filter((made) => !isUnrecorded(made)) : produced;
+    const commands = recorded.map(({ command }) => command);
     const stored = this.#seal.active ? this.#sealed(event, commands) : null;
     this.#steps = added(this.#steps, { event: stored?.event ?? event, now, commands: stored?.commands ?? commands });
     if ('text' in event) this.#bytes += event.text?.length ?? 0;
     if ('op' in event) this.#resolve(event.op, event);
     if ('ops' in event) for (const op of event.ops) this.#resolve(op, event);
-    for (let index = 0; index < produced.length; index++) {
-      this.#produce(produced[index] as ProducedCommand, (stored?.commands ?? commands)[index] as Command);
+    let index = 0;
+    for (const made of produced) {
+      if (isUnrecorded(made)) this.#sideEffect(made.command);
+      else this.#produce(made, (stored?.commands ?? commands)[index++] as Command);
     }
   }
 
@@ -111,6 +120,11 @@ export class EntryDraft {
       this.#unsealable ??= error;
       return { event, commands };
     }
+  }
+
+  /** Side effects that a replay repeated: they go out with the next entry, whatever that holds. */
+  repeat(produced: readonly ProducedCommand[]): void {
+    for (const { command } of produced) this.#sideEffect(command);
   }
 
   /** @throws {PayloadCodecError} when the codec failed. */
@@ -172,7 +186,10 @@ export class EntryDraft {
       return;
     }
     const operation = openedBy(produced);
-    if (op === null || operation === null) return;
+    if (op === null || operation === null) {
+      this.#sideEffect(produced.command);
+      return;
+    }
     if (this.#openedCount === 0) this.#openedFrom = op;
     this.#openedCount++;
     this.#open.set(op, operation);
@@ -232,6 +249,29 @@ export class EntryDraft {
           extra: command.spec.descend ? 'descend' : '',
         });
         break;
+    }
+  }
+
+  /** @param command As the code produced it. */
+  #sideEffect(command: Command): void {
+    if (command.kind === 'emit') {
+      for (const { topic, payload } of command.spec.events) {
+        this.#bytes += payload?.length ?? 0;
+        const value = this.#sealedText(payload);
+        this.#effects = added(this.#effects, { kind: 'emit', op: 0, key: topic, value });
+      }
+    } else if (command.kind === 'trace') {
+      this.spans = added(this.spans, decodePayload(command.spec.attributes, plain) as TraceAttributes);
+    }
+  }
+
+  /** As {@link #sealed}, for one text. */
+  #sealedText(payload: string | null): string | null {
+    try {
+      return this.#seal.seal(payload);
+    } catch (error) {
+      this.#unsealable ??= error;
+      return null;
     }
   }
 

@@ -7,6 +7,7 @@ import type { Logger } from './logger.js';
 import type { ResolvedTuning } from './options.js';
 import type { Registration } from './registration.js';
 import type { Services } from './services.js';
+import type { SpanReporter } from './span-reporter.js';
 
 export interface HostLanes {
   /** Commits, one at a time. */
@@ -29,6 +30,7 @@ export interface HostContext {
   readonly services: Services;
   readonly claims: ClaimNumbers;
   readonly due: DueHeap;
+  readonly spans: SpanReporter;
   readonly closed: boolean;
   /** Ms; does not jump. */
   monotonic(): number;

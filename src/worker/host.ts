@@ -25,6 +25,7 @@ import { OwnedThreads } from './owned-threads.js';
 import { isLeaseLost, Registration } from './registration.js';
 import { Services } from './services.js';
 import type { Serving } from './serving.js';
+import { SpanReporter } from './span-reporter.js';
 import { watchStrayRejections } from './stray-rejections.js';
 
 const SWEEP_MS = 250;
@@ -44,6 +45,7 @@ export class Host implements HostContext {
   readonly tuning: ResolvedTuning;
   readonly logger: Logger;
   readonly registration: Registration;
+  readonly spans: SpanReporter;
   readonly services = new Services();
   readonly claims = new ClaimNumbers();
   readonly due = new DueHeap(() => this.monotonic());
@@ -60,6 +62,7 @@ export class Host implements HostContext {
     this.schema = schemaName(namespace);
     this.tuning = tuning;
     this.logger = consoleLogger(tuning.logLevel);
+    this.spans = new SpanReporter(this.logger);
     this.#database = database;
     this.lanes = {
       commit: database.lane('commit'),

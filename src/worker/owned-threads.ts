@@ -9,6 +9,7 @@
 
 import { AsyncResource } from 'node:async_hooks';
 import { decodePayload, encodePayload } from '../codec/payload.js';
+import type { TraceAttributes } from '../core/history.js';
 import { defaultRetryPolicy, type RetryPolicy } from '../core/retry-policy.js';
 import { Batcher, type Caller } from '../postgres/batcher.js';
 import { untilFree } from '../postgres/held-row.js';
@@ -238,6 +239,10 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
         else thread.fire(op);
       },
     });
+  }
+
+  trace(thread: ActiveThread, spans: readonly TraceAttributes[]): void {
+    this.#host.spans.report(thread.info, spans);
   }
 
   becameIdle(thread: ActiveThread): void {

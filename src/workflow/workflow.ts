@@ -5,12 +5,14 @@ import { CancellationScope, isCancellation } from './cancellation.js';
 import { executeChild, startChild } from './child.js';
 import { condition } from './condition.js';
 import { continueAsNew } from './continue-as-new.js';
+import { emit } from './emit.js';
 import { workflowInfo } from './info.js';
 import { deprecatePatch, patched } from './patched.js';
 import { proxyActivities } from './proxy-activities.js';
 import { now, random, uuid4 } from './random.js';
 import { signal } from './signal.js';
 import { sleep } from './sleep.js';
+import { trace } from './trace.js';
 
 /**
  * Whether an error is control flow of the engine, which user code should pass on. Only a cancellation is: nothing is
@@ -28,6 +30,8 @@ export const workflow = {
   sleep,
   condition,
   signal,
+  emit,
+  trace,
   executeChild,
   startChild,
   continueAsNew,

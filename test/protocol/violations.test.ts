@@ -9,6 +9,7 @@ import {
   claimOnly,
   complete,
   die,
+  emit,
   fire,
   hookOf,
   onEveryDatabase,
@@ -38,7 +39,7 @@ async function healthyData(session: Session): Promise<void> {
   const busy = await running(session, worker, 'busy');
   await step(session, busy, { opens: 3, effects: [timer(0, 0), wait(1, 'go-busy'), task(2)] });
   await step(session, busy, { resolves: [0], effects: [fire(0)] });
-  await step(session, busy);
+  await step(session, busy, { effects: [emit('seen')] });
   await hookOf(session, busy, 'owned');
 
   const parked = await running(session, worker, 'parked');
@@ -138,6 +139,10 @@ const PLANTED: Record<string, string[]> = {
     `update durable.signal set signal_id = 'go-parked', chain_no = ${of('parked')}`,
   ],
   'I25 a finished child whose parent never heard': [`delete from durable.inbox where ${THREAD('told')}`],
+  'I27 an emitted event without its run, or at a position that was not given': [
+    `update durable.emission set run_no = 9999`,
+    `update durable.emission_counter set last = 0`,
+  ],
   'I28 a row without its thread': [
     `insert into durable.inbox (thread_no, kind) values (9999, 'cancel')`,
     `insert into durable.timer (thread_no, op, due_at) values (9999, 0, now() + interval '1 hour')`,

@@ -380,6 +380,28 @@ export const plantedBugs: readonly PlantedBug[] = [
     caughtBy: 'what was put back finds who waits',
   },
   {
+    name: 'positions of events are those of a sequence',
+    edits: [
+      [
+        'keep_emissions',
+        'update emission_counter set last = last + v_count returning last into v_last;',
+        "v_last := (select max(nextval('run_number')) from generate_series(1, v_count));",
+      ],
+      ['emissions', '(select c.last from emission_counter c)', '(select max(m.emission_no) from emission m)'],
+    ],
+    caughtBy: 'emitted events become visible in the order of their positions',
+  },
+  {
+    name: 'a repeated commit emits its events again',
+    edits: [['commit', 'where v_ok[u.item];\n  end if;', "where v_ok[u.item] or u.kind = 'emit';\n  end if;"]],
+    caughtBy: 'an event of a refused commit is not emitted',
+  },
+  {
+    name: 'events are kept for ever',
+    edits: [['tidy', 'where x.expires_at < clock() order by x.expires_at limit 5000', 'where false limit 5000']],
+    caughtBy: 'an emitted event is not kept for ever',
+  },
+  {
     name: 'any isolation level will do',
     edits: [['begin_write', "if current_setting('transaction_isolation') <> 'read committed' then", 'if false then']],
     caughtBy: 'only read committed will do',

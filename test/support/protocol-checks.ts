@@ -4,6 +4,7 @@
  */
 
 import { expect } from 'vitest';
+import { fetchEmissions } from '../../src/postgres/protocol/emissions.js';
 import { fetchOwned, loadHistory } from '../../src/postgres/protocol/threads.js';
 import { outcomeOf, type PausableDatabase, untilAnswered } from './pause.js';
 import { explain, runRace } from './pause-race.js';
@@ -16,6 +17,7 @@ import {
   commitOne,
   complete,
   die,
+  emit,
   entry,
   expireLease,
   finish,
@@ -390,7 +392,47 @@ const written: Record<string, Check> = {
       ),
     );
   },
+
+  'emitted events become visible in the order of their positions': async ({ database, control, one, other }) => {
+    const worker = await register(control);
+    for (const id of ['a', 'b']) await start(control, id);
+    const [a, b] = await claim(control, worker);
+    const [first, second] = [entry(a!, { effects: [emit('first')] }), entry(b!, { effects: [emit('second')] })];
+    const slow = await database.park(one, 'keep_emissions.numbered', () => commitOne(one, a!, first));
+    const quick = outcomeOf(commitOne(other, b!, second));
+    await database.untilStopped(other, quick);
+    const before = await positionsOf(control);
+    await slow.release();
+    await quick;
+    const after = await positionsOf(control);
+    const passedOver = after.filter((position) => !before.includes(position) && position < Math.max(0, ...before));
+    expect(passedOver).toEqual([]);
+  },
+
+  'an event of a refused commit is not emitted': async ({ control }) => {
+    const thread = await running(control, await register(control), 'a');
+    const item = entry(thread, { effects: [emit('one')] });
+    await commitOne(control, thread, item);
+    await commitOne(control, thread, item);
+    expect(await positionsOf(control)).toEqual([1]);
+  },
+
+  'an emitted event is not kept for ever': async ({ control }) => {
+    const thread = await running(control, await register(control), 'a', { expireS: 1 });
+    await step(control, thread, { effects: [emit('one')] });
+    await keepHouse(control);
+    expect(await positionsOf(control)).toEqual([1]);
+    await setClock(control, '11 minutes');
+    await keepHouse(control);
+    expect(await positionsOf(control)).toEqual([]);
+  },
 };
+
+async function positionsOf(session: Session): Promise<number[]> {
+  const everything = { after: 0, workflowId: null, topic: null, pattern: null };
+  const { pages } = await fetchEmissions(session, SCHEMA, [everything]);
+  return pages[0]?.rows.map(({ emission_no }) => emission_no) ?? [];
+}
 
 /** Two calls name `a` and `b` in opposite order, with something in between that a third one holds. See lock-order.test.ts. */
 async function crossed(

@@ -18,6 +18,7 @@ import {
   claimOnly,
   commitOne,
   complete,
+  emit,
   entry,
   expireLease,
   finish,
@@ -78,14 +79,14 @@ const STEPS: Record<string, { readonly of: 'parent' | 'kid'; readonly step: Step
   },
   'the parent waits and signals': {
     of: 'parent',
-    step: { opens: 3, effects: [wait(4, 'kept'), wait(5, 'back'), send(6, 'go', '"p"')] },
+    step: { opens: 3, effects: [wait(4, 'kept'), wait(5, 'back'), send(6, 'go', '"p"'), emit('seen', '"p"')] },
   },
   'the parent starts a child': { of: 'parent', step: { opens: 2, effects: [child(4, 'new'), task(5)] } },
-  'the child ends': { of: 'kid', step: { closing: 'failed', result: '"x"' } },
+  'the child ends': { of: 'kid', step: { closing: 'failed', result: '"x"', effects: [emit('seen', '"x"')] } },
   'the child continues as new': { of: 'kid', step: { closing: 'continued', result: '[]' } },
   'the child waits and signals': {
     of: 'kid',
-    step: { opens: 3, effects: [send(0, 'back', '"k"'), wait(1, 'go'), wait(2, 'kept')] },
+    step: { opens: 3, effects: [send(0, 'back', '"k"'), wait(1, 'go'), wait(2, 'kept'), emit('seen', '"k"')] },
   },
 };
 
@@ -129,7 +130,7 @@ async function arrange(control: Session): Promise<Scene> {
   return scene;
 }
 
-const TABLES = `select tablename as name from pg_tables where schemaname = '${SCHEMA}' and tablename not in ('schema_info', 'request_slot')`;
+const TABLES = `select tablename as name from pg_tables where schemaname = '${SCHEMA}' and tablename not in ('schema_info', 'request_slot', 'emission_counter')`;
 
 const KEEP = `do $$
   declare

@@ -36,6 +36,8 @@ const VIEWS: Record<string, string> = {
   workers: `
     select w.worker_key as worker, w.died_at is not null as dead, w.released_at is not null as released
     from worker w order by 1`,
+  emissions: `
+    select m.emission_no as no, n.name as run, m.topic, m.payload from emission m join named n on n.thread_no = m.run_no order by 1`,
   requests: `
     select x.answer from (select * from request_0 union all select * from request_1) x order by 1`,
 };
@@ -52,7 +54,7 @@ const QUERY = `
     .join(', ')}) as state`
   // Names of our tables only, so that no session needs a path.
   .replace(
-    /\b(from|join|from \() ?(execution|thread|history|inbox|timer|wait|signal|activity_task|worker|request_0|request_1)\b/g,
+    /\b(from|join|from \() ?(execution|thread|history|inbox|timer|wait|signal|activity_task|emission|worker|request_0|request_1)\b/g,
     `$1 ${SCHEMA}.$2`,
   );
 

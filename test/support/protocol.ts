@@ -130,10 +130,11 @@ export async function empty(session: Session): Promise<void> {
     declare
       v_table name;
     begin
-      for v_table in select tablename from pg_tables where schemaname = '${SCHEMA}' and tablename not in ('schema_info', 'request_slot') loop
+      for v_table in select tablename from pg_tables where schemaname = '${SCHEMA}' and tablename not in ('schema_info', 'request_slot', 'emission_counter') loop
         execute format('delete from ${SCHEMA}.%I', v_table);
       end loop;
       update ${SCHEMA}.request_slot set slot = 0, since = clock_timestamp();
+      update ${SCHEMA}.emission_counter set last = 0;
       perform setval(oid, 1, false) from pg_class where relkind = 'S' and relnamespace = '${SCHEMA}'::regnamespace;
     end $$`);
 }
@@ -464,6 +465,13 @@ export const send = (op: number, signalId: string, payload: string | null = null
   key: signalId,
   value: payload,
   number: ms,
+});
+
+export const emit = (topic: string, payload: string | null = null): Effect => ({
+  kind: 'emit',
+  op: 0,
+  key: topic,
+  value: payload,
 });
 
 /** A child that the parent awaits, unless told otherwise. */

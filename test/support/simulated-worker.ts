@@ -77,6 +77,8 @@ export class SimulatedWorker implements ThreadPort {
     this.lateCommandMs = options.lateCommandMs ?? 10_000;
   }
 
+  trace(): void {}
+
   // ---- coming and going
 
   /** Claims the thread: from its start, from its history, or out of the cache. */

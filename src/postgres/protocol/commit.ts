@@ -14,10 +14,12 @@ export type EffectKind =
   | 'child'
   | 'uncall'
   | 'signal'
-  | 'terminate';
+  | 'terminate'
+  | 'emit';
 
 export interface Effect {
   readonly kind: EffectKind;
+  /** Of an emitted event: 0. */
   readonly op: number;
   readonly key?: string;
   readonly value?: string | null;
