@@ -143,7 +143,7 @@ export function opensOperation(kind: CommandKind): boolean {
 }
 
 /** Kinds that go out with the commit of their step and have no outcome. */
-export function isSideEffect(kind: CommandKind): boolean {
+function isSideEffect(kind: CommandKind): boolean {
   return kind === 'emit' || kind === 'trace';
 }
 
