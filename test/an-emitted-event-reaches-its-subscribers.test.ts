@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { afterAll, describe, expect, it } from 'vitest';
-import { Client, Durable, Errors, workflow } from '../src/index.js';
+import { Client, Durable, Errors, Worker, workflow } from '../src/index.js';
 import { Heard } from './support/heard.js';
 import { describeInBothTempos, Engine, gate, Journal, kept, retryAtOnce, until } from './support/worker.js';
 
@@ -18,6 +18,7 @@ const workflows = {
   async packs(orderId: string) {
     const emitted = await workflow.emit({ 'order.packed': orderId, 'order.weighed': { grams: 700 } });
     void workflow.emit({ nothing: undefined }); // not awaited, and no payload
+    await workflow.trace({ boxes: 2, orderId });
     return emitted;
   },
 
@@ -368,6 +369,30 @@ describe('a subscriber', () => {
     expect((await heard.count(5)).emissions.map(({ data }) => (data as { n: number }).n)).toEqual([0, 1, 2, 3, 4]);
     await handle.result();
     await deaf.close();
+  });
+
+  it('reads what passed a codec, and nothing is stored without it', async () => {
+    const engine = await Engine.withoutWorker(kept);
+    opened.push(engine);
+    const turned = (text: string) => [...text].reverse().join('');
+    const connection = { ...engine.connection, codec: { encode: turned, decode: turned } };
+    const worker = await Worker.create({ connection, taskQueue: 'test', workflow: workflows, options: kept.tuning });
+    const client = new Client({ connection });
+    const heard = await Heard.on(client, { pattern: 'order.*' });
+    const handle = await client.workflow.start({ taskQueue: 'test', workflowName: 'packs', args: ['secret-1'] });
+    await handle.result();
+    expect((await heard.count(2)).said[0]).toEqual(['order.packed', 'secret-1']);
+    const stored = await engine.sql<{ all: string }>(
+      'select string_agg(m::text, $1) as all from emission m union all select string_agg(h::text, $1) from history h',
+      [' '],
+    );
+    for (const { all } of stored) expect(all).not.toMatch(/secret-1|grams|boxes/);
+
+    const blind = await Heard.on(engine.client, { topic: 'order.packed', from: 0 });
+    await expect(blind.subscription.ended).rejects.toBeInstanceOf(Errors.PayloadCodecError);
+    expect([blind.emissions, blind.subscription.position]).toEqual([[], 0]);
+    await worker.stop();
+    await client.close();
   });
 
   it.each<[unknown, unknown, string]>([
