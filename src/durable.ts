@@ -16,7 +16,9 @@ import {
   registerOutboundInterceptor,
 } from './worker/interceptors.js';
 import { registerActivityWorker, Worker } from './worker/worker.js';
+import { Entity } from './workflow/entity.js';
 import { workflowGuid } from './workflow/random.js';
+import { Search } from './workflow/search.js';
 import { didInterrupt, workflow } from './workflow/workflow.js';
 
 /** An id: `H` and 22 random characters. Called inside a workflow it is the same in every replay. */
@@ -36,6 +38,8 @@ export const Durable = {
   Handle: WorkflowHandle,
   workflow,
   activity,
+  Search,
+  Entity,
   registerActivityWorker,
   registerInboundInterceptor,
   registerOutboundInterceptor,

@@ -6,13 +6,17 @@ export type { ActivityInboundCallsInterceptor } from './activity/interceptors.js
 
 // clients
 export { Client, type ClientOptions, type StartOptions } from './client/client.js';
+export { Engine } from './client/engine.js';
 export { WorkflowHandle, type WorkflowState, type WorkflowStateMetadata } from './client/handle.js';
 export type { SubscribeOptions } from './client/subscribe.js';
 export type { Emission, EmissionCallback, Subscription } from './client/subscription.js';
 export type { PayloadCodec } from './codec/payload-codec.js';
+export type { EntityRow } from './core/document-engine.js';
+export type { EntityConditions } from './core/entity-conditions.js';
 export * as Errors from './core/errors.js';
 export { uuid } from './core/identifier.js';
 export type { RetryOptions } from './core/retry-policy.js';
+export type { SearchOptions, SearchValue } from './core/search-fields.js';
 export { Durable, guid, shutdown } from './durable.js';
 // words
 export type { ConnectionOptions, ConnectionsByRole } from './postgres/connection.js';
@@ -25,6 +29,8 @@ export type { CancellationScopeOptions } from './workflow/cancellation.js';
 export type { ChildWorkflowOptions } from './workflow/child.js';
 export type { ConditionOptions } from './workflow/condition.js';
 export type { OnceOptions } from './workflow/emit.js';
+export { Entity } from './workflow/entity.js';
+export type { PageOptions } from './workflow/entity-finders.js';
 export type { WorkflowInfo } from './workflow/info.js';
 export type {
   Next,
@@ -40,5 +46,6 @@ export {
   type ActivityProxy,
   proxyActivities,
 } from './workflow/proxy-activities.js';
+export { Search } from './workflow/search.js';
 // inside a workflow
 export { didInterrupt, workflow } from './workflow/workflow.js';

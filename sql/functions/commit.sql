@@ -14,6 +14,7 @@
 --   uncall   op: awaited child to cancel
 --   signal   op, key = signal id, value = payload, number = ms to keep it
 --   emit     key = topic, value = payload
+--   search, entity   op, key = method, value = its arguments, as JSON
 -- Closing (p_closing): completed | failed | cancelled | continued; p_result is the result, the failure, or the new args.
 --
 -- Answers only what is not plain success, as (item, status, detail):
@@ -21,8 +22,8 @@
 --   early    a timer is not due yet; detail = ms to wait                   stale     reload: a signal came first
 --   fenced   reload or drop: the thread is no longer ours, or the history differs
 --   hints    (item 0) who should look
--- Locks, in this order, each class sorted: own worker; rendezvous; executions that close or are cancelled; threads
--- (own where others may deliver to them, parents, children to cancel, receivers of signals); inserts; the counter of
+-- Locks, in this order, each class sorted: own worker; rendezvous; executions that close or are cancelled; documents;
+-- threads (own where others may deliver to them, parents, children to cancel, receivers of signals); inserts; the counter of
 -- emitted events.
 -- Raises PD001, PD002, 40001; 23505 of history when an own first call is just committing: the lane sends it again.
 -- (`on conflict do nothing` would spare that, and costs every entry 50 bytes of WAL and 1.3 us.)
@@ -82,6 +83,19 @@ begin
         select t.run_no from thread t where t.thread_no = any(v_closing)
         union all select unnest(awaited_runs(p_thread_no, e_item, e_kind, e_op)))
       order by e.run_no for no key update);
+  end if;
+  if v_kinds && '{search,entity}' or v_closing <> '{}' and 'continued' = any(p_closing) then
+    perform lock_documents(
+      array(
+        select t.run_no
+        from unnest(e_item, e_kind) u (item, kind)
+        cross join lateral (
+          select x.run_no, x.owner, x.epoch from thread x where x.thread_no = p_thread_no[u.item] offset 0) t
+        -- none is made for whoever is refused below: its run may be gone
+        where u.kind in ('search', 'entity') and t.owner = p_worker_no and t.epoch = p_epoch[u.item]),
+      -- a continued run's document moves on; its hooks hold it while they wait for their threads
+      array(select u.thread_no from unnest(p_thread_no, p_closing) u (thread_no, closing) where u.closing = 'continued'));
+    -- pause: documents
   end if;
   if v_closing <> '{}' or v_kinds && '{wait,unwait,signal,uncall,untask}' then
     v_locked := array(
@@ -199,7 +213,7 @@ begin
   if v_kinds && '{uncall}' then
     v_hints := v_hints || cancel_runs(awaited_runs(p_thread_no, e_item, e_kind, e_op));
   end if;
-  if v_kinds && '{child,signal,wait}' then
+  if v_kinds && '{child,signal,wait,search,entity}' then
     for v_row in
       select d.* from decide_effects(p_thread_no, v_locked, e_item, e_kind, e_op, e_key, e_value, e_number, e_extra) d
     loop

@@ -13,10 +13,10 @@ begin
     cross join lateral (select x.* from execution x where x.run_no = u.run_no offset 0) e
   ), made as (
     insert into execution (run_no, chain_no, request_no, parent_thread, parent_op, run, service_no, expire_s, created_at,
-      signal_in, cancel_requested, workflow_id, state, cause, args, config, parent_workflow_id, origin_id, entity, search)
+      signal_in, cancel_requested, workflow_id, state, cause, args, config, parent_workflow_id, origin_id, entity)
     select a.new_run_no, a.chain_no, (random() * 281474976710655)::bigint, a.parent_thread, a.parent_op, a.run + 1, a.service_no,
       a.expire_s, clock(), a.signal_in, a.cancels, a.workflow_id, 'open', 'continued', a.new_args, a.config,
-      a.parent_workflow_id, a.origin_id, a.entity, a.search
+      a.parent_workflow_id, a.origin_id, a.entity
     from asked a
     returning run_no, service_no, cancel_requested
   ), threads as (
@@ -24,6 +24,8 @@ begin
     select m.run_no, m.run_no, m.service_no, 'ready', clock(), 0 from made m
   ), told as (
     insert into inbox (thread_no, kind) select m.run_no, 'cancel' from made m where m.cancel_requested
+  ), moved as (
+    update document d set run_no = a.new_run_no from asked a where d.run_no = a.run_no
   )
   select array_agg(distinct service_no) into v_services from made;
   return array(select 'q' || s from unnest(v_services) s);

@@ -1,6 +1,7 @@
 -- The effects whose outcome the database decides: a child's id may be taken, a signal may find no waiter, a wait may
--- find a signal already there. Answers only what differs from the usual (child started, signal delivered, wait waits),
--- per item: [[op, what, value], ...]; then hints on item 0. The caller holds the locks (commit).
+-- find a signal already there, a document holds what it holds. Answers only what differs from the usual (child started,
+-- signal delivered, wait waits, document written), per item: [[op, what, value], ...]; then hints on item 0.
+-- The caller holds the locks (commit).
 create or replace function decide_effects(
   p_thread_no bigint[], p_locked bigint[],
   e_item int[], e_kind text[], e_op int[], e_key text[], e_value text[], e_number double precision[], e_extra text[]
@@ -72,6 +73,13 @@ begin
     if v_taken <> '{}' then
       perform forget_rendezvous(v_taken);
     end if;
+  end if;
+  if v_kinds && '{search,entity}' then
+    for v_row in select d.* from apply_documents(p_thread_no, e_item, e_kind, e_op, e_key, e_value) d
+    loop
+      v_items := v_items || v_row.item::int;
+      v_facts := v_facts || v_row.fact::text;
+    end loop;
   end if;
   return query
   select f.item, '[' || string_agg(f.fact, ',') || ']' from unnest(v_items, v_facts) f (item, fact) group by f.item;

@@ -1,7 +1,7 @@
 -- Starts executions, or reserves their ids (p_pending_ms). One call for many; an id that is taken refuses only itself.
 -- A retry is recognised by its request number on the row. A reservation is filled by the first start of its id.
 -- Answers: 'started' | 'again' (own earlier commit) | 'duplicate', with the run's number; then hints on row 0.
--- Locks: services, new execution rows (unique id), reserved executions and their threads.
+-- Locks: services, new execution rows (unique id), reserved executions with their threads and documents.
 create or replace function start(
   p_patient boolean, p_request_no bigint[], p_workflow_id text[], p_task_queue text[], p_workflow_name text[],
   p_args text[], p_config text[], p_expire_s double precision[], p_signal_in boolean[], p_pending_ms double precision[],
@@ -22,15 +22,15 @@ begin
   v_now := clock();
   with asked as materialized (
     select nextval('run_number') as run_no, u.*, v_services[u.n] as service_no
-    from unnest(p_request_no, p_workflow_id, p_args, p_config, p_expire_s, p_signal_in, p_pending_ms, p_entity, p_search,
+    from unnest(p_request_no, p_workflow_id, p_args, p_config, p_expire_s, p_signal_in, p_pending_ms, p_entity,
       p_parent_workflow_id, p_origin_id) with ordinality
-      u (request_no, workflow_id, args, config, expire_s, signal_in, pending_ms, entity, search, parent_workflow_id, origin_id, n)
+      u (request_no, workflow_id, args, config, expire_s, signal_in, pending_ms, entity, parent_workflow_id, origin_id, n)
   ), made as (
     insert into execution (run_no, chain_no, request_no, run, service_no, expire_s, created_at, pending_until,
-      signal_in, cancel_requested, workflow_id, state, cause, args, config, parent_workflow_id, origin_id, entity, search)
+      signal_in, cancel_requested, workflow_id, state, cause, args, config, parent_workflow_id, origin_id, entity)
     select a.run_no, a.run_no, a.request_no, 0, a.service_no, a.expire_s, v_now, v_now + a.pending_ms * interval '1 ms',
       a.signal_in, false, a.workflow_id, case when a.pending_ms is null then 'open' else 'pending' end, 'start',
-      a.args, a.config, a.parent_workflow_id, a.origin_id, a.entity, a.search::jsonb
+      a.args, a.config, a.parent_workflow_id, a.origin_id, a.entity
     from asked a order by a.workflow_id
     on conflict (workflow_id, run) do nothing
     returning run_no, service_no, state
@@ -56,7 +56,7 @@ begin
       update execution e set
         request_no = p_request_no[v_old.n], service_no = v_services[v_old.n], expire_s = p_expire_s[v_old.n],
         signal_in = p_signal_in[v_old.n], args = p_args[v_old.n], config = p_config[v_old.n],
-        entity = coalesce(p_entity[v_old.n], e.entity), search = coalesce(e.search, '{}') || coalesce(p_search[v_old.n]::jsonb, '{}'),
+        entity = coalesce(p_entity[v_old.n], e.entity),
         state = case when v_old.pending_ms is null then 'open' else 'pending' end,
         pending_until = v_now + v_old.pending_ms * interval '1 ms', created_at = v_now
       where e.run_no = v_old.run_no and e.state = 'pending';
@@ -64,7 +64,22 @@ begin
         state = case when v_old.pending_ms is null then 'ready' else 'pending' end,
         ready_at = case when v_old.pending_ms is null then v_now end, service_no = v_services[v_old.n]
       where t.thread_no = v_old.run_no and t.state = 'pending';
+      if p_search[v_old.n] is not null then
+        perform merge_search(array[v_old.run_no], array[p_search[v_old.n]]);
+      end if;
     end loop;
+  end if;
+  if v_made > 0 and array_remove(p_search, null) <> '{}' then
+    -- of the runs made here: the document of one that an earlier call made has moved on
+    insert into document (run_no, search)
+    select e.run_no, u.search::jsonb
+    from unnest(p_request_no, p_workflow_id, p_search) u (request_no, workflow_id, search)
+    cross join lateral (
+      select x.run_no from execution x
+      where x.workflow_id = u.workflow_id and x.run = 0 and x.request_no = u.request_no and x.state in ('open', 'pending') offset 0) e
+    where u.search is not null
+    order by e.run_no
+    on conflict (run_no) do nothing;
   end if;
   return query
   select u.n::int, case when e.request_no = u.request_no then 'started' else 'duplicate' end, e.run_no

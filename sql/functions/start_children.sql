@@ -13,6 +13,7 @@ declare
   v_extra json[];
   v_services int[];
   v_made bigint[];
+  v_runs bigint[];
   v_now timestamptz := clock();
 begin
   select array_agg(u.item order by n), array_agg(u.op order by n), array_agg(u.k order by n), array_agg(u.v order by n),
@@ -30,12 +31,12 @@ begin
     from unnest(v_item, v_op, v_id, v_args, v_extra) with ordinality u (item, op, id, args, x, n)
   ), made as (
     insert into execution (run_no, chain_no, request_no, parent_thread, parent_op, run, service_no, expire_s, created_at,
-      signal_in, cancel_requested, workflow_id, state, cause, args, config, parent_workflow_id, origin_id, entity, search)
+      signal_in, cancel_requested, workflow_id, state, cause, args, config, parent_workflow_id, origin_id, entity)
     select a.run_no, a.run_no, (random() * 281474976710655)::bigint,
       case when (a.x ->> 'awaited')::boolean then a.parent_thread end, case when (a.x ->> 'awaited')::boolean then a.op end,
       0, a.service_no, (a.x ->> 'expire')::double precision, v_now,
       coalesce((a.x ->> 'signalIn')::boolean, true), false, a.id, 'open', 'start', a.args, a.x ->> 'config',
-      a.x ->> 'parentWorkflowId', a.x ->> 'originId', a.x ->> 'entity', (a.x -> 'search')::jsonb
+      a.x ->> 'parentWorkflowId', a.x ->> 'originId', a.x ->> 'entity'
     from asked a
     order by a.id
     on conflict (workflow_id, run) do nothing
@@ -45,7 +46,13 @@ begin
     select m.run_no, m.run_no, m.service_no, 'ready', v_now, 0 from made m
     returning run_no
   )
-  select array_agg(a.n) into v_made from threads t join asked a using (run_no);
+  select array_agg(a.n), array_agg(a.run_no) into v_made, v_runs from threads t join asked a using (run_no);
+  if exists (select from unnest(v_extra) x where json_typeof(x -> 'search') = 'object') then
+    insert into document (run_no, search)
+    select u.run_no, (v_extra[u.n] -> 'search')::jsonb
+    from unnest(v_made, v_runs) u (n, run_no)
+    where json_typeof(v_extra[u.n] -> 'search') = 'object';
+  end if;
   return query
   select u.item, u.op, u.id from unnest(v_item, v_op, v_id) with ordinality u (item, op, id, n)
   where not u.n = any(coalesce(v_made, '{}'));

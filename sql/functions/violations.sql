@@ -100,6 +100,9 @@ select 'I28 a row without its thread', x.kind || ' ' || x.thread_no from (
   union all select 'task', thread_no from activity_task) x
 where not exists (select from thread t where t.thread_no = x.thread_no)
 union all
+select 'I28 a document without its run', d.run_no::text from document d
+where not exists (select from execution e where e.run_no = d.run_no)
+union all
 select 'I28 a closed thread left something behind', x.kind || ' ' || x.thread_no from (
   select 'inbox' as kind, thread_no from inbox union all select 'wait', thread_no from wait
   union all select 'task', thread_no from activity_task) x

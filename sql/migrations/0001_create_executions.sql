@@ -53,11 +53,20 @@ create table execution (
   parent_workflow_id text,                         -- lineage, for people
   origin_id text,
   entity text,
-  search jsonb,
   unique (workflow_id, run)
 ) with (fillfactor = 85);
 
 create index execution_children on execution (parent_thread, parent_op) where parent_thread is not null;
+create index execution_of_entity on execution (entity, run_no) where entity is not null;
+
+-- What the threads of a run share: its search fields and its entity document, as plain jsonb, since SQL computes on them.
+-- A row exists from their first use on. continueAsNew moves it to the next run. Apart from the execution, whose row would
+-- be written again with each change, under a lock that nobody else needs.
+create table document (
+  run_no bigint primary key,
+  search jsonb,                                    -- text by field
+  entity jsonb                                     -- an object
+) with (fillfactor = 50);
 
 -- What is owned, parked, claimed and delivered to. `ready_at` is set exactly while a thread may be claimed (from that
 -- moment on), so a sleeping thread is a row of one partial index and nothing else.

@@ -12,10 +12,11 @@ import {
 } from '../core/identifier.js';
 import { flag, identifier, identifierOrNone, parseOptions, seconds } from '../core/options.js';
 import { type RetryOptions, resolveRetryPolicy } from '../core/retry-policy.js';
-import { searchTexts } from '../core/search-fields.js';
+import { type SearchOptions, searchOption, searchTexts } from '../core/search-fields.js';
 import { type ConnectionOptions, type ConnectionsByRole, codecOf } from '../postgres/connection.js';
 import { schemaName } from '../postgres/namespace.js';
 import { randomNumber } from '../postgres/protocol/commit.js';
+import { Engine } from './engine.js';
 import { SIGNAL_EXPIRE_MS, WorkflowHandle } from './handle.js';
 import { type Link, type LinkUse, useLink } from './link.js';
 import { type SubscribeOptions, subscribe } from './subscribe.js';
@@ -36,7 +37,7 @@ export interface StartOptions {
   /** A label to find the workflow by. */
   readonly entity?: string;
   /** Fields to find the workflow by, there before its first line runs. Values are stored as text. */
-  readonly search?: { readonly data: Readonly<Record<string, string | number | boolean>> };
+  readonly search?: SearchOptions;
   /** Seconds it stays readable once finished; 0 keeps it for ever. Default 7 days. */
   readonly expire?: number;
   /** Whether it accepts hooks. Default true. */
@@ -56,11 +57,7 @@ const startShape = v.strictObject({
   workflowId: v.optional(identifierOrNone),
   namespace: v.optional(v.string('text')),
   entity: v.optional(identifier),
-  search: v.optional(
-    v.strictObject({
-      data: v.record(v.string(), v.union([v.string(), v.number(), v.boolean()], 'text, a number or a boolean')),
-    }),
-  ),
+  search: v.optional(searchOption),
   expire: v.optional(seconds),
   signalIn: v.optional(flag),
   pending: v.optional(seconds),
@@ -220,6 +217,15 @@ export class Client {
     return (await link.signal({ requestNo: randomNumber(), signalId, workflowId: null, payload, expireMs })) as
       | 'delivered'
       | 'buffered';
+  }
+
+  /**
+   * The engine of a namespace, for the static finders of `Search` and `Entity`. Connects.
+   *
+   * @param _taskQueue Kept for programs that give one; null otherwise. It has no effect.
+   */
+  async getHotMeshClient(_taskQueue: string | null = null, namespace?: string): Promise<Engine> {
+    return new Engine(await this.#link(namespace));
   }
 
   /** Connects on first use; a failure is not kept. */

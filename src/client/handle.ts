@@ -8,6 +8,8 @@ import { GetStateError, InactiveJobError } from '../core/errors.js';
 import { errorFromFailure, type Failure } from '../core/failure.js';
 import { checkSignalId } from '../core/identifier.js';
 import { flag, parseOptions, seconds, text } from '../core/options.js';
+import { refusal } from '../core/refusal.js';
+import { storedField } from '../core/search-fields.js';
 import { randomNumber } from '../postgres/protocol/commit.js';
 import type { Description, ResultRow } from '../postgres/protocol/executions.js';
 import type { Link } from './link.js';
@@ -141,6 +143,22 @@ export class WorkflowHandle {
   }
 
   /**
+   * Search fields of the workflow by name; null for those it does not have, and for all of an unknown workflow. A name in double
+   * quotes is literal: a field apart from the user data.
+   */
+  async queryState(fields: readonly string[]): Promise<Record<string, string | null>> {
+    if (!Array.isArray(fields)) throw refusal('queryState', 'fields', { must: 'an array of names' }, fields);
+    const stored = fields.map((field) => storedField('queryState', field));
+    const found = (await (await this.#link).searchFields(this.workflowId)) ?? {};
+    return Object.fromEntries(
+      fields.map((field, index) => {
+        const name = stored[index] as string;
+        return [field, Object.hasOwn(found, name) ? (found[name] as string) : null];
+      }),
+    );
+  }
+
+  /**
    * Sends a signal to this workflow. Kept in order when it does not wait for it yet, also across continueAsNew.
    *
    * @param expire How long it is kept when the workflow does not wait. Default 10 minutes.
@@ -218,7 +236,8 @@ export class WorkflowHandle {
   }
 }
 
-function statusOf({ state }: Description): number {
+/** The number by which `status()` and the finders of `Entity` tell how a workflow stands. */
+export function statusOf({ state }: Pick<Description, 'state'>): number {
   if (state === 'pending') return -1;
   if (state === 'open' || state === 'continued') return 1;
   return state === 'terminated' ? -1_000_000_000 : 0;

@@ -2,6 +2,7 @@
  * A client's way to one namespace: connections, batches, the watcher. One per database and namespace and process.
  */
 
+import type { EntityQuery } from '../core/document-engine.js';
 import { ConnectionError } from '../core/errors.js';
 import { Batcher } from '../postgres/batcher.js';
 import type { ConnectionOptions, ConnectionsByRole } from '../postgres/connection.js';
@@ -11,6 +12,12 @@ import { untilFree } from '../postgres/held-row.js';
 import { migrate } from '../postgres/migrate.js';
 import { schemaName } from '../postgres/namespace.js';
 import { type Notifier, openNotifier } from '../postgres/notifications.js';
+import {
+  createEntityIndex,
+  type FoundEntity,
+  fetchSearchFields,
+  findEntities,
+} from '../postgres/protocol/documents.js';
 import type { EmissionQuery } from '../postgres/protocol/emissions.js';
 import {
   cancelWorkflow,
@@ -163,6 +170,18 @@ export class Link {
       this.#emissions = { lane, reader: new EmissionReader(lane, this.schema, this.#notifier) };
     }
     return this.#emissions.reader.subscribe(interest, from, dealWith, patience);
+  }
+
+  searchFields(workflowId: string): Promise<Record<string, string> | null> {
+    return fetchSearchFields(this.#lanes.read, this.schema, workflowId, patience);
+  }
+
+  findEntities(query: EntityQuery): Promise<FoundEntity[]> {
+    return findEntities(this.#lanes.read, this.schema, query, patience);
+  }
+
+  createEntityIndex(field: string): Promise<void> {
+    return untilFree(() => createEntityIndex(this.#lanes.side, this.schema, field, patience), GIVE_UP_AFTER_MS);
   }
 
   async close(): Promise<void> {

@@ -93,6 +93,8 @@ const specs: { [K in CommandKind]: fc.Arbitrary<unknown> } = {
     }),
   }),
   signal: fc.record({ signalId: name, payload: text, expireMs: fc.nat() }),
+  search: fc.record({ n: fc.nat(), args: text }),
+  entity: fc.record({ n: fc.nat(), args: text }),
   retry: fc.record({ attempt: fc.nat(), delayMs: fc.nat(), failure }),
   cancel: fc.record({ ops: fc.array(op, { maxLength: 5 }) }),
   terminate: fc.record({

@@ -12,6 +12,7 @@ import type {
   CommandKind,
   CommandSpec,
   Decision,
+  DocumentRefusal,
   Event,
   RecordedCommand,
   RecordedStep,
@@ -72,6 +73,9 @@ function specText(command: Command, defaults: ActivityDefaults): string {
       const { args, ...rest } = command.spec;
       return `{"args":${args},${JSON.stringify(rest).slice(1)}`;
     }
+    case 'search':
+    case 'entity':
+      return `{"n":${command.spec.n},"args":${command.spec.args}}`;
     case 'complete':
     case 'continue':
     case 'patch':
@@ -149,9 +153,16 @@ export function decodeOutcome(text: string | null, seal: Seal = registeredSeal):
   for (const [op, what, value] of JSON.parse(text) as [number, Decision['what'], unknown][]) {
     if (what === 'duplicate') decisions.set(op, { what, id: value as string });
     else if (what === 'signal') decisions.set(op, { what, value: seal.open(value) });
+    else if (what === 'value')
+      decisions.set(op, { what, value }); // plain: SQL made it
+    else if (what === 'refused') decisions.set(op, { what, ...refusalOf(value as [DocumentRefusal, string[] | null]) });
     else decisions.set(op, { what });
   }
   return decisions;
+}
+
+function refusalOf([why, at]: [DocumentRefusal, string[] | null]): { why: DocumentRefusal; at: string[] } {
+  return { why, at: at ?? [] };
 }
 
 /**
@@ -231,6 +242,8 @@ function readSpec(kind: CommandKind, spec: Record<string, unknown>, defaults: Ac
         startToCloseMs: spec.startToCloseMs ?? null,
       };
     case 'child':
+    case 'search':
+    case 'entity':
       return { ...spec, args: JSON.stringify(spec.args) };
     case 'signal':
       return { ...spec, payload: JSON.stringify(spec.payload) };

@@ -20,6 +20,8 @@ const payloadFields: { readonly [K in CommandKind]: readonly (keyof CommandSpec[
   cancel: [],
   terminate: ['failure'],
   marker: [],
+  search: [], // SQL computes on them
+  entity: [],
   patch: [],
   // History holds no more than the topics; payloads are sealed as the events are emitted.
   emit: [],

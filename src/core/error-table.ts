@@ -14,6 +14,7 @@ import {
   SchemaVersionError,
 } from './infrastructure-errors.js';
 import {
+  DocumentError,
   DuplicateJobError,
   GetStateError,
   InactiveJobError,
@@ -193,6 +194,15 @@ export const errorTable: readonly ErrorEntry[] = [
     fromSql: (message) => new InactiveJobError(jobIdIn(message), message),
     meaning: 'The workflow is finished, so what was asked of it cannot be done any more.',
     remedy: 'Read its outcome with `result()`.',
+  },
+  {
+    type: 'DocumentError',
+    errorClass: DocumentError,
+    family: 'misuse',
+    code: null,
+    sqlState: null,
+    meaning: 'A search or entity call met something else than it works on. Nothing was changed.',
+    remedy: 'Look at what stands at the place that the message names; set it right, or use another place.',
   },
   {
     type: 'WorkflowContextError',

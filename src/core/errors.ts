@@ -12,6 +12,7 @@ export {
   SchemaVersionError,
 } from './infrastructure-errors.js';
 export {
+  DocumentError,
   DuplicateJobError,
   GetStateError,
   InactiveJobError,

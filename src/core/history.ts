@@ -37,7 +37,14 @@ export type Decision =
   | { readonly what: 'duplicate'; readonly id: string }
   | { readonly what: 'signal'; readonly value: unknown }
   /** Of terminate: there is no such workflow; it has ended already; it was this very run, which ends here. */
-  | { readonly what: 'unknown' | 'completed' | 'ended' };
+  | { readonly what: 'unknown' | 'completed' | 'ended' }
+  /** What a call of a search or entity session gave; undefined where nothing was. */
+  | { readonly what: 'value'; readonly value: unknown }
+  /** The document does not hold what such a call works on; nothing was changed. */
+  | { readonly what: 'refused'; readonly why: DocumentRefusal; readonly at: readonly string[] };
+
+/** Why a search or entity call was refused: what the path should have led to, or what was too large. */
+export type DocumentRefusal = 'object' | 'array' | 'number' | 'boolean' | 'index' | 'range' | 'size' | 'answers';
 
 export type CommandKind =
   | 'activity'
@@ -48,6 +55,8 @@ export type CommandKind =
   | 'cancel'
   | 'terminate'
   | 'marker'
+  | 'search'
+  | 'entity'
   | 'patch'
   | 'emit'
   | 'trace'
@@ -87,6 +96,9 @@ export interface CommandSpec {
   };
   /** Remembers that the code came here. */
   marker: Record<string, never>;
+  /** A call of a session on what the threads of the run share. The command's name is the method. */
+  search: DocumentCall;
+  entity: DocumentCall;
   patch: Record<string, never>;
   /** Payloads by topic, in the order they were given. They stand with the emitted events only: a replay needs none. */
   emit: { readonly events: readonly EmittedEvent[] };
@@ -103,6 +115,13 @@ export interface EmittedEvent {
 }
 
 export type TraceAttributes = Readonly<Record<string, string | number | boolean>>;
+
+export interface DocumentCall {
+  /** 1, 2, ... among the calls of the session, whose position is the command's counter. */
+  readonly n: number;
+  /** Its arguments, a JSON array. Plain: SQL computes on them. */
+  readonly args: string;
+}
 
 export interface RetrySpec {
   readonly maximumAttempts: number;
@@ -159,6 +178,8 @@ export function decidedAtCommit(command: Command): boolean {
     case 'cancel':
     case 'terminate':
     case 'marker':
+    case 'search':
+    case 'entity':
       return true;
     case 'child':
       return !command.spec.awaited;

@@ -86,6 +86,16 @@ export class InactiveJobError extends PerdureError {
   }
 }
 
+/**
+ * A search or entity call met something else than it works on: text to be counted with, an array where an object should be.
+ * Nothing was changed. The same in every replay.
+ */
+export class DocumentError extends PerdureError {
+  static {
+    markErrorClass(this, 'DocumentError');
+  }
+}
+
 /** A function that belongs inside a workflow was called where no workflow runs. */
 export class WorkflowContextError extends PerdureError {
   static {

@@ -59,11 +59,20 @@ create table execution (
   parent_workflow_id text,                         -- lineage, for people
   origin_id text,
   entity text,
-  search jsonb,
   unique (workflow_id, run)
 ) with (fillfactor = 85);
 
 create index execution_children on execution (parent_thread, parent_op) where parent_thread is not null;
+create index execution_of_entity on execution (entity, run_no) where entity is not null;
+
+-- What the threads of a run share: its search fields and its entity document, as plain jsonb, since SQL computes on them.
+-- A row exists from their first use on. continueAsNew moves it to the next run. Apart from the execution, whose row would
+-- be written again with each change, under a lock that nobody else needs.
+create table document (
+  run_no bigint primary key,
+  search jsonb,                                    -- text by field
+  entity jsonb                                     -- an object
+) with (fillfactor = 50);
 
 -- What is owned, parked, claimed and delivered to. \`ready_at\` is set exactly while a thread may be claimed (from that
 -- moment on), so a sleeping thread is a row of one partial index and nothing else.
@@ -221,6 +230,66 @@ begin
   where r.request_no = u.request_no and r.answer is null;
   update request_1 r set answer = u.answer from unnest(p_request_no, p_answer) u (request_no, answer)
   where r.request_no = u.request_no and r.answer is null;
+end $$;
+` },
+  { name: 'apply_documents', sql: `-- The calls of search and entity sessions in a commit: each changes or reads its run's document as the calls before it left
+-- it. Answers, per call, a fact for the outcome: [op, "value", <json>], without the third where there is no such value, or
+-- [op, "refused", [why, [path]]]; nothing for a plain \`set\`. A refused call changes nothing; the others go on.
+-- The answers of an item stand in one text, which Postgres bounds at 1 GB: beyond 16 MiB of them its calls are refused
+-- ('answers').
+-- The caller holds the documents (lock_documents).
+create or replace function apply_documents(
+  p_thread_no bigint[], e_item int[], e_kind text[], e_op int[], e_key text[], e_value text[]
+) returns table (item int, fact text)
+language plpgsql as $$
+-- plans: index only
+#variable_conflict use_column
+declare
+  v_run bigint;
+  v_kind text;
+  v_document jsonb;
+  v_stored jsonb;
+  v_row record;
+  v_done record;
+  v_bytes bigint[] := array_fill(0::bigint, array[cardinality(p_thread_no)]);
+begin
+  for v_row in
+    select t.run_no, u.item, u.kind, u.op, u.method, u.args::jsonb as args
+    from unnest(e_item, e_kind, e_op, e_key, e_value) with ordinality u (item, kind, op, method, args, n)
+    cross join lateral (select x.run_no from thread x where x.thread_no = p_thread_no[u.item] offset 0) t
+    where u.kind in ('search', 'entity')
+    order by t.run_no, u.kind, u.n
+  loop
+    if v_row.run_no is distinct from v_run or v_row.kind <> v_kind then
+      perform store_document(v_run, v_kind, v_stored, v_document);
+      v_run := v_row.run_no;
+      v_kind := v_row.kind;
+      select case v_kind when 'search' then d.search else d.entity end into v_stored from document d where d.run_no = v_run;
+      v_document := v_stored;
+    end if;
+    if v_kind = 'search' then
+      select c.* into v_done from search_call(v_document, v_row.method, v_row.args) c;
+    else
+      select c.* into v_done from entity_call(v_document, v_row.method, v_row.args) c;
+    end if;
+    if v_bytes[v_row.item] > 16777216 then
+      v_done.refused := 'answers';
+    end if;
+    if v_done.refused is not null then
+      item := v_row.item;
+      fact := format('[%s,"refused",%s]', v_row.op, json_build_array(v_done.refused, to_json(v_done.at)));
+      return next;
+      continue;
+    end if;
+    v_document := v_done.doc;
+    if v_row.method <> 'set' then
+      item := v_row.item;
+      v_bytes[v_row.item] := v_bytes[v_row.item] + coalesce(pg_column_size(v_done.value), 0);
+      fact := '[' || v_row.op || ',"value"' || coalesce(',' || v_done.value::text, '') || ']';
+      return next;
+    end if;
+  end loop;
+  perform store_document(v_run, v_kind, v_stored, v_document);
 end $$;
 ` },
   { name: 'awaited_runs', sql: `-- The open child runs that the 'uncall' effects of a commit name.
@@ -590,6 +659,7 @@ end $$;
 --   uncall   op: awaited child to cancel
 --   signal   op, key = signal id, value = payload, number = ms to keep it
 --   emit     key = topic, value = payload
+--   search, entity   op, key = method, value = its arguments, as JSON
 -- Closing (p_closing): completed | failed | cancelled | continued; p_result is the result, the failure, or the new args.
 --
 -- Answers only what is not plain success, as (item, status, detail):
@@ -597,8 +667,8 @@ end $$;
 --   early    a timer is not due yet; detail = ms to wait                   stale     reload: a signal came first
 --   fenced   reload or drop: the thread is no longer ours, or the history differs
 --   hints    (item 0) who should look
--- Locks, in this order, each class sorted: own worker; rendezvous; executions that close or are cancelled; threads
--- (own where others may deliver to them, parents, children to cancel, receivers of signals); inserts; the counter of
+-- Locks, in this order, each class sorted: own worker; rendezvous; executions that close or are cancelled; documents;
+-- threads (own where others may deliver to them, parents, children to cancel, receivers of signals); inserts; the counter of
 -- emitted events.
 -- Raises PD001, PD002, 40001; 23505 of history when an own first call is just committing: the lane sends it again.
 -- (\`on conflict do nothing\` would spare that, and costs every entry 50 bytes of WAL and 1.3 us.)
@@ -658,6 +728,19 @@ begin
         select t.run_no from thread t where t.thread_no = any(v_closing)
         union all select unnest(awaited_runs(p_thread_no, e_item, e_kind, e_op)))
       order by e.run_no for no key update);
+  end if;
+  if v_kinds && '{search,entity}' or v_closing <> '{}' and 'continued' = any(p_closing) then
+    perform lock_documents(
+      array(
+        select t.run_no
+        from unnest(e_item, e_kind) u (item, kind)
+        cross join lateral (
+          select x.run_no, x.owner, x.epoch from thread x where x.thread_no = p_thread_no[u.item] offset 0) t
+        -- none is made for whoever is refused below: its run may be gone
+        where u.kind in ('search', 'entity') and t.owner = p_worker_no and t.epoch = p_epoch[u.item]),
+      -- a continued run's document moves on; its hooks hold it while they wait for their threads
+      array(select u.thread_no from unnest(p_thread_no, p_closing) u (thread_no, closing) where u.closing = 'continued'));
+    -- pause: documents
   end if;
   if v_closing <> '{}' or v_kinds && '{wait,unwait,signal,uncall,untask}' then
     v_locked := array(
@@ -775,7 +858,7 @@ begin
   if v_kinds && '{uncall}' then
     v_hints := v_hints || cancel_runs(awaited_runs(p_thread_no, e_item, e_kind, e_op));
   end if;
-  if v_kinds && '{child,signal,wait}' then
+  if v_kinds && '{child,signal,wait,search,entity}' then
     for v_row in
       select d.* from decide_effects(p_thread_no, v_locked, e_item, e_kind, e_op, e_key, e_value, e_number, e_extra) d
     loop
@@ -823,10 +906,10 @@ begin
     cross join lateral (select x.* from execution x where x.run_no = u.run_no offset 0) e
   ), made as (
     insert into execution (run_no, chain_no, request_no, parent_thread, parent_op, run, service_no, expire_s, created_at,
-      signal_in, cancel_requested, workflow_id, state, cause, args, config, parent_workflow_id, origin_id, entity, search)
+      signal_in, cancel_requested, workflow_id, state, cause, args, config, parent_workflow_id, origin_id, entity)
     select a.new_run_no, a.chain_no, (random() * 281474976710655)::bigint, a.parent_thread, a.parent_op, a.run + 1, a.service_no,
       a.expire_s, clock(), a.signal_in, a.cancels, a.workflow_id, 'open', 'continued', a.new_args, a.config,
-      a.parent_workflow_id, a.origin_id, a.entity, a.search
+      a.parent_workflow_id, a.origin_id, a.entity
     from asked a
     returning run_no, service_no, cancel_requested
   ), threads as (
@@ -834,14 +917,30 @@ begin
     select m.run_no, m.run_no, m.service_no, 'ready', clock(), 0 from made m
   ), told as (
     insert into inbox (thread_no, kind) select m.run_no, 'cancel' from made m where m.cancel_requested
+  ), moved as (
+    update document d set run_no = a.new_run_no from asked a where d.run_no = a.run_no
   )
   select array_agg(distinct service_no) into v_services from made;
   return array(select 'q' || s from unnest(v_services) s);
 end $$;
 ` },
+  { name: 'create_entity_index', sql: `-- Makes the index by which find_entities looks up documents by the value of a top-level field. Idempotent.
+-- A GIN index of paths stores hashes, so no value is too long for it. Writers of documents wait while it is built; to wait
+-- for them behind a long transaction would hold up all others, so this gives up after 100 ms (55P03) and is sent again.
+-- Locks: the table, first against others who make an index, then against writers.
+create or replace function create_entity_index(p_field text) returns void
+language plpgsql as $$
+begin
+  perform begin_write(false);
+  lock table document in share update exclusive mode;
+  execute format('create index if not exists %I on document using gin ((entity -> %L) jsonb_path_ops)',
+    'document_entity_' || md5(p_field), p_field);
+end $$;
+` },
   { name: 'decide_effects', sql: `-- The effects whose outcome the database decides: a child's id may be taken, a signal may find no waiter, a wait may
--- find a signal already there. Answers only what differs from the usual (child started, signal delivered, wait waits),
--- per item: [[op, what, value], ...]; then hints on item 0. The caller holds the locks (commit).
+-- find a signal already there, a document holds what it holds. Answers only what differs from the usual (child started,
+-- signal delivered, wait waits, document written), per item: [[op, what, value], ...]; then hints on item 0.
+-- The caller holds the locks (commit).
 create or replace function decide_effects(
   p_thread_no bigint[], p_locked bigint[],
   e_item int[], e_kind text[], e_op int[], e_key text[], e_value text[], e_number double precision[], e_extra text[]
@@ -913,6 +1012,13 @@ begin
     if v_taken <> '{}' then
       perform forget_rendezvous(v_taken);
     end if;
+  end if;
+  if v_kinds && '{search,entity}' then
+    for v_row in select d.* from apply_documents(p_thread_no, e_item, e_kind, e_op, e_key, e_value) d
+    loop
+      v_items := v_items || v_row.item::int;
+      v_facts := v_facts || v_row.fact::text;
+    end loop;
   end if;
   return query
   select f.item, '[' || string_agg(f.fact, ',') || ']' from unnest(v_items, v_facts) f (item, fact) group by f.item;
@@ -1005,11 +1111,12 @@ begin
   select e.run_no, e.chain_no, e.run, e.state, e.cause, s.task_queue, s.name,
     extract(epoch from e.created_at)::double precision * 1000, extract(epoch from e.closed_at)::double precision * 1000,
     extract(epoch from coalesce(h.at, e.created_at))::double precision * 1000, e.cancel_requested,
-    e.parent_workflow_id, e.origin_id, e.entity, e.search::text, e.args, h.result,
+    e.parent_workflow_id, e.origin_id, e.entity, d.search::text, e.args, h.result,
     t.state, t.blocked_reason, coalesce(h.seq + 1, 0)
   from execution e
   join service s on s.service_no = e.service_no
   join thread t on t.thread_no = e.run_no
+  left join document d on d.run_no = e.run_no
   left join lateral (
     select x.at, x.seq, x.result from history x where x.thread_no = e.run_no order by x.seq desc limit 1) h on true
   where e.workflow_id = p_workflow_id and (p_chain_no is null or e.chain_no = p_chain_no)
@@ -1133,6 +1240,187 @@ begin
     on conflict do nothing;
   end loop;
   return coalesce(v_numbers, '{}');
+end $$;
+` },
+  { name: 'entity_call', sql: `-- One call of an entity session on a run's document. \`refused\` says why not: object, index (see put_in_document), array,
+-- number, boolean (the path leads to something else), range (the number is too large or too long), size (the document is); \`at\`
+-- says where. Its arguments, by method, with paths as arrays of keys:
+--   set [document]   merge [document]   get [path]   delete [path]   increment [path, by]   toggle [path]
+--   setIfNotExists [path, value]   remove [path, index]   append, prepend [[[path, items], ...], answer the whole document?]
+create or replace function entity_call(p_doc jsonb, p_method text, p_args jsonb, out doc jsonb, out value jsonb, out refused text, out at text[])
+language plpgsql immutable as $$
+declare
+  v_path text[] := case
+    when p_method in ('get', 'delete', 'increment', 'toggle', 'setIfNotExists', 'remove')
+    then array(select k.key from jsonb_array_elements_text(p_args -> 0) with ordinality k (key, n) order by k.n) end;
+  v_there record;
+  v_put record;
+  v_pair jsonb;
+  v_new jsonb;
+  v_number numeric;
+begin
+  doc := coalesce(p_doc, '{}');
+  select doc, null::text as refused, null::text[] as at into v_put;
+  if v_path is not null then
+    select f.* into v_there from find_in_document(doc, v_path) f;
+    if v_there.depth < cardinality(v_path) then
+      v_there.node := null;
+    end if;
+  end if;
+  case p_method
+    when 'get' then
+      value := v_there.node;
+      doc := p_doc;                                  -- reading makes nothing
+      return;
+    when 'set' then
+      doc := p_args -> 0;
+    when 'merge' then
+      doc := merge_documents(doc, p_args -> 0);
+    when 'delete' then
+      if v_there.node is not null then
+        doc := doc #- v_path;
+      end if;
+    when 'append', 'prepend' then
+      for v_pair in select p.pair from jsonb_array_elements(p_args -> 0) with ordinality p (pair, n) order by p.n loop
+        v_path := array(select k.key from jsonb_array_elements_text(v_pair -> 0) with ordinality k (key, n) order by k.n);
+        select f.* into v_there from find_in_document(doc, v_path) f;
+        v_new := case when v_there.depth < cardinality(v_path) or v_there.node = 'null' then '[]' else v_there.node end;
+        if jsonb_typeof(v_new) <> 'array' then
+          refused := 'array';
+          at := v_path;
+          return;
+        end if;
+        v_new := case p_method when 'append' then v_new || (v_pair -> 1) else (v_pair -> 1) || v_new end;
+        select p.* into v_put from put_in_document(doc, v_path, v_new) p;
+        exit when v_put.refused is not null;
+        doc := v_put.doc;
+      end loop;
+    when 'remove' then
+      v_new := case when v_there.node = 'null' then '[]' else coalesce(v_there.node, '[]') end;
+      if jsonb_typeof(v_new) <> 'array' then
+        refused := 'array';
+      elsif (p_args ->> 1)::numeric >= jsonb_array_length(v_new) then
+        refused := 'index';
+      end if;
+      at := v_path;
+      v_new := v_new - case when refused is null then (p_args ->> 1)::int end;
+    when 'increment' then
+      if coalesce(jsonb_typeof(v_there.node), 'null') not in ('number', 'null') then
+        refused := 'number';
+      else
+        v_number := exact_number(coalesce((v_there.node #>> '{}')::numeric, 0) + (p_args ->> 1)::numeric);
+        refused := case when v_number is null then 'range' end;
+      end if;
+      at := v_path;
+      v_new := to_jsonb(v_number);
+    when 'toggle' then
+      if coalesce(jsonb_typeof(v_there.node), 'null') not in ('boolean', 'null') then
+        refused := 'boolean';
+      end if;
+      at := v_path;
+      v_new := to_jsonb(v_there.node is distinct from 'true');
+    else -- setIfNotExists
+      v_new := coalesce(v_there.node, p_args -> 1);
+  end case;
+  if refused is not null then
+    return;
+  end if;
+  if p_method in ('remove', 'increment', 'toggle', 'setIfNotExists') then
+    select p.* into v_put from put_in_document(doc, v_path, v_new) p;
+    doc := v_put.doc;
+  end if;
+  if v_put.refused is not null then
+    refused := v_put.refused;
+    at := v_put.at;
+  elsif pg_column_size(doc) > 8388608 then
+    refused := 'size';
+  else
+    value := case
+      when p_method in ('merge', 'delete') or (p_args -> 1) = 'true' and p_method in ('append', 'prepend') then doc
+      else v_new
+    end;
+  end if;
+end $$;
+` },
+  { name: 'exact_number', sql: `-- A computed number as it is kept, without trailing zeros; null when it is larger than a number of JavaScript or has more than
+-- 500 decimals, which nobody could read back exactly or compute on for long.
+create or replace function exact_number(p_number numeric) returns numeric
+language sql immutable as $$
+  select n from (select trim_scale(p_number) as n) x where abs(n) <= 1.7976931348623157e308 and scale(n) <= 500
+$$;
+` },
+  { name: 'find_entities', sql: `-- Workflows started with an entity, newest first, each by its newest run: those whose document fulfils all conditions. A
+-- condition is a top-level field, an operator (eq ne gt gte lt lte like in) and a JSON value.
+-- The statement is put together from the texts below and the positions of the parameters, so that the planner sees constants
+-- in their place: only then can it use the indexes of create_entity_index, whose expressions name a field. Nothing of a
+-- condition becomes part of its text.
+create or replace function find_entities(
+  p_entity text, p_workflow_id text, p_field text[], p_op text[], p_value text[], p_limit int, p_offset int
+) returns table (workflow_id text, state text, context text)
+language plpgsql stable as $$
+declare
+  v_where text := '';
+  v_field text;
+  v_value jsonb;
+  v_is text;
+  v_same text[] := '{}';
+  v_number numeric[] := '{}';
+begin
+  for i in 1 .. cardinality(p_field) loop
+    v_field := format('(d.entity -> $3[%s])', i);
+    v_value := p_value[i]::jsonb;
+    -- what has the same text: '5' is 5, but '05' is not
+    v_same := v_same || case
+      when jsonb_typeof(v_value) <> 'string' then to_jsonb(v_value #>> '{}')::text
+      when (v_value #>> '{}') ~ '^(true|false|-?(0|[1-9][0-9]{0,99})(\\.[0-9]{1,99})?)$' then v_value #>> '{}'
+      else p_value[i]
+    end;
+    v_number := v_number || case when jsonb_typeof(v_value) = 'number' then (v_value #>> '{}')::numeric end;
+    v_is := case
+      when jsonb_typeof(v_value) = 'null' then format('coalesce(%s, ''null'') = ''null''', v_field)
+      -- containment, which an index knows; an array contains its items, but is no scalar
+      else format('((%1$s @> $4[%2$s]::jsonb or %1$s @> $5[%2$s]::jsonb) and jsonb_typeof(%1$s) <> ''array'')', v_field, i)
+    end;
+    v_where := v_where || ' and ' || case p_op[i]
+      when 'eq' then v_is
+      when 'ne' then format('coalesce(%1$s, ''null'') <> ''null'' and not %2$s', v_field,
+        case when jsonb_typeof(v_value) = 'null' then 'false' else v_is end)
+      when 'like' then format('jsonb_typeof(%1$s) not in (''object'', ''array'') and (%1$s #>> ''{}'') like ($4[%2$s]::jsonb #>> ''{}'')', v_field, i)
+      when 'in' then format(
+        '(jsonb_typeof(%1$s) not in (''object'', ''array'') and (%1$s #>> ''{}'') = any (array(select jsonb_array_elements_text($4[%2$s]::jsonb)))
+          or coalesce(%1$s, ''null'') = ''null'' and $4[%2$s]::jsonb @> ''[null]'')', v_field, i)
+      else format(
+        case when jsonb_typeof(v_value) = 'number' then 'read_number(%1$s #>> ''{}'') %2$s $6[%3$s]'
+        else 'jsonb_typeof(%1$s) = ''string'' and (%1$s #>> ''{}'') collate "C" %2$s ($4[%3$s]::jsonb #>> ''{}'')' end,
+        v_field, case p_op[i] when 'gt' then '>' when 'gte' then '>=' when 'lt' then '<' when 'lte' then '<=' end, i)
+    end;
+  end loop;
+  return query execute format('
+    select e.workflow_id, e.state, coalesce(d.entity, ''{}'')::text
+    from execution e left join document d on d.run_no = e.run_no
+    where e.entity = $1 and ($2 is null or e.workflow_id = $2) and e.state <> ''continued''%s
+    order by e.run_no desc limit $7 offset $8', v_where)
+  using p_entity, p_workflow_id, p_field, p_value, v_same, v_number, p_limit, p_offset;
+end $$;
+` },
+  { name: 'find_in_document', sql: `-- Follows a path as far as it goes: how many of its keys exist (\`depth\`), and what stands there. A key of an array is an index, written
+-- as a whole number without sign. Postgres' own #> would take "-1" and " 1" for indexes, too.
+create or replace function find_in_document(p_doc jsonb, p_path text[], out depth int, out node jsonb)
+language plpgsql immutable as $$
+declare
+  v_next jsonb;
+begin
+  depth := 0;
+  node := p_doc;
+  for i in 1 .. cardinality(p_path) loop
+    v_next := case jsonb_typeof(node)
+      when 'object' then node -> p_path[i]
+      when 'array' then case when p_path[i] ~ '^(0|[1-9][0-9]{0,8})$' then node -> p_path[i]::int end
+    end;
+    exit when v_next is null;
+    node := v_next;
+    depth := i;
+  end loop;
 end $$;
 ` },
   { name: 'finish_tasks', sql: `-- Records outcomes of claimed tasks: 'done' and 'fail' go into the thread's inbox, 'retry' waits p_delay_ms for the
@@ -1316,6 +1604,23 @@ begin
   order by p.seq;
 end $$;
 ` },
+  { name: 'lock_documents', sql: `-- Locks the documents of runs until the transaction ends: a class of their own in the lock order, between executions and
+-- threads. Those of p_runs are made where there is none yet; of p_others only what exists is locked.
+-- First rows are made, then all are locked, both sorted. Making waits for nobody but those who are making the same row, and who
+-- makes holds no locked row yet: so no two calls wait for each other. In one statement (on conflict do update) what does
+-- not exist could not be left alone.
+create or replace function lock_documents(p_runs bigint[], p_others bigint[]) returns void
+language plpgsql as $$
+-- plans: index only
+begin
+  insert into document (run_no)
+  select distinct r.run_no from unnest(p_runs) r (run_no)
+  where not exists (select from document d where d.run_no = r.run_no)
+  order by r.run_no
+  on conflict (run_no) do nothing;
+  perform from document d where d.run_no = any(p_runs || p_others) order by d.run_no for no key update;
+end $$;
+` },
   { name: 'lock_lease', sql: `-- Asserts that the worker is alive, and keeps it so until the transaction ends.
 -- The reaper takes FOR UPDATE, which this excludes; the renewal updates no key column, so the two do not wait for
 -- each other. The lease is read after the lock, against the running clock: now() is the start of the transaction, and
@@ -1381,6 +1686,47 @@ begin
   ) m
   where m.bytes < 8388608 or m.n = 1
   order by m.inbox_no;
+end $$;
+` },
+  { name: 'merge_documents', sql: `-- Two documents merged: objects at any depth, everything else as the second has it. Recursive: sessions let documents be no
+-- deeper than 100 levels.
+create or replace function merge_documents(p_into jsonb, p_from jsonb) returns jsonb
+language plpgsql immutable as $$
+begin
+  if jsonb_typeof(p_into) <> 'object' or jsonb_typeof(p_from) <> 'object' then
+    return p_from;
+  end if;
+  return p_into || coalesce((
+    select jsonb_object_agg(f.key, case when p_into ? f.key then merge_documents(p_into -> f.key, f.value) else f.value end)
+    from jsonb_each(p_from) f), '{}');
+end $$;
+` },
+  { name: 'merge_search', sql: `-- Sets search fields of runs from outside (client.hook, a start that fills a reservation): p_search is a JSON object of text
+-- for each run, null for none. Several of one run count in their order. Answers the runs refused because their document
+-- would grow too large; of those nothing is set.
+-- Locks: documents. The caller holds the executions, and does not hold threads yet.
+create or replace function merge_search(p_runs bigint[], p_search text[]) returns bigint[]
+language plpgsql as $$
+-- plans: index only
+declare
+  v_refused bigint[] := '{}';
+  v_row record;
+  v_done record;
+begin
+  perform lock_documents(array(select u.r from unnest(p_runs, p_search) u (r, s) where u.s is not null), '{}');
+  for v_row in
+    select u.r as run_no, u.s as fields from unnest(p_runs, p_search) with ordinality u (r, s, n) where u.s is not null order by u.n
+  loop
+    select c.* into v_done
+    from document d cross join lateral search_call(d.search, 'set', jsonb_build_array(v_row.fields::jsonb)) c
+    where d.run_no = v_row.run_no;
+    if v_done.refused is null then
+      update document set search = v_done.doc where run_no = v_row.run_no;
+    else
+      v_refused := v_refused || v_row.run_no::bigint;
+    end if;
+  end loop;
+  return v_refused;
 end $$;
 ` },
   { name: 'offer_blocked_threads', sql: `-- Makes threads that are blocked ready again for a worker that has not tried them. Locks: threads, held ones skipped.
@@ -1451,6 +1797,35 @@ begin
       where x.thread_no = u.thread_no and x.owner is null and x.affinity = p_worker_no and x.epoch = u.epoch);
 end $$;
 ` },
+  { name: 'put_in_document', sql: `-- Puts a value at a path. What is missing or null on the way becomes an object; an array takes one more item at its end.
+-- \`refused\` says why not: object (something else is in the way), index (the array has no such place); \`at\` says where.
+create or replace function put_in_document(p_doc jsonb, p_path text[], p_value jsonb, out doc jsonb, out refused text, out at text[])
+language plpgsql immutable as $$
+declare
+  v_depth int := cardinality(p_path);
+  v_way record;
+  v_value jsonb := p_value;
+begin
+  select f.* into v_way from find_in_document(p_doc, p_path[1 : v_depth - 1]) f;
+  if v_way.depth > 0 and jsonb_typeof(v_way.node) = 'null' then
+    v_way.depth := v_way.depth - 1;                  -- the null itself is replaced
+  elsif jsonb_typeof(v_way.node) = 'array' then
+    if p_path[v_way.depth + 1] !~ '^(0|[1-9][0-9]{0,8})$' or p_path[v_way.depth + 1]::int > jsonb_array_length(v_way.node) then
+      refused := 'index';
+      at := p_path[1 : v_way.depth + 1];
+      return;
+    end if;
+  elsif jsonb_typeof(v_way.node) <> 'object' then
+    refused := 'object';
+    at := p_path[1 : v_way.depth];
+    return;
+  end if;
+  for i in reverse v_depth .. v_way.depth + 2 loop
+    v_value := jsonb_build_object(p_path[i], v_value);
+  end loop;
+  doc := jsonb_set(p_doc, p_path[1 : v_way.depth + 1], v_value);
+end $$;
+` },
   { name: 'queue_tasks', sql: `-- Turns activities that ran eagerly in this process into task rows: at a failed attempt (due later), at stop, or when
 -- they run for long (p_owned: still running here). Names the epoch of the thread it belongs to.
 -- Idempotent by request number: a task made by the first call may have been finished, by another worker, before the
@@ -1495,6 +1870,14 @@ begin
   perform answer_requests(array[p_request_no], array[v_answer]);
   return v_answer;
 end $$;
+` },
+  { name: 'read_number', sql: `-- Text as a number; null when it is none, or one with more digits than are kept (1,000 characters). Never raises.
+create or replace function read_number(p_text text) returns numeric
+language sql immutable as $$
+  select case
+    when length(p_text) <= 1000 and p_text ~ '^[+-]?([0-9]+\\.?[0-9]*|\\.[0-9]+)([eE][+-]?[0-9]{1,3})?$' then p_text::numeric
+  end
+$$;
 ` },
   { name: 'reap', sql: `-- Declares workers dead whose lease is over and gives their threads and tasks to others. Every worker calls it every
 -- 2 s; nothing else is needed for recovery. Also settles threads that some worker's code cannot run: a blocked one is
@@ -1751,6 +2134,46 @@ begin
   end;
 end $$;
 ` },
+  { name: 'search_call', sql: `-- One call of a search session on a run's fields, which are text. \`refused\` says why not: number (the field holds no number),
+-- range (the result is too large or too long), size (the fields together are). Its arguments, by method:
+--   set [{field: text, ...}]   get [field]   mget [field, ...]   del [field, ...]   incr [field, by]   mult [field, by]
+create or replace function search_call(p_doc jsonb, p_method text, p_args jsonb, out doc jsonb, out value jsonb, out refused text, out at text[])
+language plpgsql immutable as $$
+declare
+  v_field text := case when p_method in ('get', 'incr', 'mult') then p_args ->> 0 end;
+  v_number numeric;
+begin
+  doc := case when p_method in ('get', 'mget') then p_doc else coalesce(p_doc, '{}') end;
+  case p_method
+    when 'get' then
+      value := to_jsonb(coalesce(p_doc ->> v_field, ''));
+    when 'mget' then
+      value := (select jsonb_agg(coalesce(p_doc ->> f.name, '') order by f.n) from jsonb_array_elements_text(p_args) with ordinality f (name, n));
+    when 'set' then
+      doc := doc || (p_args -> 0);
+    when 'del' then
+      value := (select to_jsonb(count(distinct f.name)) from jsonb_array_elements_text(p_args) f (name) where p_doc ? f.name);
+      doc := p_doc - array(select f.name from jsonb_array_elements_text(p_args) f (name));
+    else -- incr, mult: an absent field counts as what changes nothing
+      v_number := case when doc ? v_field then read_number(doc ->> v_field) when p_method = 'incr' then 0 else 1 end;
+      if v_number is null then
+        refused := 'number';
+      else
+        v_number := exact_number(case p_method when 'incr' then v_number + (p_args ->> 1)::numeric else v_number * (p_args ->> 1)::numeric end);
+        if v_number is null then
+          refused := 'range';
+        else
+          value := to_jsonb(v_number);
+          doc := doc || jsonb_build_object(v_field, v_number::text);
+        end if;
+      end if;
+      at := array[v_field];
+  end case;
+  if p_method in ('set', 'incr', 'mult') and refused is null and pg_column_size(doc) > 1048576 then
+    refused := 'size';
+  end if;
+end $$;
+` },
   { name: 'signal', sql: `-- Sends signals: to a workflow (p_workflow_id) or to whoever waits longest in the namespace (null). Idempotent by
 -- request number for ten minutes. Answers per item: delivered | buffered | unknown | inactive; hints on item 0.
 -- Locks: request slot and rows; rendezvous (alone) of namespace signals and of ids with signals put back; executions addressed (shared); waiting threads.
@@ -1826,7 +2249,7 @@ end $$;
   { name: 'start', sql: `-- Starts executions, or reserves their ids (p_pending_ms). One call for many; an id that is taken refuses only itself.
 -- A retry is recognised by its request number on the row. A reservation is filled by the first start of its id.
 -- Answers: 'started' | 'again' (own earlier commit) | 'duplicate', with the run's number; then hints on row 0.
--- Locks: services, new execution rows (unique id), reserved executions and their threads.
+-- Locks: services, new execution rows (unique id), reserved executions with their threads and documents.
 create or replace function start(
   p_patient boolean, p_request_no bigint[], p_workflow_id text[], p_task_queue text[], p_workflow_name text[],
   p_args text[], p_config text[], p_expire_s double precision[], p_signal_in boolean[], p_pending_ms double precision[],
@@ -1847,15 +2270,15 @@ begin
   v_now := clock();
   with asked as materialized (
     select nextval('run_number') as run_no, u.*, v_services[u.n] as service_no
-    from unnest(p_request_no, p_workflow_id, p_args, p_config, p_expire_s, p_signal_in, p_pending_ms, p_entity, p_search,
+    from unnest(p_request_no, p_workflow_id, p_args, p_config, p_expire_s, p_signal_in, p_pending_ms, p_entity,
       p_parent_workflow_id, p_origin_id) with ordinality
-      u (request_no, workflow_id, args, config, expire_s, signal_in, pending_ms, entity, search, parent_workflow_id, origin_id, n)
+      u (request_no, workflow_id, args, config, expire_s, signal_in, pending_ms, entity, parent_workflow_id, origin_id, n)
   ), made as (
     insert into execution (run_no, chain_no, request_no, run, service_no, expire_s, created_at, pending_until,
-      signal_in, cancel_requested, workflow_id, state, cause, args, config, parent_workflow_id, origin_id, entity, search)
+      signal_in, cancel_requested, workflow_id, state, cause, args, config, parent_workflow_id, origin_id, entity)
     select a.run_no, a.run_no, a.request_no, 0, a.service_no, a.expire_s, v_now, v_now + a.pending_ms * interval '1 ms',
       a.signal_in, false, a.workflow_id, case when a.pending_ms is null then 'open' else 'pending' end, 'start',
-      a.args, a.config, a.parent_workflow_id, a.origin_id, a.entity, a.search::jsonb
+      a.args, a.config, a.parent_workflow_id, a.origin_id, a.entity
     from asked a order by a.workflow_id
     on conflict (workflow_id, run) do nothing
     returning run_no, service_no, state
@@ -1881,7 +2304,7 @@ begin
       update execution e set
         request_no = p_request_no[v_old.n], service_no = v_services[v_old.n], expire_s = p_expire_s[v_old.n],
         signal_in = p_signal_in[v_old.n], args = p_args[v_old.n], config = p_config[v_old.n],
-        entity = coalesce(p_entity[v_old.n], e.entity), search = coalesce(e.search, '{}') || coalesce(p_search[v_old.n]::jsonb, '{}'),
+        entity = coalesce(p_entity[v_old.n], e.entity),
         state = case when v_old.pending_ms is null then 'open' else 'pending' end,
         pending_until = v_now + v_old.pending_ms * interval '1 ms', created_at = v_now
       where e.run_no = v_old.run_no and e.state = 'pending';
@@ -1889,7 +2312,22 @@ begin
         state = case when v_old.pending_ms is null then 'ready' else 'pending' end,
         ready_at = case when v_old.pending_ms is null then v_now end, service_no = v_services[v_old.n]
       where t.thread_no = v_old.run_no and t.state = 'pending';
+      if p_search[v_old.n] is not null then
+        perform merge_search(array[v_old.run_no], array[p_search[v_old.n]]);
+      end if;
     end loop;
+  end if;
+  if v_made > 0 and array_remove(p_search, null) <> '{}' then
+    -- of the runs made here: the document of one that an earlier call made has moved on
+    insert into document (run_no, search)
+    select e.run_no, u.search::jsonb
+    from unnest(p_request_no, p_workflow_id, p_search) u (request_no, workflow_id, search)
+    cross join lateral (
+      select x.run_no from execution x
+      where x.workflow_id = u.workflow_id and x.run = 0 and x.request_no = u.request_no and x.state in ('open', 'pending') offset 0) e
+    where u.search is not null
+    order by e.run_no
+    on conflict (run_no) do nothing;
   end if;
   return query
   select u.n::int, case when e.request_no = u.request_no then 'started' else 'duplicate' end, e.run_no
@@ -1917,6 +2355,7 @@ declare
   v_extra json[];
   v_services int[];
   v_made bigint[];
+  v_runs bigint[];
   v_now timestamptz := clock();
 begin
   select array_agg(u.item order by n), array_agg(u.op order by n), array_agg(u.k order by n), array_agg(u.v order by n),
@@ -1934,12 +2373,12 @@ begin
     from unnest(v_item, v_op, v_id, v_args, v_extra) with ordinality u (item, op, id, args, x, n)
   ), made as (
     insert into execution (run_no, chain_no, request_no, parent_thread, parent_op, run, service_no, expire_s, created_at,
-      signal_in, cancel_requested, workflow_id, state, cause, args, config, parent_workflow_id, origin_id, entity, search)
+      signal_in, cancel_requested, workflow_id, state, cause, args, config, parent_workflow_id, origin_id, entity)
     select a.run_no, a.run_no, (random() * 281474976710655)::bigint,
       case when (a.x ->> 'awaited')::boolean then a.parent_thread end, case when (a.x ->> 'awaited')::boolean then a.op end,
       0, a.service_no, (a.x ->> 'expire')::double precision, v_now,
       coalesce((a.x ->> 'signalIn')::boolean, true), false, a.id, 'open', 'start', a.args, a.x ->> 'config',
-      a.x ->> 'parentWorkflowId', a.x ->> 'originId', a.x ->> 'entity', (a.x -> 'search')::jsonb
+      a.x ->> 'parentWorkflowId', a.x ->> 'originId', a.x ->> 'entity'
     from asked a
     order by a.id
     on conflict (workflow_id, run) do nothing
@@ -1949,12 +2388,33 @@ begin
     select m.run_no, m.run_no, m.service_no, 'ready', v_now, 0 from made m
     returning run_no
   )
-  select array_agg(a.n) into v_made from threads t join asked a using (run_no);
+  select array_agg(a.n), array_agg(a.run_no) into v_made, v_runs from threads t join asked a using (run_no);
+  if exists (select from unnest(v_extra) x where json_typeof(x -> 'search') = 'object') then
+    insert into document (run_no, search)
+    select u.run_no, (v_extra[u.n] -> 'search')::jsonb
+    from unnest(v_made, v_runs) u (n, run_no)
+    where json_typeof(v_extra[u.n] -> 'search') = 'object';
+  end if;
   return query
   select u.item, u.op, u.id from unnest(v_item, v_op, v_id) with ordinality u (item, op, id, n)
   where not u.n = any(coalesce(v_made, '{}'));
   return query
   select distinct 0, null::int, 'q' || s from unnest(v_services) s;
+end $$;
+` },
+  { name: 'store_document', sql: `-- Writes one of a run's documents back when it changed; the other, which may be large, stays where it is.
+create or replace function store_document(p_run_no bigint, p_kind text, p_before jsonb, p_after jsonb) returns void
+language plpgsql as $$
+-- plans: index only
+begin
+  if p_after is not distinct from p_before then
+    return;
+  end if;
+  if p_kind = 'search' then
+    update document set search = p_after where run_no = p_run_no;
+  else
+    update document set entity = p_after where run_no = p_run_no;
+  end if;
 end $$;
 ` },
   { name: 'take_buffered_signals', sql: `-- Gives buffered signals to waits that were registered in this transaction: first accepted, first taken.
@@ -2093,6 +2553,16 @@ begin
   return array_to_string(v_hints, ',');
 end $$;
 ` },
+  { name: 'user_data', sql: `-- The search fields of a workflow's newest run, as a JSON object; null when there is no such workflow.
+create or replace function user_data(p_workflow_id text) returns text
+language sql stable as $$
+-- plans: index only
+  select coalesce(d.search, '{}')::text
+  from (select latest_run(p_workflow_id) as run_no) r
+  left join document d on d.run_no = r.run_no
+  where r.run_no is not null
+$$;
+` },
   { name: 'violations', sql: `-- What SQL can decide of the invariants (docs/architecture.md); one row per violation, none in a healthy database.
 -- One statement, hence one snapshot. p_grace_s: how long after a fault owned threads and due timers may lag (I7, I19).
 create or replace function violations(p_grace_s double precision default 15) returns table (name text, what text)
@@ -2194,6 +2664,9 @@ select 'I28 a row without its thread', x.kind || ' ' || x.thread_no from (
   union all select 'timer', thread_no from timer union all select 'wait', thread_no from wait
   union all select 'task', thread_no from activity_task) x
 where not exists (select from thread t where t.thread_no = x.thread_no)
+union all
+select 'I28 a document without its run', d.run_no::text from document d
+where not exists (select from execution e where e.run_no = d.run_no)
 union all
 select 'I28 a closed thread left something behind', x.kind || ' ' || x.thread_no from (
   select 'inbox' as kind, thread_no from inbox union all select 'wait', thread_no from wait

@@ -343,6 +343,8 @@ function describeCommand(command: Command): string {
     cancel: 'the cancelling of a scope',
     terminate: 'a terminate',
     marker: 'a marker',
+    search: 'search',
+    entity: 'entity',
     patch: 'patch',
     emit: 'an emitted event',
     trace: 'a trace',

@@ -29,6 +29,8 @@ const specs: CommandSpec = {
   cancel: { ops: [] },
   terminate: { workflowId: 'other', failure: null, expireS: null, descend: false },
   marker: {},
+  search: { n: 1, args: '["a",1]' },
+  entity: { n: 2, args: '[["a"],1]' },
   patch: {},
   emit: { events: [{ topic: 'packed', payload: '4' }] },
   trace: { attributes: '{"boxes":2}' },

@@ -249,6 +249,11 @@ export class EntryDraft {
           extra: command.spec.descend ? 'descend' : '',
         });
         break;
+      case 'search':
+      case 'entity':
+        this.#bytes += command.spec.args.length;
+        this.#effects = added(this.#effects, { kind: command.kind, op, key: command.name, value: command.spec.args });
+        break;
     }
   }
 

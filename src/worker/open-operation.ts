@@ -13,6 +13,7 @@ export type OpenOperation =
   | { readonly kind: 'cancel'; readonly ops: readonly number[] }
   | { readonly kind: 'terminate' }
   | { readonly kind: 'marker' }
+  | { readonly kind: 'search' | 'entity' }
   | { readonly kind: 'retry' };
 
 /** The operation a command opens. */
@@ -30,6 +31,8 @@ export function openedBy({ command }: ProducedCommand): OpenOperation | null {
     case 'signal':
     case 'terminate':
     case 'marker':
+    case 'search':
+    case 'entity':
     case 'retry':
       return { kind: command.kind };
     default:

@@ -7,7 +7,7 @@ import type { Event } from '../core/history.js';
 import { flag, identifier, identifierOrNone, parseOptions, seconds } from '../core/options.js';
 import { seededGuid } from '../core/random.js';
 import { type RetryOptions, resolveRetryPolicy } from '../core/retry-policy.js';
-import { searchTexts } from '../core/search-fields.js';
+import { type SearchOptions, searchOption, searchTexts } from '../core/search-fields.js';
 import { contextOf } from './context.js';
 import { unawaited } from './unawaited.js';
 
@@ -21,7 +21,7 @@ export interface ChildWorkflowOptions {
   /** Unique in the namespace. Default: generated. */
   readonly workflowId?: string;
   readonly entity?: string;
-  readonly search?: { readonly data: Readonly<Record<string, string | number | boolean>> };
+  readonly search?: SearchOptions;
   /** Seconds the child stays readable once finished. Default: the parent's. */
   readonly expire?: number;
   readonly signalIn?: boolean;
@@ -35,7 +35,7 @@ const childOptions = v.strictObject({
   workflowName: v.optional(identifier),
   workflowId: v.optional(identifierOrNone),
   entity: v.optional(identifier),
-  search: v.optional(v.strictObject({ data: v.record(v.string(), v.union([v.string(), v.number(), v.boolean()])) })),
+  search: v.optional(searchOption),
   expire: v.optional(seconds),
   signalIn: v.optional(flag),
   config: v.optional(v.unknown()),

@@ -6,10 +6,12 @@ import { executeChild, startChild } from './child.js';
 import { condition } from './condition.js';
 import { continueAsNew } from './continue-as-new.js';
 import { emit } from './emit.js';
+import { entity } from './entity.js';
 import { workflowInfo } from './info.js';
 import { deprecatePatch, patched } from './patched.js';
 import { proxyActivities } from './proxy-activities.js';
 import { now, random, uuid4 } from './random.js';
+import { enrich, search } from './search.js';
 import { signal } from './signal.js';
 import { sleep } from './sleep.js';
 import { trace } from './trace.js';
@@ -32,6 +34,9 @@ export const workflow = {
   signal,
   emit,
   trace,
+  search,
+  enrich,
+  entity,
   executeChild,
   startChild,
   continueAsNew,

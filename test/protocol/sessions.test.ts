@@ -5,6 +5,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { functions } from '../../src/postgres/embedded-sql.js';
+import { createEntityIndex } from '../../src/postgres/protocol/documents.js';
 import { describeWorkflow, fetchResults } from '../../src/postgres/protocol/executions.js';
 import { loadHistory } from '../../src/postgres/protocol/threads.js';
 import { takeOver } from '../../src/postgres/protocol/workers.js';
@@ -226,6 +227,7 @@ onEveryDatabase('a transaction that is not read committed', (session) => {
         take_over: () => takeOver(session(), SCHEMA),
         reap: () => reapDead(session()),
         tidy: () => keepHouse(session()),
+        create_entity_index: () => createEntityIndex(session(), SCHEMA, 'state'),
       };
       const writing = functions.filter(({ sql }) => sql.includes('perform begin_write(')).map(({ name }) => name);
       expect(Object.keys(calls).sort()).toEqual(writing.sort());

@@ -150,6 +150,7 @@ const PLANTED: Record<string, string[]> = {
     `insert into durable.history (thread_no, commit_no, at, seq, worker_no, epoch, closes, body)
      values (9999, 1, now(), 0, 0, 0, false, '')`,
   ],
+  'I28 a document without its run': [`insert into durable.document (run_no) values (9999)`],
   'I28 a closed thread left something behind': [
     `insert into durable.inbox (thread_no, kind) values (${of('finished')}, 'cancel')`,
     `insert into durable.wait (thread_no, op, chain_no, signal_id) values (${of('finished')}, 0, 1, 'x')`,

@@ -33,6 +33,8 @@ const VIEWS: Record<string, string> = {
     select n.name as thread, a.op, a.name, a.attempt, a.losses, a.epoch, a.ready_at is not null as claimable,
       w.worker_key as owner
     from activity_task a join named n using (thread_no) left join worker w on w.worker_no = a.owner order by 1, 2`,
+  documents: `
+    select n.name as run, d.search, d.entity from document d join named n on n.thread_no = d.run_no order by 1`,
   workers: `
     select w.worker_key as worker, w.died_at is not null as dead, w.released_at is not null as released
     from worker w order by 1`,
@@ -54,7 +56,7 @@ const QUERY = `
     .join(', ')}) as state`
   // Names of our tables only, so that no session needs a path.
   .replace(
-    /\b(from|join|from \() ?(execution|thread|history|inbox|timer|wait|signal|activity_task|emission|worker|request_0|request_1)\b/g,
+    /\b(from|join|from \() ?(execution|thread|history|inbox|timer|wait|signal|activity_task|document|emission|worker|request_0|request_1)\b/g,
     `$1 ${SCHEMA}.$2`,
   );
 

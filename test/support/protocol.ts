@@ -474,6 +474,15 @@ export const emit = (topic: string, payload: string | null = null): Effect => ({
   value: payload,
 });
 
+/** A call of a search session. `args` as search_call.sql has them. */
+export const search = (op: number, method: string, args: unknown): Effect => documentCall('search', op, method, args);
+/** A call of an entity session. `args` as entity_call.sql has them. */
+export const entity = (op: number, method: string, args: unknown): Effect => documentCall('entity', op, method, args);
+
+function documentCall(kind: 'search' | 'entity', op: number, method: string, args: unknown): Effect {
+  return { kind, op, key: method, value: JSON.stringify(args) };
+}
+
 /** A child that the parent awaits, unless told otherwise. */
 export const child = (op: number, workflowId: string, given: Record<string, unknown> = {}): Effect => ({
   kind: 'child',

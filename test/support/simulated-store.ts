@@ -10,6 +10,7 @@ import type { Failure } from '../../src/core/failure.js';
 import type { Decision } from '../../src/core/history.js';
 import type { CommitAnswer, CommitItem, Effect } from '../../src/postgres/protocol/commit.js';
 import type { ClaimedThread, HistoryRow, Mail } from '../../src/postgres/protocol/threads.js';
+import { callDocument, type ModelDocuments } from './document-model.js';
 
 export const THREAD_NO = 7;
 const STARTED_AT = 1_700_000_000_000;
@@ -44,6 +45,8 @@ export class SimulatedStore {
   readonly takenIds = new Set<string>();
   readonly buffered: { readonly id: string; readonly payload: string | null }[] = [];
   closing: { readonly state: string; readonly result: string | null } | null = null;
+  /** Search fields and the entity document. */
+  readonly documents: ModelDocuments = {};
   /** Answers of `commit` by status: what a random run has really met. */
   readonly answered = { done: 0, again: 0, early: 0, stale: 0, fenced: 0 };
   decide: DecisionScript = () => null;
@@ -233,7 +236,7 @@ export class SimulatedStore {
     if (kind === 'uncall' && child !== undefined) child.cancelRequested = true;
   }
 
-  /** Children first, then signals, then waits: as decide_effects.sql does. */
+  /** Children first, then signals, waits and documents: as decide_effects.sql does. */
   #decideEffects(effects: readonly Effect[]): string | null {
     const facts: string[] = [];
     const decided = (kind: Effect['kind'], run: (effect: Effect) => Decision) => {
@@ -257,6 +260,8 @@ export class SimulatedStore {
       const payload = this.buffered.splice(index, 1)[0]?.payload ?? null;
       return { what: 'signal', value: payload === null ? undefined : JSON.parse(payload) };
     });
+    for (const kind of ['search', 'entity'] as const)
+      decided(kind, ({ key = '', value }) => callDocument(this.documents, kind, key, value ?? '[]'));
     return facts.length === 0 ? null : `[${facts.join(',')}]`;
   }
 
@@ -294,6 +299,10 @@ function factOf(op: number, decision: Decision): string | null {
       return JSON.stringify([op, 'duplicate', decision.id]);
     case 'signal':
       return JSON.stringify(decision.value === undefined ? [op, 'signal'] : [op, 'signal', decision.value]);
+    case 'value':
+      return JSON.stringify(decision.value === undefined ? [op, 'value'] : [op, 'value', decision.value]);
+    case 'refused':
+      return JSON.stringify([op, 'refused', [decision.why, decision.at]]);
     default:
       return JSON.stringify([op, 'buffered']);
   }

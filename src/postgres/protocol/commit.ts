@@ -15,7 +15,9 @@ export type EffectKind =
   | 'uncall'
   | 'signal'
   | 'terminate'
-  | 'emit';
+  | 'emit'
+  | 'search'
+  | 'entity';
 
 export interface Effect {
   readonly kind: EffectKind;
