@@ -136,8 +136,6 @@ onEveryDatabase('search fields', (session) => {
         [1, 'value', 30],
       ],
     ]);
-    await session().sql(`delete from ${SCHEMA}.history where thread_no = $1::bigint`, hook.thread_no);
-    await session().sql(`delete from ${SCHEMA}.thread where thread_no = $1::bigint`, hook.thread_no);
   });
 
   it('reading makes none', async () => {

@@ -23,6 +23,7 @@ import {
   queue,
   register,
   running,
+  search,
   send,
   signal,
   signalAll,
@@ -384,33 +385,28 @@ describe('calls that name the same things in opposite order', () => {
     await expectAnswers([released, second.release()]);
   });
 
-  it('signals whose meeting place is deleted while they wait for another', async () => {
-    // `z` has a meeting place that nobody needs any more, and `a` one that somebody does.
-    const thread = await running(control, await worker(), 'waiter');
-    await step(control, thread, { opens: 3, effects: [wait(0, 'a'), wait(1, 'x'), wait(2, 'z')] });
-    const held = await database.park(holder, 'end', () => signalAll(holder, [signalItem('x')]));
-    const first = outcomeOf(
-      untilAnswered(() =>
-        signalAll(
-          one,
-          ['a', 'x', 'z'].map((id) => signalItem(id)),
-        ),
-      ),
-    );
-    expect(await database.untilStopped(one, first)).toBe(true); // it holds `a` and has yet to come to `z`
-    await control.sql(`delete from ${SCHEMA}.rendezvous where signal_id = 'z'`);
-    const second = outcomeOf(
-      untilAnswered(() =>
-        signalAll(
-          other,
-          ['a', 'z'].map((id) => signalItem(id)),
-        ),
-      ),
-    );
-    expect(await database.untilStopped(other, second)).toBe(true); // it made `z` anew and waits for `a`
-    await held.release();
-    await expectAnswers([first, second]);
-  });
+  it.each([true, false])(
+    'calls of sessions of two threads of the same runs (documents are there: %s)',
+    async (stored) => {
+      const ids = ['a', 'b', 'x', 'y'];
+      const [mains, hooks] = [new Map<string, Thread>(), new Map<string, Thread>()];
+      const [w1, w2] = [await worker('w1'), await worker('w2')];
+      for (const id of ids) {
+        mains.set(id, await running(control, w1, id, stored ? { search: '{"n":"1"}' } : {}));
+        hooks.set(id, await hookOf(control, mains.get(id) as Thread, 'owned', w2));
+      }
+      const items = (threads: ReadonlyMap<string, Thread>, order: readonly string[]) =>
+        inOrder(threads, order).map((thread) => entry(thread, { opens: 1, effects: [search(0, 'incr', ['n', 1])] }));
+      const [ofMains, ofHooks] = [items(mains, ORDERS[0]), items(hooks, ORDERS[1])];
+      const runs = inOrder(mains, HELD).map(({ run_no }) => run_no);
+      await crossed(
+        () =>
+          holder.sql(`do $$ begin perform ${SCHEMA}.lock_documents(array[${runs.join(', ')}]::bigint[], '{}'); end $$`),
+        () => commitAll(one, w1, ofMains),
+        () => commitAll(other, w2, ofHooks),
+      );
+    },
+  );
 
   it('housekeeping, signals and waits', async () => {
     const ended = await running(control, await worker(), 'ended');

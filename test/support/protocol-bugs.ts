@@ -402,6 +402,28 @@ export const plantedBugs: readonly PlantedBug[] = [
     caughtBy: 'an emitted event is not kept for ever',
   },
   {
+    name: 'documents are not locked',
+    edits: [['lock_documents', 'order by d.run_no for no key update;', 'order by d.run_no;']],
+    caughtBy: 'two threads of a run count',
+  },
+  {
+    name: 'what the calls of a session gave is not kept for a repeated commit',
+    edits: [['commit', 'update history h set outcome = v_row.outcome\n', 'update history h set outcome = null\n']],
+    caughtBy: 'a repeated commit counts once, and gives what it gave before',
+  },
+  {
+    name: 'the calls of a refused entry are carried out',
+    edits: [
+      ['commit', 'where v_ok[u.item];\n  end if;', "where v_ok[u.item] or u.kind in ('search', 'entity');\n  end if;"],
+    ],
+    caughtBy: 'a repeated commit counts once, and gives what it gave before',
+  },
+  {
+    name: 'continueAsNew leaves the documents behind',
+    edits: [['continue_runs', 'where d.run_no = a.run_no', 'where d.run_no = a.run_no and false']],
+    caughtBy: 'continueAsNew takes the documents along',
+  },
+  {
     name: 'any isolation level will do',
     edits: [['begin_write', "if current_setting('transaction_isolation') <> 'read committed' then", 'if false then']],
     caughtBy: 'only read committed will do',

@@ -31,6 +31,7 @@ import {
   reapDead,
   register,
   running,
+  search,
   send,
   setClock,
   signal,
@@ -407,6 +408,26 @@ const written: Record<string, Check> = {
     const after = await positionsOf(control);
     const passedOver = after.filter((position) => !before.includes(position) && position < Math.max(0, ...before));
     expect(passedOver).toEqual([]);
+  },
+
+  'a repeated commit counts once, and gives what it gave before': async ({ control }) => {
+    const thread = await running(control, await register(control), 'a');
+    const item = entry(thread, { opens: 1, effects: [search(0, 'incr', ['n', 1])] });
+    await commitOne(control, thread, item);
+    expect(await commitOne(control, thread, item)).toEqual({ status: 'again', detail: '[[0,"value",1]]' });
+    expect((await stateOf(control)).documents).toEqual([{ run: 'a/0', search: { n: '1' }, entity: null }]);
+  },
+
+  'continueAsNew takes the documents along': async ({ control }) => {
+    const worker = await register(control);
+    const thread = await running(control, worker, 'a', { search: '{"n":"1"}' });
+    await step(control, thread, {
+      opens: 1,
+      effects: [search(0, 'incr', ['n', 1])],
+      closing: 'continued',
+      result: '[]',
+    });
+    expect((await stateOf(control)).documents).toEqual([{ run: 'a/1', search: { n: '2' }, entity: null }]);
   },
 
   'an event of a refused commit is not emitted': async ({ control }) => {

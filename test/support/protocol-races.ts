@@ -2,6 +2,7 @@
 
 import type { CommitItem, Effect } from '../../src/postgres/protocol/commit.js';
 import type { StartItem } from '../../src/postgres/protocol/executions.js';
+import { documentRaces } from './document-races.js';
 import type { Race } from './pause-race.js';
 import {
   block,
@@ -1053,4 +1054,12 @@ const others = [
   }),
 ];
 
-export const races: readonly Race[] = [...parkOrDeliver, ...leases, ...signals, ...ends, ...repetitions, ...others];
+export const races: readonly Race[] = [
+  ...parkOrDeliver,
+  ...leases,
+  ...signals,
+  ...ends,
+  ...repetitions,
+  ...others,
+  ...documentRaces,
+];

@@ -34,7 +34,9 @@ const VIEWS: Record<string, string> = {
       w.worker_key as owner
     from activity_task a join named n using (thread_no) left join worker w on w.worker_no = a.owner order by 1, 2`,
   documents: `
-    select n.name as run, d.search, d.entity from document d join named n on n.thread_no = d.run_no order by 1`,
+    select n.name as run, d.search, d.entity from document d join named n on n.thread_no = d.run_no
+    where d.search is not null or d.entity is not null -- an empty one means nothing
+    order by 1`,
   workers: `
     select w.worker_key as worker, w.died_at is not null as dead, w.released_at is not null as released
     from worker w order by 1`,
