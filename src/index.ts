@@ -46,6 +46,7 @@ export {
   type ActivityProxy,
   proxyActivities,
 } from './workflow/proxy-activities.js';
+export type { StepOptions } from './workflow/run.js';
 export { Search } from './workflow/search.js';
 // inside a workflow
 export { didInterrupt, workflow } from './workflow/workflow.js';

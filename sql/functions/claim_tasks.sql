@@ -4,7 +4,8 @@
 create or replace function claim_tasks(p_worker_no int, p_claim_no bigint, p_services int[], p_limit int)
 returns table (
   thread_no bigint, op int, epoch int, service_no int, attempt int, losses int, name text, input text, last_failure text,
-  workflow_id text, run_no bigint, request_no bigint, workflow_name text, workflow_queue text, due_in_ms double precision
+  workflow_id text, run_no bigint, request_no bigint, workflow_name text, workflow_queue text,
+  details text, close_in_ms double precision, due_in_ms double precision
 )
 language plpgsql as $$
 -- plans: index only
@@ -12,6 +13,7 @@ language plpgsql as $$
 declare
   v_now timestamptz;
   v_taken int := 0;
+  v_limited boolean;
 begin
   perform begin_write(false);
   perform lock_lease(p_worker_no);
@@ -22,21 +24,28 @@ begin
       cross join lateral (
         select a.thread_no, a.op from activity_task a
         where a.service_no = s.service_no and a.ready_at <= v_now
+          and (a.expires_at is null or a.expires_at > v_now)  -- else it is too late: see expire_tasks
         order by a.ready_at
         limit p_limit
         for no key update skip locked
       ) r
       limit p_limit
     ), taken as (
-      update activity_task a set owner = p_worker_no, claim_no = p_claim_no, epoch = a.epoch + 1, ready_at = null
+      update activity_task a set owner = p_worker_no, claim_no = p_claim_no, epoch = a.epoch + 1, ready_at = null,
+        started_at = case when a.limits is not null then v_now end, beat_at = null
       from picked p where a.thread_no = p.thread_no and a.op = p.op
-      returning 1
+      returning a.limits
     )
-    select count(*) into v_taken from taken;
+    select count(*), count(limits) > 0 into v_taken, v_limited from taken;
+    if v_limited then
+      update activity_task a set expires_at = task_expiry(a)
+      where a.owner = p_worker_no and a.claim_no = p_claim_no and a.limits is not null;
+    end if;
   end if;
   return query
   select a.thread_no, a.op, a.epoch, a.service_no, a.attempt, a.losses, a.name, a.input, a.last_failure,
-    e.workflow_id, e.run_no, e.request_no, s.name, s.task_queue, null::double precision
+    e.workflow_id, e.run_no, e.request_no, s.name, s.task_queue,
+    a.details, extract(epoch from a.close_at - v_now)::double precision * 1000, null::double precision
   from activity_task a
   join thread t on t.thread_no = a.thread_no
   join execution e on e.run_no = t.run_no
@@ -48,7 +57,7 @@ begin
       from unnest(p_services) s (service_no)
       cross join lateral (
         select a.ready_at from activity_task a
-        where a.service_no = s.service_no and a.ready_at is not null
+        where a.service_no = s.service_no and a.ready_at is not null and (a.expires_at is null or a.expires_at > v_now)
         order by a.ready_at limit 1
       ) r);
     if due_in_ms is not null then

@@ -9,6 +9,7 @@
 --   untimer  op: disarmed                      wait     op, key = signal id
 --   unwait   op: ended without its signal; refused when the signal came first ('stale')
 --   task     op, key = queue, extra = name, value = input
+--   limits   op of a task, extra = its time limits
 --   untask   op
 --   child    op, key = workflow id, value = args, extra = { taskQueue, workflowName, awaited, ... }
 --   uncall   op: awaited child to cancel
@@ -209,6 +210,10 @@ begin
   end if;
   if v_kinds && '{task}' then
     v_hints := v_hints || insert_tasks(p_thread_no, e_item, e_kind, e_op, e_key, e_value, e_extra);
+    if v_kinds && '{limits}' then
+      perform limit_tasks(p_thread_no, e_item, e_kind, e_op, e_extra);
+      v_hints := v_hints || 'e'::text;               -- look when the next limit is due: see expire_tasks
+    end if;
   end if;
   if v_kinds && '{uncall}' then
     v_hints := v_hints || cancel_runs(awaited_runs(p_thread_no, e_item, e_kind, e_op));

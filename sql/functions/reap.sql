@@ -28,5 +28,9 @@ begin
     order by x.thread_no for no key update skip locked
   ) x
   where t.thread_no = x.thread_no;
-  return array_to_string(release_dead_workers(), ',');
+  return array_to_string(
+    release_dead_workers()
+    -- a time limit of an activity is near: see expire_tasks
+    || case when exists (select from activity_task a where a.expires_at < clock() + interval '2 s') then array['e'] else '{}' end,
+    ',');
 end $$;

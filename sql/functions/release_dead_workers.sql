@@ -29,11 +29,14 @@ begin
   )
   select array_agg(distinct 'q' || service_no) into v_hints from released;
   with released as (
-    update activity_task set owner = null, claim_no = null, ready_at = clock(), losses = losses + 1
+    update activity_task set owner = null, claim_no = null, losses = losses + 1,
+      ready_at = case when service_no <> 0 then clock() end  -- a bound one goes with its thread
     where thread_no = any(v_threads) and owner = any(v_dead)
     returning service_no
   )
-  select array_agg(distinct 'q' || service_no) into v_more from released;
+  select array_agg(distinct 'q' || service_no) into v_more from released where service_no <> 0;
+  update activity_task a set expires_at = task_expiry(a)
+  where a.thread_no = any(v_threads) and a.limits is not null and a.owner is null;
   update worker w set released_at = clock()
   where w.worker_no = any(v_dead)
     and not exists (select from thread t where t.owner = w.worker_no)

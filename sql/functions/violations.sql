@@ -76,6 +76,16 @@ select 'I17 a task of an operation that is resolved or was never opened', a.thre
 where not exists (select from opened o where o.thread_no = a.thread_no and o.op = a.op)
    or exists (select from resolved r where r.thread_no = a.thread_no and r.op = a.op)
 union all
+select 'I17 a task that nobody can take', a.thread_no || '/' || a.op from activity_task a join thread t using (thread_no)
+where a.owner is null and not a.outside and case
+  when a.service_no <> 0 then a.ready_at is null
+  else a.ready_at is not null
+    or t.state = 'parked' and not exists (select from timer m where m.thread_no = a.thread_no and m.op = a.op) end
+union all
+select 'I19 an activity is past a time limit, or that is looked at too late', a.thread_no || '/' || a.op
+from activity_task a, setting
+where coalesce(a.expires_at, 'infinity') > coalesce(task_expiry(a), 'infinity') or a.expires_at < at - grace
+union all
 select 'I19 a timer is overdue or belongs to a closed thread', m.thread_no || '/' || m.op
 from timer m join thread t using (thread_no), setting
 where t.state = 'done' or t.state <> 'blocked' and m.due_at < at - grace

@@ -120,7 +120,7 @@ create table inbox (
   expires_at timestamptz,
   op int,
   worker_no int,                                   -- the thread's owner when it was delivered
-  kind text not null,                              -- done fail signal cancel
+  kind text not null,                              -- done fail signal cancel again
   signal_id text collate "C",
   payload text,
   primary key (thread_no, inbox_no)
@@ -167,25 +167,34 @@ create table rendezvous (
   signal_id text collate "C" primary key
 );
 
--- Activities that do not run eagerly in the process that scheduled them.
+-- Activities that do not run eagerly in the process that scheduled them. One whose function was brought along by the call
+-- is *bound* to its thread: it has no service, is never claimed, and only the thread's owner takes it (take_step).
 create table activity_task (
   thread_no bigint not null,
   claim_no bigint,
   ready_at timestamptz,                            -- set exactly while it may be claimed
+  close_at timestamptz,                            -- when its scheduleToCloseTimeout is over
+  started_at timestamptz,                          -- of the attempt under way; kept where there are limits
+  beat_at timestamptz,                             -- of its last heartbeat
+  expires_at timestamptz,                          -- when to look at its limits: never behind the earliest of them
   op int not null,
-  service_no int not null,
+  service_no int not null,                         -- 0: bound
   owner int,
   epoch int not null,
   attempt int not null,                            -- 1, 2, ...: the attempt running or next to run
   losses int not null,                             -- attempts lost with their worker
+  outside boolean not null default false,          -- its function has ended; the outcome comes by task token
   name text not null,
   input text not null,
   last_failure text,
+  details text,                                    -- of its last heartbeat
+  limits text,                                     -- time limits that the database keeps, and retries, as JSON
   primary key (thread_no, op)
 ) with (fillfactor = 70);
 
 create index activity_task_claimable on activity_task (service_no, ready_at) where ready_at is not null;
 create index activity_task_owned on activity_task (owner, claim_no) where owner is not null;
+create index activity_task_expiry on activity_task (expires_at) where expires_at is not null;
 
 -- Requests whose effect leaves no row of its own to recognise a retry by. Two tables, truncated in turn.
 create table request_0 (request_no bigint primary key, answer text);

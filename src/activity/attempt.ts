@@ -1,26 +1,42 @@
-/** Runs one attempt of an activity: context, time limit, abort; its outcome as stored text. */
+/** Runs one attempt of an activity: context, time limits, heartbeats, abort; its outcome as stored text. */
 
 import { encodePayload } from '../codec/payload.js';
-import { DurableTimeoutError } from '../core/errors.js';
+import { CompleteAsyncError } from '../core/errors.js';
 import { type Failure, failureFromError, isRetryable, nextRetryDelayMs } from '../core/failure.js';
 import { type ActivityContext, runInActivity } from './context.js';
 import type { LazyAbort } from './lazy-abort.js';
+import { type AttemptLimits, TimeLimits } from './time-limits.js';
 
 export type AttemptOutcome =
-  | { readonly ok: true; readonly text: string | null }
+  | { readonly kind: 'done'; readonly text: string | null }
+  /** Left to whoever has the task token. */
+  | { readonly kind: 'outside' }
   | {
-      readonly ok: false;
+      readonly kind: 'failed';
       readonly failure: Failure;
       readonly retryable: boolean;
       /** What the error asks for instead of the policy's delay. */
       readonly nextRetryMs: number | null;
     };
 
+/** What an attempt tells whoever runs it. */
+export interface AttemptPort {
+  heartbeat(details: string | null): void;
+  /** Somebody else may answer from now on. */
+  giveToken(): string;
+}
+
+/** What is known of the call beforehand; the rest comes with the attempt. */
+export type CallFacts = Omit<ActivityContext, 'signal' | 'taskToken' | 'heartbeat' | 'heartbeatDetails'>;
+
 export interface Attempt {
   readonly run: (...args: never[]) => unknown;
-  readonly context: Omit<ActivityContext, 'signal'>;
+  readonly context: CallFacts;
+  readonly port: AttemptPort;
   readonly abort: LazyAbort;
-  readonly startToCloseMs: number | null;
+  readonly limits: AttemptLimits | null;
+  /** What the last heartbeat of the attempts before said. */
+  readonly heartbeatDetails: unknown;
   readonly nonRetryableErrorTypes: readonly string[];
 }
 
@@ -30,23 +46,27 @@ export interface Attempt {
  * @param ended Called once, later than this returns. Must not throw.
  */
 export function runAttempt(attempt: Attempt, ended: (outcome: AttemptOutcome) => void): void {
-  const { run, context, abort, startToCloseMs, nonRetryableErrorTypes } = attempt;
-  const limit = startToCloseMs === null ? null : timeLimit(context.activityName, startToCloseMs, abort);
-  const failed = (error: unknown): AttemptOutcome => ({
-    ok: false,
-    failure: failureFromError(error),
-    retryable: (limit !== null && error === limit.error) || isRetryable(error, nonRetryableErrorTypes),
-    nextRetryMs: nextRetryDelayMs(error),
-  });
+  const { run, context, abort, nonRetryableErrorTypes } = attempt;
+  const limits = attempt.limits === null ? null : new TimeLimits(context.activityName, attempt.limits, abort);
+  const failed = (error: unknown): AttemptOutcome => {
+    if (error instanceof CompleteAsyncError) return { kind: 'outside' };
+    const timedOut = limits !== null && error === limits.error;
+    return {
+      kind: 'failed',
+      failure: failureFromError(error),
+      retryable: timedOut ? limits.retryable : isRetryable(error, nonRetryableErrorTypes),
+      nextRetryMs: nextRetryDelayMs(error),
+    };
+  };
   // An async function, so that what it throws at once is a rejection like any other.
-  const call = runInActivity(new Call(context, abort), async () => run(...(context.arguments as never[])));
-  (limit === null ? call : Promise.race([call, limit.reached])).then(
+  const call = runInActivity(new Call(attempt, limits), async () => run(...(context.arguments as never[])));
+  (limits === null ? call : Promise.race([call, limits.reached])).then(
     (value) => {
-      limit?.clear();
+      limits?.clear();
       ended(encoded(value, failed));
     },
     (error: unknown) => {
-      limit?.clear();
+      limits?.clear();
       ended(failed(error));
     },
   );
@@ -55,13 +75,13 @@ export function runAttempt(attempt: Attempt, ended: (outcome: AttemptOutcome) =>
 /** A result that cannot be stored fails the attempt. */
 function encoded(value: unknown, failed: (error: unknown) => AttemptOutcome): AttemptOutcome {
   try {
-    return { ok: true, text: encodePayload(value, 'result') };
+    return { kind: 'done', text: encodePayload(value, 'result') };
   } catch (error) {
     return failed(error);
   }
 }
 
-/** The context of one attempt; its signal is made when it is asked for. */
+/** The context of one attempt; what few activities ask for is made when it is asked for. */
 class Call implements ActivityContext {
   declare readonly activityName: string;
   declare readonly arguments: readonly unknown[];
@@ -73,28 +93,35 @@ class Call implements ActivityContext {
   declare readonly namespace: string;
   declare readonly attempt: number;
   declare readonly idempotencyKey: string;
-  readonly #abort: LazyAbort;
+  readonly #attempt: Attempt;
+  readonly #limits: TimeLimits | null;
 
-  constructor(context: Omit<ActivityContext, 'signal'>, abort: LazyAbort) {
-    Object.assign(this, context);
-    this.#abort = abort;
+  constructor(attempt: Attempt, limits: TimeLimits | null) {
+    Object.assign(this, attempt.context);
+    this.#attempt = attempt;
+    this.#limits = limits;
   }
 
   get signal(): AbortSignal {
-    return this.#abort.signal;
+    return this.#attempt.abort.signal;
   }
-}
 
-function timeLimit(name: string, ms: number, abort: LazyAbort) {
-  const error = new DurableTimeoutError(`Activity '${name}' exceeded startToCloseTimeout of ${ms / 1000}s`);
-  Object.assign(error, { timeoutType: 'START_TO_CLOSE' });
-  let timer: NodeJS.Timeout | undefined;
-  const reached = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      reject(error);
-      abort.abort(error);
-    }, ms);
-  });
-  reached.catch(() => {});
-  return { error, reached, clear: () => clearTimeout(timer) };
+  get taskToken(): string {
+    return this.#attempt.port.giveToken();
+  }
+
+  get heartbeatDetails(): unknown {
+    return this.#attempt.heartbeatDetails;
+  }
+
+  /** A getter, so that it may be taken out of the context. */
+  get heartbeat(): (details?: unknown) => void {
+    return (details) => {
+      const aborted = this.#attempt.abort.outcome;
+      if (aborted !== null) throw aborted.reason;
+      const text = encodePayload(details, 'details');
+      this.#limits?.beat();
+      this.#attempt.port.heartbeat(text);
+    };
+  }
 }

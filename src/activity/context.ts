@@ -1,7 +1,7 @@
 /** `Durable.activity`: what an activity function may know about its call. */
 
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { PerdureError } from '../core/errors.js';
+import { CompleteAsyncError, PerdureError } from '../core/errors.js';
 
 /** The call an activity function runs for. */
 export interface ActivityContext {
@@ -20,6 +20,15 @@ export interface ActivityContext {
   readonly idempotencyKey: string;
   /** Aborted when the attempt timed out, the workflow was cancelled or ended, or the worker stops. */
   readonly signal: AbortSignal;
+  /** What the last heartbeat of the attempts before said; undefined when there was none. */
+  readonly heartbeatDetails: unknown;
+  /** See {@link activity.heartbeat}. */
+  readonly heartbeat: (details?: unknown) => void;
+  /**
+   * Lets this attempt be completed from elsewhere, in any process, also after this one is gone:
+   * `client.activity.complete(taskToken, result)`. Throw a `CompleteAsyncError` then.
+   */
+  readonly taskToken: string;
 }
 
 const storage = new AsyncLocalStorage<ActivityContext>();
@@ -50,6 +59,28 @@ function getContext(): ActivityContext {
   return context;
 }
 
+/**
+ * Says that the current activity is alive and how far it came. The next attempt finds the details of the last heartbeat as
+ * `getContext().heartbeatDetails`. With a `heartbeatTimeout` an attempt that is silent for longer is given up. Returns at
+ * once; what follows within a fifth of a second is sent together, and the last one counts.
+ *
+ * @param details A JSON value. Without it the details before stay.
+ * @throws the reason when the attempt is over: its workflow was cancelled or ended, a limit exceeded, the worker stops. Whatever
+ *   it returned now would be dropped.
+ *
+ * @example
+ * for (let line = Durable.activity.getContext().heartbeatDetails ?? 0; line < lines.length; line++) {
+ *   await load(lines[line]);
+ *   Durable.activity.heartbeat(line + 1);
+ * }
+ */
+function heartbeat(details?: unknown): void {
+  const context = storage.getStore();
+  if (context === undefined)
+    throw new ActivityContextError('Durable.activity.heartbeat() called outside of an activity execution context');
+  context.heartbeat(details);
+}
+
 class ActivityContextError extends PerdureError {}
 
-export const activity = { getContext } as const;
+export const activity = { getContext, heartbeat, CompleteAsyncError } as const;

@@ -15,6 +15,11 @@ export class LazyAbort {
     return this.#controller.signal;
   }
 
+  /** What it was aborted with, where it was. */
+  get outcome(): { readonly reason: unknown } | null {
+    return this.#aborted ? { reason: this.#reason } : null;
+  }
+
   abort(reason: unknown): void {
     if (this.#aborted) return;
     this.#aborted = true;

@@ -16,6 +16,7 @@ import { type SearchOptions, searchOption, searchTexts } from '../core/search-fi
 import { type ConnectionOptions, type ConnectionsByRole, codecOf } from '../postgres/connection.js';
 import { schemaName } from '../postgres/namespace.js';
 import { randomNumber } from '../postgres/protocol/commit.js';
+import { ActivityCompletion } from './activity-completion.js';
 import { Engine } from './engine.js';
 import { SIGNAL_EXPIRE_MS, WorkflowHandle } from './handle.js';
 import { type Link, type LinkUse, useLink } from './link.js';
@@ -103,10 +104,14 @@ export class Client {
       throw new InvalidArgumentError('Client: connection must be { class, options }; got nothing');
     this.connection = options.connection;
     this.#seal = new Seal(codecOf(options.connection));
+    this.activity = new ActivityCompletion((namespace) => this.#link(namespace), this.#seal);
     this.#namespace = given.namespace ?? 'durable';
     schemaName(this.#namespace);
     open.add(this);
   }
+
+  /** Answers activities from outside, by their task tokens. */
+  readonly activity: ActivityCompletion;
 
   readonly workflow = {
     /**

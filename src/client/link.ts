@@ -31,6 +31,7 @@ import {
   startExecutions,
   terminateWorkflow,
 } from '../postgres/protocol/executions.js';
+import { answerTask, type TaskAnswer, type TaskAnswerStatus } from '../postgres/protocol/tasks.js';
 import { EmissionReader } from './emission-reader.js';
 import { ResultWatcher } from './result-watcher.js';
 import type { DealWith, Subscription } from './subscription.js';
@@ -153,6 +154,15 @@ export class Link {
   async terminate(request: Parameters<typeof terminateWorkflow>[2]) {
     const { status, hints } = await untilFree(
       () => terminateWorkflow(this.#lanes.side, this.schema, request, patience),
+      GIVE_UP_AFTER_MS,
+    );
+    this.#tell(hints);
+    return status;
+  }
+
+  async answerTask(answer: TaskAnswer): Promise<TaskAnswerStatus> {
+    const { status, hints } = await untilFree(
+      () => answerTask(this.#lanes.side, this.schema, answer, patience),
       GIVE_UP_AFTER_MS,
     );
     this.#tell(hints);

@@ -8,6 +8,7 @@
  */
 
 import type {
+  ActivityLimits,
   Command,
   CommandKind,
   CommandSpec,
@@ -103,6 +104,8 @@ function shortActivityText(spec: CommandSpec['activity'], defaults: ActivityDefa
   const retry = differences(spec.retry, defaults.retry);
   if (retry !== null) text += `,"retry":${JSON.stringify(retry)}`;
   if (spec.startToCloseMs !== null) text += `,"startToCloseMs":${spec.startToCloseMs}`;
+  if (spec.limits !== undefined) text += `,"limits":${JSON.stringify(spec.limits)}`;
+  if (spec.bound) text += ',"bound":true';
   return `${text}}`;
 }
 
@@ -130,12 +133,25 @@ export function activityText(spec: CommandSpec['activity']): string {
   return `{"args":${args},"headers":${headers ?? 'null'},${JSON.stringify(rest).slice(1)}`;
 }
 
+/** What the database keeps of an activity that is a task: its time limits, and retries behind them. Null: none. */
+export function limitsText({ startToCloseMs, limits, retry }: CommandSpec['activity']): string | null {
+  if (startToCloseMs === null && limits === undefined) return null;
+  return JSON.stringify({
+    scheduleToClose: limits?.scheduleToCloseMs,
+    scheduleToStart: limits?.scheduleToStartMs,
+    startToClose: startToCloseMs ?? undefined,
+    heartbeat: limits?.heartbeatMs,
+    retry: { ...retry, nonRetryableErrorTypes: undefined },
+  });
+}
+
 export interface ActivityInput {
   readonly args: unknown[];
   readonly headers: Record<string, unknown> | null;
   readonly taskQueue: string;
   readonly retry: CommandSpec['activity']['retry'];
   readonly startToCloseMs: number | null;
+  readonly limits?: ActivityLimits;
 }
 
 /** @throws {PayloadCodecError} when it cannot be opened. */
@@ -240,6 +256,8 @@ function readSpec(kind: CommandKind, spec: Record<string, unknown>, defaults: Ac
         headers: spec.headers === undefined ? null : JSON.stringify(spec.headers),
         retry: { ...defaults.retry, ...(spec.retry as object | undefined) },
         startToCloseMs: spec.startToCloseMs ?? null,
+        ...(spec.limits !== undefined && { limits: spec.limits }),
+        ...(spec.bound === true && { bound: true }),
       };
     case 'child':
     case 'search':

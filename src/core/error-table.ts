@@ -14,6 +14,7 @@ import {
   SchemaVersionError,
 } from './infrastructure-errors.js';
 import {
+  ActivityNotFoundError,
   DocumentError,
   DuplicateJobError,
   GetStateError,
@@ -27,6 +28,7 @@ import {
 import {
   ActivityLostError,
   CancelledFailure,
+  CompleteAsyncError,
   DurableFatalError,
   DurableMaxedError,
   DurableRetryError,
@@ -99,6 +101,15 @@ export const errorTable: readonly ErrorEntry[] = [
     sqlState: null,
     meaning: 'A failure of a function of yours that says itself whether and when it is retried.',
     remedy: 'See its `type` and `details`.',
+  },
+  {
+    type: 'CompleteAsyncError',
+    errorClass: CompleteAsyncError,
+    family: 'outcome',
+    code: null,
+    sqlState: null,
+    meaning: 'Not a failure: thrown by an activity whose result comes from outside.',
+    remedy: 'Complete it with `client.activity.complete(taskToken, result)`.',
   },
   {
     type: 'DurableRetryError',
@@ -203,6 +214,15 @@ export const errorTable: readonly ErrorEntry[] = [
     sqlState: null,
     meaning: 'A search or entity call met something else than it works on. Nothing was changed.',
     remedy: 'Look at what stands at the place that the message names; set it right, or use another place.',
+  },
+  {
+    type: 'ActivityNotFoundError',
+    errorClass: ActivityNotFoundError,
+    family: 'misuse',
+    code: null,
+    sqlState: null,
+    meaning: 'No activity waits for what was sent under a task token: wrong token, finished, or a later attempt.',
+    remedy: '`reason` says which. The outcome that was recorded first counts.',
   },
   {
     type: 'WorkflowContextError',

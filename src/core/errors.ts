@@ -12,6 +12,8 @@ export {
   SchemaVersionError,
 } from './infrastructure-errors.js';
 export {
+  ActivityNotFoundError,
+  type ActivityNotFoundReason,
   DocumentError,
   DuplicateJobError,
   GetStateError,
@@ -26,6 +28,7 @@ export {
 export {
   ActivityLostError,
   CancelledFailure,
+  CompleteAsyncError,
   DurableFatalError,
   DurableMaxedError,
   DurableRetryError,

@@ -72,7 +72,11 @@ export interface CommandSpec {
     readonly args: string;
     readonly headers: string | null;
     readonly retry: RetrySpec;
+    /** Of one attempt. */
     readonly startToCloseMs: number | null;
+    readonly limits?: ActivityLimits;
+    /** The call brought its function along: it runs where its thread is, and nowhere else. */
+    readonly bound?: true;
   };
   timer: { readonly ms: number };
   wait: { readonly signalId: string; readonly timeoutMs: number | null };
@@ -129,6 +133,16 @@ export interface RetrySpec {
   readonly initialIntervalMs: number;
   readonly maximumIntervalMs: number;
   readonly nonRetryableErrorTypes?: readonly string[];
+}
+
+/** Rarer limits of an activity; only those that were given. */
+export interface ActivityLimits {
+  /** Of the call, with all its attempts. */
+  readonly scheduleToCloseMs?: number;
+  /** Until a worker takes it. */
+  readonly scheduleToStartMs?: number;
+  /** Between two heartbeats. */
+  readonly heartbeatMs?: number;
 }
 
 export interface ChildOptions {

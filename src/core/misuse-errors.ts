@@ -57,6 +57,23 @@ export class DuplicateJobError extends PerdureError {
   }
 }
 
+/** Why {@link ActivityNotFoundError}: no such call; it has its outcome already; a later attempt took its place. */
+export type ActivityNotFoundReason = 'unknown' | 'finished' | 'superseded';
+
+/** No activity waits for what was sent under a task token. */
+export class ActivityNotFoundError extends PerdureError {
+  static {
+    markErrorClass(this, 'ActivityNotFoundError');
+  }
+
+  constructor(
+    message: string,
+    readonly reason: ActivityNotFoundReason = 'unknown',
+  ) {
+    super(message);
+  }
+}
+
 /** No workflow of this id is stored: it never existed, or was pruned. */
 export class GetStateError extends PerdureError {
   readonly code = 404;

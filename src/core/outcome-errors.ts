@@ -56,6 +56,20 @@ export class DurableTimeoutError extends OutcomeError {
   }
 }
 
+/**
+ * Thrown by an activity whose result comes from elsewhere, later: `client.activity.complete(taskToken, result)`. The
+ * attempt then ends without an outcome; its limits go on.
+ */
+export class CompleteAsyncError extends OutcomeError {
+  static {
+    markErrorClass(this, 'CompleteAsyncError');
+  }
+
+  constructor(message = 'the activity is completed from outside', stack?: string | ErrorOptions) {
+    super(message, stack);
+  }
+}
+
 /** A failure that may be retried. A user's function that throws it is retried as with any other error. */
 export class DurableRetryError extends OutcomeError {
   readonly code: number = 599;

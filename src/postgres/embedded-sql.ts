@@ -126,7 +126,7 @@ create table inbox (
   expires_at timestamptz,
   op int,
   worker_no int,                                   -- the thread's owner when it was delivered
-  kind text not null,                              -- done fail signal cancel
+  kind text not null,                              -- done fail signal cancel again
   signal_id text collate "C",
   payload text,
   primary key (thread_no, inbox_no)
@@ -173,25 +173,34 @@ create table rendezvous (
   signal_id text collate "C" primary key
 );
 
--- Activities that do not run eagerly in the process that scheduled them.
+-- Activities that do not run eagerly in the process that scheduled them. One whose function was brought along by the call
+-- is *bound* to its thread: it has no service, is never claimed, and only the thread's owner takes it (take_step).
 create table activity_task (
   thread_no bigint not null,
   claim_no bigint,
   ready_at timestamptz,                            -- set exactly while it may be claimed
+  close_at timestamptz,                            -- when its scheduleToCloseTimeout is over
+  started_at timestamptz,                          -- of the attempt under way; kept where there are limits
+  beat_at timestamptz,                             -- of its last heartbeat
+  expires_at timestamptz,                          -- when to look at its limits: never behind the earliest of them
   op int not null,
-  service_no int not null,
+  service_no int not null,                         -- 0: bound
   owner int,
   epoch int not null,
   attempt int not null,                            -- 1, 2, ...: the attempt running or next to run
   losses int not null,                             -- attempts lost with their worker
+  outside boolean not null default false,          -- its function has ended; the outcome comes by task token
   name text not null,
   input text not null,
   last_failure text,
+  details text,                                    -- of its last heartbeat
+  limits text,                                     -- time limits that the database keeps, and retries, as JSON
   primary key (thread_no, op)
 ) with (fillfactor = 70);
 
 create index activity_task_claimable on activity_task (service_no, ready_at) where ready_at is not null;
 create index activity_task_owned on activity_task (owner, claim_no) where owner is not null;
+create index activity_task_expiry on activity_task (expires_at) where expires_at is not null;
 
 -- Requests whose effect leaves no row of its own to recognise a retry by. Two tables, truncated in turn.
 create table request_0 (request_no bigint primary key, answer text);
@@ -230,6 +239,78 @@ begin
   where r.request_no = u.request_no and r.answer is null;
   update request_1 r set answer = u.answer from unnest(p_request_no, p_answer) u (request_no, answer)
   where r.request_no = u.request_no and r.answer is null;
+end $$;
+` },
+  { name: 'answer_task', sql: `-- The outcome of an activity, or a heartbeat, from outside: whoever has its task token, which names thread, operation,
+-- attempt and the run's request number. p_kind: done | fail | retry (p_delay_ms) | heartbeat; p_payload is the result, the
+-- failure, or the details. Outcomes are idempotent by request number.
+-- Answers: done | unknown | superseded (a later attempt) | finished | early (it is only just becoming a task: try again).
+-- An activity that runs eagerly has no row yet. Its outcome is taken at once: its process hands in its own only by way of a
+-- row when the token was given out, and queue_tasks makes none behind this.
+-- Locks: the request, the thread, the task.
+create or replace function answer_task(
+  p_patient boolean, p_request_no bigint, p_thread_no bigint, p_op int, p_attempt int, p_run_request bigint,
+  p_kind text, p_payload text, p_delay_ms double precision
+) returns table (status text, hints text)
+language plpgsql as $$
+-- plans: index only
+#variable_conflict use_column
+declare
+  v_answer text;
+  v_task activity_task;
+  v_hints text[] := '{}';
+  v_state text;
+begin
+  perform begin_write(p_patient);
+  if p_kind <> 'heartbeat' then
+    v_answer := (remember_requests(array[p_request_no]))[1];
+    if v_answer is not null then
+      return query select v_answer, '';
+      return;
+    end if;
+    -- pause: remembered
+  end if;
+  select t.state into v_state from thread t where t.thread_no = p_thread_no for no key update;
+  -- pause: locked
+  select a.* into v_task from activity_task a where a.thread_no = p_thread_no and a.op = p_op for no key update;
+  v_answer := case
+    when not exists (
+      select from thread t join execution e on e.run_no = t.run_no
+      where t.thread_no = p_thread_no and e.request_no = p_run_request) then 'unknown'
+    when v_task.op is not null then
+      case when v_task.attempt > p_attempt then 'superseded' when v_task.attempt < p_attempt then 'unknown' else 'done' end
+    when not exists (
+      select from history h
+      where h.thread_no = p_thread_no and h.opened_from <= p_op and p_op < h.opened_from + h.opened_count) then 'unknown'
+    when v_state = 'done' or p_attempt > 1
+      or exists (select from inbox i where i.thread_no = p_thread_no and i.op = p_op)
+      or exists (
+        select from history h where h.thread_no = p_thread_no and (h.resolved = p_op or p_op = any(h.resolved_more))) then 'finished'
+    when p_kind in ('retry', 'heartbeat') then 'early'
+    else 'done'
+  end;
+  if v_answer = 'done' then
+    if p_kind = 'heartbeat' then
+      update activity_task a set details = coalesce(p_payload, a.details), beat_at = clock()
+      where a.thread_no = p_thread_no and a.op = p_op;
+    elsif p_kind = 'retry' and retry_task(v_task, p_payload, null, p_delay_ms) then
+      if v_task.service_no = 0 then
+        perform tell_thread(p_thread_no, p_op, 'again', null);
+        v_hints := wake(array[p_thread_no]);
+      else
+        v_hints := array['q' || v_task.service_no];
+      end if;
+    else
+      delete from activity_task a where a.thread_no = p_thread_no and a.op = p_op;
+      perform tell_thread(p_thread_no, p_op, case p_kind when 'done' then 'done' else 'fail' end, p_payload);
+      v_hints := wake(array[p_thread_no]);
+    end if;
+  end if;
+  if p_kind <> 'heartbeat' and v_answer <> 'early' then
+    perform answer_requests(array[p_request_no], array[v_answer]);
+  end if;
+  -- pause: done
+  return query select v_answer, array_to_string(v_hints, ',');
 end $$;
 ` },
   { name: 'apply_documents', sql: `-- The calls of search and entity sessions in a commit: each changes or reads its run's document as the calls before it left
@@ -498,7 +579,8 @@ end $$;
 create or replace function claim_tasks(p_worker_no int, p_claim_no bigint, p_services int[], p_limit int)
 returns table (
   thread_no bigint, op int, epoch int, service_no int, attempt int, losses int, name text, input text, last_failure text,
-  workflow_id text, run_no bigint, request_no bigint, workflow_name text, workflow_queue text, due_in_ms double precision
+  workflow_id text, run_no bigint, request_no bigint, workflow_name text, workflow_queue text,
+  details text, close_in_ms double precision, due_in_ms double precision
 )
 language plpgsql as $$
 -- plans: index only
@@ -506,6 +588,7 @@ language plpgsql as $$
 declare
   v_now timestamptz;
   v_taken int := 0;
+  v_limited boolean;
 begin
   perform begin_write(false);
   perform lock_lease(p_worker_no);
@@ -516,21 +599,28 @@ begin
       cross join lateral (
         select a.thread_no, a.op from activity_task a
         where a.service_no = s.service_no and a.ready_at <= v_now
+          and (a.expires_at is null or a.expires_at > v_now)  -- else it is too late: see expire_tasks
         order by a.ready_at
         limit p_limit
         for no key update skip locked
       ) r
       limit p_limit
     ), taken as (
-      update activity_task a set owner = p_worker_no, claim_no = p_claim_no, epoch = a.epoch + 1, ready_at = null
+      update activity_task a set owner = p_worker_no, claim_no = p_claim_no, epoch = a.epoch + 1, ready_at = null,
+        started_at = case when a.limits is not null then v_now end, beat_at = null
       from picked p where a.thread_no = p.thread_no and a.op = p.op
-      returning 1
+      returning a.limits
     )
-    select count(*) into v_taken from taken;
+    select count(*), count(limits) > 0 into v_taken, v_limited from taken;
+    if v_limited then
+      update activity_task a set expires_at = task_expiry(a)
+      where a.owner = p_worker_no and a.claim_no = p_claim_no and a.limits is not null;
+    end if;
   end if;
   return query
   select a.thread_no, a.op, a.epoch, a.service_no, a.attempt, a.losses, a.name, a.input, a.last_failure,
-    e.workflow_id, e.run_no, e.request_no, s.name, s.task_queue, null::double precision
+    e.workflow_id, e.run_no, e.request_no, s.name, s.task_queue,
+    a.details, extract(epoch from a.close_at - v_now)::double precision * 1000, null::double precision
   from activity_task a
   join thread t on t.thread_no = a.thread_no
   join execution e on e.run_no = t.run_no
@@ -542,7 +632,7 @@ begin
       from unnest(p_services) s (service_no)
       cross join lateral (
         select a.ready_at from activity_task a
-        where a.service_no = s.service_no and a.ready_at is not null
+        where a.service_no = s.service_no and a.ready_at is not null and (a.expires_at is null or a.expires_at > v_now)
         order by a.ready_at limit 1
       ) r);
     if due_in_ms is not null then
@@ -654,6 +744,7 @@ end $$;
 --   untimer  op: disarmed                      wait     op, key = signal id
 --   unwait   op: ended without its signal; refused when the signal came first ('stale')
 --   task     op, key = queue, extra = name, value = input
+--   limits   op of a task, extra = its time limits
 --   untask   op
 --   child    op, key = workflow id, value = args, extra = { taskQueue, workflowName, awaited, ... }
 --   uncall   op: awaited child to cancel
@@ -854,6 +945,10 @@ begin
   end if;
   if v_kinds && '{task}' then
     v_hints := v_hints || insert_tasks(p_thread_no, e_item, e_kind, e_op, e_key, e_value, e_extra);
+    if v_kinds && '{limits}' then
+      perform limit_tasks(p_thread_no, e_item, e_kind, e_op, e_extra);
+      v_hints := v_hints || 'e'::text;               -- look when the next limit is due: see expire_tasks
+    end if;
   end if;
   if v_kinds && '{uncall}' then
     v_hints := v_hints || cancel_runs(awaited_runs(p_thread_no, e_item, e_kind, e_op));
@@ -1349,6 +1444,79 @@ language sql immutable as $$
   select n from (select trim_scale(p_number) as n) x where abs(n) <= 1.7976931348623157e308 and scale(n) <= 500
 $$;
 ` },
+  { name: 'exceeded_limit', sql: `-- Which of an activity's limits is over, in the words of DurableTimeoutError.timeoutType; null: none. See task_expiry.
+create or replace function exceeded_limit(p_task activity_task, p_at timestamptz) returns text
+language sql stable as $$
+  select case
+    when task_expiry(p_task) is null or task_expiry(p_task) > p_at then null
+    when p_task.close_at <= p_at then 'SCHEDULE_TO_CLOSE'
+    when p_task.owner is null and not p_task.outside then 'SCHEDULE_TO_START'
+    when p_task.started_at + (p_task.limits::json ->> 'startToClose')::double precision * interval '1 ms' <= p_at then 'START_TO_CLOSE'
+    else 'HEARTBEAT'
+  end
+$$;
+` },
+  { name: 'expire_tasks', sql: `-- Ends attempts and activities whose time limit is over, wherever they are: waiting for a worker that never comes, in a
+-- process that hangs or is dead, with somebody who holds the task token. An attempt that exceeded its own limit
+-- (startToCloseTimeout, heartbeatTimeout) is repeated by the retry policy; all else fails for good. Any worker may call it
+-- at any time. Answers hints, and when the next limit of the namespace is due.
+-- \`expires_at\` may be early: a heartbeat does not move it, which would cost an index entry each.
+-- Locks: the threads (sorted, held ones skipped), then their tasks (held ones skipped).
+create or replace function expire_tasks() returns table (hints text, due_in_ms double precision)
+language plpgsql as $$
+-- plans: index only
+declare
+  v_now timestamptz;
+  v_threads bigint[];
+  v_task activity_task;
+  v_limit text;
+  v_failure text;
+  v_delay_ms double precision;
+  v_woken bigint[] := '{}';
+  v_hints text[] := '{}';
+begin
+  perform begin_write(false);
+  v_now := clock();
+  v_threads := array(
+    select t.thread_no from thread t
+    where t.thread_no in (
+      select a.thread_no from activity_task a where a.expires_at <= v_now order by a.expires_at limit 500)
+    order by t.thread_no for no key update skip locked);
+  -- pause: locked
+  for v_task in
+    select a.* from activity_task a
+    where a.thread_no = any(v_threads) and a.expires_at <= v_now
+    order by a.thread_no, a.op for no key update skip locked
+  loop
+    v_limit := exceeded_limit(v_task, v_now);
+    if v_limit is null then
+      update activity_task a set expires_at = task_expiry(a) where a.thread_no = v_task.thread_no and a.op = v_task.op;
+      continue;
+    end if;
+    v_failure := timeout_failure(v_task, v_limit);
+    v_delay_ms := case when v_limit in ('START_TO_CLOSE', 'HEARTBEAT') then
+      retry_delay_ms(v_task.limits::json -> 'retry', v_task.attempt) end;
+    if v_delay_ms is not null and retry_task(v_task, v_failure, null, v_delay_ms) then
+      if v_task.service_no = 0 then
+        perform tell_thread(v_task.thread_no, v_task.op, 'again', null);
+        v_woken := v_woken || v_task.thread_no;
+      else
+        v_hints := v_hints || ('q' || v_task.service_no);
+      end if;
+    else
+      delete from activity_task a where a.thread_no = v_task.thread_no and a.op = v_task.op;
+      perform tell_thread(v_task.thread_no, v_task.op, 'fail', v_failure);
+      v_woken := v_woken || v_task.thread_no;
+    end if;
+  end loop;
+  -- pause: done
+  hints := array_to_string(v_hints || wake(v_woken), ',');
+  due_in_ms := (
+    select extract(epoch from a.expires_at - clock()) * 1000 from activity_task a
+    where a.expires_at is not null order by a.expires_at limit 1);
+  return next;
+end $$;
+` },
   { name: 'find_entities', sql: `-- Workflows started with an entity, newest first, each by its newest run: those whose document fulfils all conditions. A
 -- condition is a top-level field, an operator (eq ne gt gte lt lte like in) and a JSON value.
 -- The statement is put together from the texts below and the positions of the parameters, so that the planner sees constants
@@ -1424,36 +1592,48 @@ begin
 end $$;
 ` },
   { name: 'finish_tasks', sql: `-- Records outcomes of claimed tasks: 'done' and 'fail' go into the thread's inbox, 'retry' waits p_delay_ms for the
--- next attempt, 'release' gives it back unharmed. A task that is no longer this worker's is left alone, which is also
+-- next attempt (or fails for good behind its scheduleToCloseTimeout), 'release' gives it back unharmed, 'outside' leaves it to
+-- whoever has its task token. p_details: what its last heartbeat said, where that was not sent yet. A task that is no longer this worker's is left alone, which is also
 -- what a repeated call finds.
 -- Locks: own worker, then the threads (sorted), then the tasks, re-checked. Answers hints.
 create or replace function finish_tasks(
   p_worker_no int, p_patient boolean, p_thread_no bigint[], p_op int[], p_epoch int[], p_kind text[], p_payload text[],
-  p_delay_ms double precision[]
+  p_delay_ms double precision[], p_details text[]
 ) returns text
 language plpgsql as $$
 -- plans: index only
 declare
   v_threads bigint[] := '{}';
   v_hints text[];
+  v_task activity_task;
 begin
   perform begin_write(p_patient);
   perform lock_lease(p_worker_no);
   perform from thread t where t.thread_no = any(p_thread_no) order by t.thread_no for no key update;
   -- pause: locked
   for i in 1 .. cardinality(p_op) loop
-    if p_kind[i] in ('retry', 'release') then
+    if p_kind[i] = 'retry' then
+      select a.* into v_task from activity_task a
+      where a.thread_no = p_thread_no[i] and a.op = p_op[i] and coalesce(a.owner, 0) = p_worker_no and a.epoch = p_epoch[i]
+      for no key update;
+      if not found or retry_task(v_task, p_payload[i], p_details[i], p_delay_ms[i]) then
+        continue;
+      end if;
+    end if;
+    if p_kind[i] in ('release', 'outside') then
       update activity_task a set
-        owner = null, claim_no = null, ready_at = clock() + p_delay_ms[i] * interval '1 ms',
-        attempt = a.attempt + case p_kind[i] when 'retry' then 1 else 0 end,
-        last_failure = coalesce(p_payload[i], a.last_failure)
+        owner = null, claim_no = null, outside = p_kind[i] = 'outside', details = coalesce(p_details[i], a.details),
+        last_failure = coalesce(p_payload[i], a.last_failure),
+        ready_at = case when p_kind[i] = 'release' and a.service_no <> 0 then clock() + p_delay_ms[i] * interval '1 ms' end
       where a.thread_no = p_thread_no[i] and a.op = p_op[i] and coalesce(a.owner, 0) = p_worker_no and a.epoch = p_epoch[i];
+      update activity_task a set expires_at = task_expiry(a)
+      where a.thread_no = p_thread_no[i] and a.op = p_op[i] and a.limits is not null;
     else
       delete from activity_task a
       where a.thread_no = p_thread_no[i] and a.op = p_op[i] and coalesce(a.owner, 0) = p_worker_no and a.epoch = p_epoch[i];
       if found then
         insert into inbox (thread_no, op, worker_no, kind, payload)
-        select t.thread_no, p_op[i], t.owner, p_kind[i], p_payload[i]
+        select t.thread_no, p_op[i], t.owner, case p_kind[i] when 'done' then 'done' else 'fail' end, p_payload[i]
         from thread t where t.thread_no = p_thread_no[i] and t.state <> 'done';
         v_threads := v_threads || p_thread_no[i];
       end if;
@@ -1521,6 +1701,39 @@ begin
   end loop;
 end $$;
 ` },
+  { name: 'heartbeat_tasks', sql: `-- Notes heartbeats of claimed tasks and what they say. Answers per task, in order: ok; gone, when it is no longer this
+-- worker's (cancelled, timed out, answered from outside); held, when somebody is at it: try again.
+-- Locks: own worker, then the tasks (held ones skipped); never a thread.
+create or replace function heartbeat_tasks(
+  p_worker_no int, p_thread_no bigint[], p_op int[], p_epoch int[], p_details text[]
+) returns text
+language plpgsql as $$
+-- plans: index only
+declare
+  v_answers text[] := '{}';
+begin
+  perform begin_write(false);
+  perform lock_lease(p_worker_no);
+  for i in 1 .. cardinality(p_op) loop
+    perform from activity_task a
+    where a.thread_no = p_thread_no[i] and a.op = p_op[i] and coalesce(a.owner, 0) = p_worker_no and a.epoch = p_epoch[i]
+    for no key update skip locked;
+    -- pause: locked
+    if found then
+      update activity_task a set details = coalesce(p_details[i], a.details), beat_at = clock()
+      where a.thread_no = p_thread_no[i] and a.op = p_op[i];
+      v_answers := v_answers || 'ok'::text;
+    elsif exists (
+      select from activity_task a
+      where a.thread_no = p_thread_no[i] and a.op = p_op[i] and coalesce(a.owner, 0) = p_worker_no and a.epoch = p_epoch[i]) then
+      v_answers := v_answers || 'held'::text;
+    else
+      v_answers := v_answers || 'gone'::text;
+    end if;
+  end loop;
+  return array_to_string(v_answers, ',');
+end $$;
+` },
   { name: 'insert_tasks', sql: `-- Makes the tasks of 'task' effects and says which queues have work.
 create or replace function insert_tasks(
   p_thread_no bigint[], e_item int[], e_kind text[], e_op int[], e_key text[], e_value text[], e_extra text[]
@@ -1582,6 +1795,23 @@ language sql stable as $$
 -- plans: index only
   select e.run_no from execution e where e.workflow_id = p_workflow_id order by e.run desc limit 1
 $$;
+` },
+  { name: 'limit_tasks', sql: `-- Gives tasks just made the time limits of 'limits' effects.
+create or replace function limit_tasks(
+  p_thread_no bigint[], e_item int[], e_kind text[], e_op int[], e_extra text[]
+) returns void
+language plpgsql as $$
+-- plans: index only
+begin
+  for i in 1 .. cardinality(e_item) loop
+    if e_kind[i] = 'limits' then
+      update activity_task a set
+        limits = e_extra[i], close_at = clock() + (e_extra[i]::json ->> 'scheduleToClose')::double precision * interval '1 ms'
+      where a.thread_no = p_thread_no[e_item[i]] and a.op = e_op[i];
+      update activity_task a set expires_at = task_expiry(a) where a.thread_no = p_thread_no[e_item[i]] and a.op = e_op[i];
+    end if;
+  end loop;
+end $$;
 ` },
   { name: 'load_history', sql: `-- A page of a thread's history from p_from_seq on, at most about 8 MiB and 2,000 entries at a time.
 create or replace function load_history(p_thread_no bigint, p_from_seq int)
@@ -1827,17 +2057,20 @@ begin
 end $$;
 ` },
   { name: 'queue_tasks', sql: `-- Turns activities that ran eagerly in this process into task rows: at a failed attempt (due later), at stop, or when
--- they run for long (p_owned: still running here). Names the epoch of the thread it belongs to.
+-- they run for long, at the first heartbeat or when the task token is given out (p_claim_no: still running here). Bound
+-- ones have no queue; their delay is a timer of the thread. Names the epoch of the thread it belongs to.
 -- Idempotent by request number: a task made by the first call may have been finished, by another worker, before the
 -- second. Answers the tasks that were refused because the thread is no longer ours, as [[thread, op], ...].
 -- Locks: own worker, the request, then the threads.
 create or replace function queue_tasks(
   p_worker_no int, p_patient boolean, p_request_no bigint, p_thread_no bigint[], p_epoch int[], p_op int[], p_task_queue text[], p_name text[],
-  p_input text[], p_attempt int[], p_delay_ms double precision[], p_claim_no bigint[], p_last_failure text[]
+  p_input text[], p_attempt int[], p_delay_ms double precision[], p_claim_no bigint[], p_last_failure text[],
+  p_limits text[], p_details text[], p_outside boolean[]
 ) returns text
 language plpgsql as $$
 -- plans: index only
 declare
+  v_queues text[] := array(select distinct u from unnest(p_task_queue) u where u is not null);
   v_services int[];
   v_answer text;
 begin
@@ -1851,22 +2084,42 @@ begin
   perform from thread t where t.thread_no = any(p_thread_no) order by t.thread_no for no key update;
   -- pause: locked
   v_services := ensure_services(
-    array_fill('activity'::text, array[cardinality(p_op)]), p_task_queue, array_fill(''::text, array[cardinality(p_op)]));
-  insert into activity_task (thread_no, op, service_no, ready_at, owner, claim_no, epoch, attempt, losses, name, input, last_failure)
-  select u.thread_no, u.op, v_services[u.n], case when u.claim_no is null then clock() + u.delay_ms * interval '1 ms' end,
-    case when u.claim_no is not null then p_worker_no end, u.claim_no, 1, u.attempt, 0, u.name, u.input, u.last_failure
-  from unnest(p_thread_no, p_epoch, p_op, p_name, p_input, p_attempt, p_delay_ms, p_claim_no, p_last_failure) with ordinality
-    u (thread_no, epoch, op, name, input, attempt, delay_ms, claim_no, last_failure, n)
-  cross join lateral (select x.owner, x.epoch from thread x where x.thread_no = u.thread_no offset 0) t
-  where t.owner = p_worker_no and t.epoch = u.epoch
-  order by 1, 2
-  on conflict do nothing;
+    array_fill('activity'::text, array[cardinality(v_queues)]), v_queues, array_fill(''::text, array[cardinality(v_queues)]));
+  with made as (
+    insert into activity_task (thread_no, op, service_no, ready_at, owner, claim_no, epoch, attempt, losses, name, input, last_failure,
+      limits, details, outside, started_at, close_at)
+    select u.thread_no, u.op, coalesce(v_services[array_position(v_queues, u.task_queue)], 0),
+      case when u.claim_no is null and not u.outside and u.task_queue is not null then clock() + u.delay_ms * interval '1 ms' end,
+      case when u.claim_no is not null then p_worker_no end, u.claim_no, 1, u.attempt, 0, u.name, u.input, u.last_failure,
+      u.limits, u.details, u.outside, case when u.limits is not null then clock() end,
+      case when u.limits is not null then
+        scheduled_at(u.thread_no, u.op) + (u.limits::json ->> 'scheduleToClose')::double precision * interval '1 ms' end
+    from unnest(p_thread_no, p_epoch, p_op, p_task_queue, p_name, p_input, p_attempt, p_delay_ms, p_claim_no, p_last_failure,
+      p_limits, p_details, p_outside)
+      u (thread_no, epoch, op, task_queue, name, input, attempt, delay_ms, claim_no, last_failure, limits, details, outside)
+    cross join lateral (select x.owner, x.epoch from thread x where x.thread_no = u.thread_no offset 0) t
+    where t.owner = p_worker_no and t.epoch = u.epoch
+      -- answered by task token before it became a task
+      and not exists (select from inbox i where i.thread_no = u.thread_no and i.op = u.op)
+    order by 1, 2
+    on conflict do nothing
+    returning thread_no, op, service_no, owner, outside
+  )
+  insert into timer (thread_no, op, due_at)
+  select m.thread_no, m.op, clock() + u.delay_ms * interval '1 ms'
+  from made m join unnest(p_thread_no, p_op, p_delay_ms) u (thread_no, op, delay_ms) using (thread_no, op)
+  where m.service_no = 0 and m.owner is null and not m.outside;
+  for i in 1 .. cardinality(p_op) loop
+    if p_limits[i] is not null then
+      update activity_task a set expires_at = task_expiry(a) where a.thread_no = p_thread_no[i] and a.op = p_op[i];
+    end if;
+  end loop;
   v_answer := (
     select coalesce(json_agg(json_build_array(u.thread_no, u.op)), '[]')::text
     from unnest(p_thread_no, p_op) u (thread_no, op)
     left join lateral (
       select x.op from activity_task x where x.thread_no = u.thread_no and x.op = u.op offset 0) a on true
-    where a.op is null);
+    where a.op is null and not exists (select from inbox i where i.thread_no = u.thread_no and i.op = u.op));
   perform answer_requests(array[p_request_no], array[v_answer]);
   return v_answer;
 end $$;
@@ -1909,7 +2162,11 @@ begin
     order by x.thread_no for no key update skip locked
   ) x
   where t.thread_no = x.thread_no;
-  return array_to_string(release_dead_workers(), ',');
+  return array_to_string(
+    release_dead_workers()
+    -- a time limit of an activity is near: see expire_tasks
+    || case when exists (select from activity_task a where a.expires_at < clock() + interval '2 s') then array['e'] else '{}' end,
+    ',');
 end $$;
 ` },
   { name: 'register_worker', sql: `-- Registers a worker process, or adds services to it. Idempotent by key.
@@ -1994,11 +2251,14 @@ begin
   )
   select array_agg(distinct 'q' || service_no) into v_hints from released;
   with released as (
-    update activity_task set owner = null, claim_no = null, ready_at = clock(), losses = losses + 1
+    update activity_task set owner = null, claim_no = null, losses = losses + 1,
+      ready_at = case when service_no <> 0 then clock() end  -- a bound one goes with its thread
     where thread_no = any(v_threads) and owner = any(v_dead)
     returning service_no
   )
-  select array_agg(distinct 'q' || service_no) into v_more from released;
+  select array_agg(distinct 'q' || service_no) into v_more from released where service_no <> 0;
+  update activity_task a set expires_at = task_expiry(a)
+  where a.thread_no = any(v_threads) and a.limits is not null and a.owner is null;
   update worker w set released_at = clock()
   where w.worker_no = any(v_dead)
     and not exists (select from thread t where t.owner = w.worker_no)
@@ -2087,6 +2347,47 @@ begin
   perform release_dead_workers();
 end $$;
 ` },
+  { name: 'retry_delay_ms', sql: `-- Milliseconds before the attempt after p_attempt, as retryDelayMs (src/core/retry-policy.ts) has it; null when that was the
+-- last one. Far up the power would overflow: the maximum is long reached there.
+create or replace function retry_delay_ms(p_retry json, p_attempt int) returns double precision
+language sql stable as $$
+  select case
+    when p_attempt > maximum_attempts then null
+    when initial = 0 then 0
+    when (p_attempt - 1) * ln(coefficient) > 300 then maximum
+    else least(initial * coefficient ^ (p_attempt - 1), maximum)
+  end
+  from (select (p_retry ->> 'maximumAttempts')::double precision, (p_retry ->> 'initialIntervalMs')::double precision,
+    (p_retry ->> 'backoffCoefficient')::double precision, (p_retry ->> 'maximumIntervalMs')::double precision
+  ) x (maximum_attempts, initial, coefficient, maximum)
+$$;
+` },
+  { name: 'retry_task', sql: `-- The attempt under way is over without an outcome, the next one is due in p_delay_ms. One that would come behind the
+-- activity's scheduleToCloseTimeout is not made: false, nothing done. A bound activity is told to its thread, which alone
+-- can take it. The caller holds the thread's lock.
+create or replace function retry_task(p_task activity_task, p_failure text, p_details text, p_delay_ms double precision) returns boolean
+language plpgsql as $$
+-- plans: index only
+declare
+  v_due timestamptz := clock() + p_delay_ms * interval '1 ms';
+begin
+  if p_task.close_at <= v_due then
+    return false;
+  end if;
+  update activity_task a set
+    owner = null, claim_no = null, outside = false, attempt = a.attempt + 1,
+    ready_at = case when a.service_no <> 0 then v_due end,
+    last_failure = p_failure, details = coalesce(p_details, a.details)
+  where a.thread_no = p_task.thread_no and a.op = p_task.op;
+  update activity_task a set expires_at = task_expiry(a)
+  where a.thread_no = p_task.thread_no and a.op = p_task.op and a.limits is not null;
+  if p_task.service_no = 0 then
+    insert into timer (thread_no, op, due_at) values (p_task.thread_no, p_task.op, v_due)
+    on conflict (thread_no, op) do update set due_at = excluded.due_at;
+  end if;
+  return true;
+end $$;
+` },
   { name: 'return_signals', sql: `-- Signals that a run received but ended without consuming went back into the buffer in their old place. Somebody may be
 -- waiting for them: this finds those waiters, under the same locks as a sender. Called when a run put something back,
 -- and by every worker's housekeeping.
@@ -2133,6 +2434,14 @@ begin
     null;                                            -- somebody reads the old table; the next reaper tries again
   end;
 end $$;
+` },
+  { name: 'scheduled_at', sql: `-- When an operation was opened, by the database's clock.
+create or replace function scheduled_at(p_thread_no bigint, p_op int) returns timestamptz
+language sql stable as $$
+-- plans: index only
+  select h.at from history h
+  where h.thread_no = p_thread_no and h.opened_from <= p_op and p_op < h.opened_from + h.opened_count
+$$;
 ` },
   { name: 'search_call', sql: `-- One call of a search session on a run's fields, which are text. \`refused\` says why not: number (the field holds no number),
 -- range (the result is too large or too long), size (the fields together are). Its arguments, by method:
@@ -2475,6 +2784,77 @@ begin
   return array_to_string(release_dead_workers(), ',');
 end $$;
 ` },
+  { name: 'take_step', sql: `-- Takes a bound activity of a thread this worker owns, to run its next attempt. Whoever had it before has lost it with the
+-- thread. Re-sendable by claim number. Answers nothing when there is nothing to run (it was answered, or waits for somebody
+-- outside), and wait_ms alone while its retry is not due.
+-- Locks: own worker, the thread, the task.
+create or replace function take_step(p_worker_no int, p_claim_no bigint, p_thread_no bigint, p_epoch int, p_op int)
+returns table (
+  epoch int, attempt int, losses int, details text, close_in_ms double precision, wait_ms double precision
+)
+language plpgsql as $$
+-- plans: index only
+#variable_conflict use_column
+declare
+  v_now timestamptz;
+begin
+  perform begin_write(false);
+  perform lock_lease(p_worker_no);
+  perform from thread t
+  where t.thread_no = p_thread_no and coalesce(t.owner, 0) = p_worker_no and t.epoch = p_epoch for no key update;
+  if not found then
+    return;
+  end if;
+  -- pause: locked
+  v_now := clock();
+  wait_ms := (
+    select extract(epoch from m.due_at - v_now) * 1000 from timer m
+    where m.thread_no = p_thread_no and m.op = p_op and m.due_at > v_now);
+  if wait_ms is not null then
+    return next;
+    return;
+  end if;
+  update activity_task a set
+    owner = p_worker_no, claim_no = p_claim_no, epoch = a.epoch + 1, beat_at = null,
+    started_at = case when a.limits is not null then v_now end
+  where a.thread_no = p_thread_no and a.op = p_op and a.service_no = 0 and not a.outside
+    and (a.owner is distinct from p_worker_no or a.claim_no is distinct from p_claim_no);
+  if found then
+    delete from timer m where m.thread_no = p_thread_no and m.op = p_op;
+    update activity_task a set expires_at = task_expiry(a)
+    where a.thread_no = p_thread_no and a.op = p_op and a.limits is not null;
+  end if;
+  return query
+  select a.epoch, a.attempt, a.losses, a.details, extract(epoch from a.close_at - v_now)::double precision * 1000, null::double precision
+  from activity_task a
+  where a.thread_no = p_thread_no and a.op = p_op and coalesce(a.owner, 0) = p_worker_no and a.claim_no = p_claim_no;
+end $$;
+` },
+  { name: 'task_expiry', sql: `-- When the earliest of an activity's time limits is over; null when it has none now. A bound activity that runs is watched
+-- by the process it runs in: when that is gone, its thread moves on and the attempt counts as lost.
+create or replace function task_expiry(p_task activity_task) returns timestamptz
+language sql stable as $$
+  select case
+    when p_task.limits is null then null
+    when p_task.owner is null and not p_task.outside then
+      least(p_task.close_at, p_task.ready_at + (l ->> 'scheduleToStart')::double precision * interval '1 ms')
+    when p_task.service_no = 0 and not p_task.outside then p_task.close_at
+    else least(p_task.close_at,
+      p_task.started_at + (l ->> 'startToClose')::double precision * interval '1 ms',
+      -- heartbeats are sent together, every 200 ms at most
+      coalesce(p_task.beat_at, p_task.started_at) + ((l ->> 'heartbeat')::double precision + 500) * interval '1 ms')
+  end
+  from (select p_task.limits::json) x (l)
+$$;
+` },
+  { name: 'tell_thread', sql: `-- Puts what became of an activity into its thread's inbox. The caller holds the thread's lock, and wakes it.
+create or replace function tell_thread(p_thread_no bigint, p_op int, p_kind text, p_payload text) returns void
+language sql as $$
+-- plans: index only
+  insert into inbox (thread_no, op, worker_no, kind, payload)
+  select t.thread_no, p_op, t.owner, p_kind, p_payload from thread t where t.thread_no = p_thread_no and t.state <> 'done'
+$$;
+` },
   { name: 'terminate', sql: `-- Ends a workflow at once, from outside. Writes the closing entry of every thread, so that an owner who is committing
 -- meets the fence. p_failure is what result() rejects with; null ends without one.
 -- Idempotent by commit number. Answers: terminated | again | unknown | completed; hints.
@@ -2552,6 +2932,22 @@ begin
   delete from worker w where w.released_at < clock() - interval '1 day';
   return array_to_string(v_hints, ',');
 end $$;
+` },
+  { name: 'timeout_failure', sql: `-- The failure of an activity that exceeded a limit, as the process it ran in would have written it; what went wrong before
+-- is its cause, unless a codec sealed it.
+create or replace function timeout_failure(p_task activity_task, p_limit text) returns text
+language sql stable as $$
+  select rtrim(json_build_object(
+      'name', 'DurableTimeoutError',
+      'message', format('Activity ''%s'' exceeded %sTimeout of %ss', p_task.name, x.field,
+        (p_task.limits::json ->> x.field)::double precision / 1000),
+      'stack', '', 'type', 'DurableTimeoutError', 'code', 596, 'nonRetryable', true,
+      'details', json_build_object('timeoutType', p_limit))::text, '}')
+    || '}' || case when p_task.last_failure not like '{"perdure:%' then ',"cause":' || p_task.last_failure else '' end || '}'
+  from (select case p_limit
+    when 'SCHEDULE_TO_CLOSE' then 'scheduleToClose' when 'SCHEDULE_TO_START' then 'scheduleToStart'
+    when 'START_TO_CLOSE' then 'startToClose' else 'heartbeat' end) x (field)
+$$;
 ` },
   { name: 'user_data', sql: `-- The search fields of a workflow's newest run, as a JSON object; null when there is no such workflow.
 create or replace function user_data(p_workflow_id text) returns text
@@ -2640,6 +3036,16 @@ union all
 select 'I17 a task of an operation that is resolved or was never opened', a.thread_no || '/' || a.op from activity_task a
 where not exists (select from opened o where o.thread_no = a.thread_no and o.op = a.op)
    or exists (select from resolved r where r.thread_no = a.thread_no and r.op = a.op)
+union all
+select 'I17 a task that nobody can take', a.thread_no || '/' || a.op from activity_task a join thread t using (thread_no)
+where a.owner is null and not a.outside and case
+  when a.service_no <> 0 then a.ready_at is null
+  else a.ready_at is not null
+    or t.state = 'parked' and not exists (select from timer m where m.thread_no = a.thread_no and m.op = a.op) end
+union all
+select 'I19 an activity is past a time limit, or that is looked at too late', a.thread_no || '/' || a.op
+from activity_task a, setting
+where coalesce(a.expires_at, 'infinity') > coalesce(task_expiry(a), 'infinity') or a.expires_at < at - grace
 union all
 select 'I19 a timer is overdue or belongs to a closed thread', m.thread_no || '/' || m.op
 from timer m join thread t using (thread_no), setting

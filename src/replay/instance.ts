@@ -18,7 +18,6 @@ import { fingerprint } from '../core/fingerprint.js';
 import { type Command, closesThread, type Event, opensOperation } from '../core/history.js';
 import type { RetryPolicy } from '../core/retry-policy.js';
 import {
-  type ActivityFunction,
   type CallScope,
   type Cancellable,
   type OperationOptions,
@@ -26,8 +25,6 @@ import {
   type ReadEvent,
 } from './pending-operation.js';
 import type { Placement, Recording } from './recording.js';
-
-export type { ActivityFunction };
 
 /** What a workflow may know about itself. */
 export interface ExecutionInfo {

@@ -41,6 +41,10 @@ export interface ThreadPort {
   makeInstance(thread: ActiveThread, attempt: number, recording: Recording | null): Instance;
   chooseEager: (thread: ActiveThread) => EagerChoice;
   startEager(thread: ActiveThread, op: number): void;
+  /** A bound activity's retry is due, or somebody changed its row. */
+  resumeStep(thread: ActiveThread, op: number): void;
+  /** The function begins anew: its bound activities go on. */
+  resumeSteps(thread: ActiveThread): void;
   armTimer(thread: ActiveThread, op: number, ms: number): void;
   /** Operations that this process runs and nobody waits for any more. */
   abortActivities(thread: ActiveThread, ops: readonly number[] | 'all'): void;
@@ -139,7 +143,10 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
 
   /** Whether everything it waits for can wake it by itself, from the database: then it may be parked. */
   get hasSources(): boolean {
-    for (const operation of this.open.values()) if (operation.kind === 'activity' && !operation.hasTask) return false;
+    for (const operation of this.open.values()) {
+      if (operation.kind !== 'activity') continue;
+      if (operation.spec.bound ? !operation.rests : !operation.hasTask) return false;
+    }
     return this.open.size > 0;
   }
 
@@ -244,6 +251,12 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
   postMail(mail: Mail): void {
     if (this.knownMail.has(mail.inbox_no)) return;
     this.knownMail.add(mail.inbox_no);
+    if (mail.kind === 'again') {
+      // Nothing that the function sees: the row of a bound activity was changed by somebody else.
+      this.#consume(mail.inbox_no);
+      this.#port.resumeStep(this, mail.op ?? -1);
+      return;
+    }
     let event: Event;
     try {
       event = eventOf(mail, this.seal);
@@ -264,6 +277,10 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
   /** A timer of this thread is due. */
   fire(op: number): void {
     const operation = this.open.get(op);
+    if (operation?.kind === 'activity') {
+      this.#port.resumeStep(this, op);
+      return;
+    }
     if (
       operation === undefined ||
       this.#mailbox.some(({ event }) => (event.kind === 'fire' || event.kind === 'retry') && event.op === op)
@@ -300,7 +317,11 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
         this.#putBackAndCommit(next);
         return false;
       }
-      if (next.inboxNo !== null) this.#consume(next.inboxNo);
+      if (next.inboxNo !== null) {
+        this.#consume(next.inboxNo);
+        // Answered by task token, or timed out by the database: an attempt that runs here is for nothing.
+        if (event.kind === 'done' || event.kind === 'fail') this.#port.abortActivities(this, [event.op]);
+      }
       this.#current = this.#hand(event === next.event ? next : { event, inboxNo: null });
       return true;
     }
@@ -405,6 +426,7 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
       const history = await this.#load();
       if (!(await this.#replay(history.steps)) || this.#isGone()) return;
       this.#stage = 'turning';
+      this.#port.resumeSteps(this);
       this.#now = Math.max(this.#now, Math.round(this.#port.clock()));
       this.#lastDelivery = this.#port.monotonic();
       this.#instance?.deliver(delivery.event, this.#now);
@@ -543,10 +565,14 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
 
   async #load(): Promise<ThreadHistory> {
     const history = readHistory(this.info, await this.#port.loadHistory(this.threadNo), this.seal);
-    const tasks = [...this.open].filter(([, operation]) => operation.kind === 'activity' && operation.hasTask);
+    for (const [op, operation] of history.open) {
+      const known = this.open.get(op);
+      if (operation.kind !== 'activity' || known?.kind !== 'activity') continue;
+      operation.hasTask = known.hasTask;
+      operation.rests = known.rests;
+    }
     this.open.clear();
     for (const [op, operation] of history.open) this.open.set(op, operation);
-    this.#haveTasks(tasks.map(([op]) => op));
     this.#opened = history.opened;
     this.#seq = history.seq;
     this.#lastCommitNo = history.lastCommitNo;

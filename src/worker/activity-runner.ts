@@ -1,35 +1,39 @@
 /**
  * Runs activities: eagerly for the threads of this process, and as tasks for any thread.
  *
- * Owns: slots, attempts, task rows. Does not own: the threads (owned-threads.ts), what an attempt is (activity/attempt.ts).
+ * Owns: slots and attempts. Does not own: the threads (owned-threads.ts), what an attempt is (activity/attempt.ts), task rows
+ * (task-rows.ts), when a function that came with the call runs (bound-activities.ts).
  *
  * Invariants:
  * 1. No activity starts before its scheduling is durable (it is started by the thread's settling, or has a task row).
  * 2. Nothing starts while the lease may be over.
  * 3. The outcome of an eager attempt goes to the thread that is here; once the thread is elsewhere it is dropped, unless
  *    the attempt has a task row of its own.
+ * 4. Where somebody else may end the attempt (a limit the database watches, a task token given out), its outcome goes by
+ *    way of the row: whoever takes that away first wins.
  */
 
 import { type AttemptOutcome, runAttempt } from '../activity/attempt.js';
 import { throughActivityInbound } from '../activity/interceptors.js';
-import { LazyAbort } from '../activity/lazy-abort.js';
-import { type ActivityInput, activityText, decodeActivityInput } from '../codec/entry-text.js';
+import type { AttemptLimits } from '../activity/time-limits.js';
+import { type ActivityInput, decodeActivityInput } from '../codec/entry-text.js';
 import { encodeFailure } from '../codec/failure-text.js';
 import { decodePayload } from '../codec/payload.js';
-import { sealSpec } from '../codec/sealed-steps.js';
-import { ActivityLostError, CancelledFailure } from '../core/errors.js';
-import { type Failure, failureFromError } from '../core/failure.js';
+import { ActivityLostError } from '../core/errors.js';
+import { failureFromError } from '../core/failure.js';
+import type { CommandSpec } from '../core/history.js';
 import { retryDelayMs } from '../core/retry-policy.js';
-import { Batcher } from '../postgres/batcher.js';
-import { untilFree } from '../postgres/held-row.js';
-import { type ClaimedTask, claimTasks, finishTasks, queueTasks, type TaskOutcome } from '../postgres/protocol/tasks.js';
+import { type ClaimedTask, claimTasks } from '../postgres/protocol/tasks.js';
 import type { ActiveThread } from './active-thread.js';
+import { BoundActivities, type BoundAttempt, notFound } from './bound-activities.js';
+import { Heartbeats } from './heartbeats.js';
 import type { HostContext } from './host-context.js';
 import { activityLayers } from './interceptors.js';
 import type { UserFunction } from './options.js';
-import { RunningActivities, type RunningActivity } from './running-activities.js';
+import { type AttemptFacts, RunningActivities, RunningActivity, type RunsAttempts } from './running-activities.js';
 import type { Serving } from './serving.js';
 import { SlotReservations } from './slots.js';
+import { type Finish, notAwaited, TaskRows, type ThreadsOfTasks } from './task-rows.js';
 
 /** How often an activity may be lost with its process before it fails for good. */
 const MAX_LOSSES = 5;
@@ -37,53 +41,46 @@ const MAX_LOSSES = 5;
 const RELEASED_FOR_MS = 200;
 /** One whose payloads this worker's codec cannot read is offered again after this. */
 const UNREADABLE_FOR_MS = 5_000;
-/** After a restart hundreds of threads may have to be replayed before each has brought its functions. */
-const BROUGHT_WITHIN_MS = 30_000;
 
 /** What the runner needs of the threads. */
-export interface ThreadsOfActivities {
+export interface ThreadsOfActivities extends ThreadsOfTasks {
   /** Whether this process owns the thread. */
   holds(thread: ActiveThread): boolean;
-  /** Takes a parked thread though nothing woke it. */
-  want(threadNo: number): void;
-  /** Whether a live instance of the thread is here. */
-  isAlive(threadNo: number): boolean;
-  refused(thread: ActiveThread): void;
 }
 
 interface Call {
   readonly args: unknown[];
   readonly headers: Record<string, unknown>;
   readonly taskQueue: string;
-  readonly startToCloseMs: number | null;
   readonly workflowId: string;
   readonly workflowName: string;
-  readonly seed: string;
+  readonly limits: AttemptLimits | null;
+  readonly heartbeatDetails: unknown;
 }
 
-type Finish = Pick<TaskOutcome, 'kind' | 'payload' | 'delayMs'>;
+type Limits = Pick<CommandSpec['activity'], 'startToCloseMs' | 'limits'>;
 
-export class ActivityRunner {
+export class ActivityRunner implements RunsAttempts {
   readonly running = new RunningActivities();
   readonly #host: HostContext;
   readonly #threads: ThreadsOfActivities;
   readonly #slots = new SlotReservations();
-  readonly #outcomes: Batcher<TaskOutcome, null>;
-  readonly #finishing = new Set<string>();
-  /** Since when a function is looked for, by workflow and name. */
-  readonly #unknownSince = new Map<string, number>();
+  readonly #rows: TaskRows;
+  readonly #bound: BoundActivities;
+  readonly #heartbeats: Heartbeats;
 
   constructor(host: HostContext, threads: ThreadsOfActivities) {
     this.#host = host;
     this.#threads = threads;
-    this.#outcomes = new Batcher({
-      main: host.lanes.task,
-      side: host.lanes.side,
-      bytes: (outcome) => 60 + (outcome.payload?.length ?? 0),
-      send: async (lane, outcomes) => {
-        host.tell(await finishTasks(lane, host.schema, host.registration.workerNo, outcomes));
-        return outcomes.map(() => null);
-      },
+    this.#rows = new TaskRows(host, threads, this.running);
+    this.#heartbeats = new Heartbeats(host, this.running);
+    this.#bound = new BoundActivities({
+      host,
+      running: this.running,
+      rows: this.#rows,
+      slots: this.#slots,
+      holds: (thread) => threads.holds(thread),
+      begin: (attempt) => this.#runBound(attempt),
     });
   }
 
@@ -92,41 +89,80 @@ export class ActivityRunner {
   /** Reserves a slot when the activity can run here. Asked before the commit that schedules it. */
   chooseEager(thread: ActiveThread, taskQueue: string, name: string, op: number): boolean {
     const { services } = this.#host;
-    const implementation = thread.instance?.pending.get(op)?.implementation ?? null;
-    if (implementation !== null) services.bring(thread.info, name, implementation);
     if (services.activity(thread.info, taskQueue, name) === null) return false;
     return this.#slots.reserve(thread.threadNo, op, services.activityServings(taskQueue));
   }
 
   startEager(thread: ActiveThread, op: number): void {
-    const serving = this.#slots.take(thread.threadNo, op);
     const operation = thread.open.get(op);
+    if (operation?.kind === 'activity' && operation.spec.bound) {
+      this.#bound.start(thread, op);
+      return;
+    }
+    const serving = this.#slots.take(thread.threadNo, op);
     if (serving === null || operation?.kind !== 'activity') return;
     const { spec, name } = operation;
     const run = this.#host.services.activity(thread.info, spec.taskQueue, name);
     if (run === null || !this.#host.registration.alive) {
-      this.queueTask(thread, op, { attempt: 1, delayMs: 0, lastFailure: null });
+      this.#rows.make(thread, op, { attempt: 1, delayMs: 0, lastFailure: null });
       return;
     }
-    const activity = {
-      threadNo: thread.threadNo,
-      op,
-      serving,
-      name,
-      retry: spec.retry,
-      attempt: 1,
-      thread,
-      task: null,
-    };
-    this.#run(activity, run, {
-      args: JSON.parse(spec.args) as unknown[],
-      headers: spec.headers === null ? {} : (decodePayload(spec.headers) as Record<string, unknown>),
-      taskQueue: spec.taskQueue,
-      startToCloseMs: spec.startToCloseMs,
-      workflowId: thread.info.workflowId,
-      workflowName: thread.info.workflowName,
-      seed: thread.info.seed,
-    });
+    const closeInMs = spec.limits?.scheduleToCloseMs ?? null;
+    this.#run(
+      {
+        threadNo: thread.threadNo,
+        op,
+        serving,
+        name,
+        retry: spec.retry,
+        attempt: 1,
+        seed: thread.info.seed,
+        thread,
+        task: null,
+        bound: false,
+        limited: isLimited(spec),
+        closeAt: this.#closeAt(closeInMs),
+      },
+      run,
+      callOf(thread, spec, closeInMs, undefined),
+    );
+  }
+
+  #runBound(attempt: BoundAttempt): void {
+    const { thread, op, name, spec, serving, task, losses } = attempt;
+    const { threadNo } = thread;
+    if (losses >= MAX_LOSSES && task !== null) {
+      this.#giveUpLost({ threadNo, op }, name, losses, task.epoch);
+      return;
+    }
+    this.#run(
+      {
+        threadNo,
+        op,
+        serving,
+        name,
+        retry: spec.retry,
+        attempt: attempt.attempt,
+        seed: thread.info.seed,
+        thread,
+        task,
+        bound: true,
+        limited: isLimited(spec),
+        closeAt: this.#closeAt(attempt.closeInMs),
+      },
+      attempt.run,
+      callOf(thread, spec, attempt.closeInMs, decodePayload(attempt.details, thread.seal)),
+    );
+  }
+
+  /** A bound activity's retry is due, or somebody changed its row. */
+  resumeStep(thread: ActiveThread, op: number): void {
+    this.#bound.resume(thread, op);
+  }
+
+  /** The thread's function is alive, perhaps anew: its bound activities go on. */
+  resumeSteps(thread: ActiveThread): void {
+    this.#bound.resumeAll(thread);
   }
 
   /**
@@ -135,65 +171,18 @@ export class ActivityRunner {
    */
   rerunLost(thread: ActiveThread): void {
     for (const [op, operation] of thread.open) {
-      if (operation.kind !== 'activity') continue;
-      const implementation = thread.instance?.pending.get(op)?.implementation ?? null;
-      if (implementation !== null) this.#host.services.bring(thread.info, operation.name, implementation);
+      if (operation.kind !== 'activity' || operation.spec.bound) continue;
       if (operation.hasTask || thread.hasMailFor(op)) continue;
       // As a task, which counts its losses: it may be what ended the process.
-      this.queueTask(thread, op, { attempt: 1, delayMs: 0, lastFailure: null });
+      this.#rows.make(thread, op, { attempt: 1, delayMs: 0, lastFailure: null });
     }
   }
 
   /** Eager activities that run for long become tasks, so that their thread can be parked. @returns whether there were any. */
   makeTasks(thread: ActiveThread): boolean {
     const eager = this.running.of(thread).filter((activity) => activity.task === null);
-    for (const activity of eager) {
-      this.queueTask(thread, activity.op, {
-        attempt: activity.attempt,
-        delayMs: 0,
-        lastFailure: null,
-        running: activity,
-      });
-    }
+    for (const activity of eager) if (!activity.bound) this.makeRow(activity);
     return eager.length > 0;
-  }
-
-  /** Gives an eager activity a task row; in turn with the commits of its thread. */
-  queueTask(
-    thread: ActiveThread,
-    op: number,
-    task: { attempt: number; delayMs: number; lastFailure: Failure | null; running?: RunningActivity },
-  ): void {
-    thread.postChore(async () => {
-      const operation = thread.open.get(op);
-      const { running } = task;
-      if (operation?.kind !== 'activity' || operation.hasTask) return;
-      if (running !== undefined && this.running.get(thread.threadNo, op) !== running) return; // it ended meanwhile
-      const { lanes, schema, registration, claims } = this.#host;
-      const claimNo = running === undefined ? null : claims.draw();
-      const row = [
-        {
-          threadNo: thread.threadNo,
-          epoch: thread.epoch,
-          op,
-          taskQueue: operation.spec.taskQueue,
-          name: operation.name,
-          input: activityText(sealSpec('activity', operation.spec, thread.seal)),
-          attempt: task.attempt,
-          delayMs: task.delayMs,
-          claimNo,
-          lastFailure: task.lastFailure === null ? null : encodeFailure(task.lastFailure, thread.seal),
-        },
-      ];
-      const refused = await untilFree(() => queueTasks(lanes.side, schema, registration.workerNo, row));
-      if (refused.length > 0) {
-        this.#threads.refused(thread);
-        return;
-      }
-      operation.hasTask = true;
-      if (running !== undefined && claimNo !== null) running.task = { epoch: 1, claimNo };
-      else this.#lookAfter(task.delayMs);
-    });
   }
 
   /** The workflow does not wait for these any more. */
@@ -202,7 +191,7 @@ export class ActivityRunner {
       this.#slots.take(thread.threadNo, op);
       const activity = this.running.get(thread.threadNo, op);
       if (activity !== undefined && (activity.thread === thread || activity.thread === null)) {
-        this.running.abandon(activity, new CancelledFailure('the workflow does not wait for this activity any more'));
+        this.running.abandon(activity, notAwaited());
       }
     }
   }
@@ -219,13 +208,15 @@ export class ActivityRunner {
   async leave(serving: Serving): Promise<void> {
     for (const activity of this.running.all()) {
       if (activity.serving !== serving) continue;
+      const { thread, op, attempt, task, bound, unsentDetails: details } = activity;
       this.running.abandon(activity, new Error('the worker stops'));
       this.running.remove(activity);
-      if (activity.task !== null) {
-        await this.#finish(activity, { kind: 'release', payload: null, delayMs: 0 }, activity.task.epoch);
-      } else if (activity.thread !== null) {
+      if (task !== null) {
+        const release = { kind: 'release', payload: null, delayMs: 0, details: serving.seal.seal(details) } as const;
+        await this.#rows.finish(activity, release, task.epoch);
+      } else if (thread !== null && !bound) {
         // As a task of its own, so that its thread can be parked.
-        this.queueTask(activity.thread, activity.op, { attempt: activity.attempt, delayMs: 0, lastFailure: null });
+        this.#rows.make(thread, op, { attempt, delayMs: 0, lastFailure: null, details });
       }
     }
   }
@@ -257,77 +248,70 @@ export class ActivityRunner {
   #startTask(serving: Serving, row: ClaimedTask, claimNo: number): void {
     if (this.running.get(row.thread_no, row.op) !== undefined) return; // a repeated claim
     const task = { threadNo: row.thread_no, op: row.op };
-    const workflow = { taskQueue: row.workflow_queue, workflowName: row.workflow_name };
     if (row.losses >= MAX_LOSSES) {
-      const error = new ActivityLostError(`activity "${row.name}" was lost with its process ${row.losses} times`);
-      const failure = JSON.stringify(failureFromError(error)); // holds nothing of the user's
-      void this.#finish(task, { kind: 'fail', payload: failure, delayMs: 0 }, row.epoch);
+      this.#giveUpLost(task, row.name, row.losses, row.epoch);
       return;
     }
-    const run = this.#host.services.activity(workflow, serving.taskQueue, row.name) ?? this.#unknown(row);
-    if (run === null || !this.#host.registration.alive) {
-      void this.#finish(task, { kind: 'release', payload: null, delayMs: RELEASED_FOR_MS }, row.epoch);
+    if (!this.#host.registration.alive) {
+      void this.#rows.finish(task, { kind: 'release', payload: null, delayMs: RELEASED_FOR_MS }, row.epoch);
       return;
     }
+    const workflow = { taskQueue: row.workflow_queue, workflowName: row.workflow_name };
+    const run = this.#host.services.activity(workflow, serving.taskQueue, row.name) ?? notFound(row.name);
     let input: ActivityInput;
+    let heartbeatDetails: unknown;
     try {
       input = decodeActivityInput(row.input, serving.seal);
+      heartbeatDetails = decodePayload(row.details, serving.seal);
     } catch (error) {
       this.#unreadable(task, row, error, row.epoch);
       return;
     }
-    const activity = {
-      ...task,
-      serving,
-      name: row.name,
-      retry: input.retry,
-      attempt: row.attempt,
-      thread: null,
-      task: { epoch: row.epoch, claimNo },
-    };
-    this.#run(activity, run, {
-      args: input.args,
-      headers: input.headers ?? {},
-      taskQueue: serving.taskQueue,
-      startToCloseMs: input.startToCloseMs,
-      workflowId: row.workflow_id,
-      workflowName: row.workflow_name,
-      seed: String(row.request_no),
-    });
+    this.#run(
+      {
+        ...task,
+        serving,
+        name: row.name,
+        retry: input.retry,
+        attempt: row.attempt,
+        seed: String(row.request_no),
+        thread: null,
+        task: { epoch: row.epoch, claimNo },
+        bound: false,
+        limited: isLimited(input),
+        closeAt: this.#closeAt(row.close_in_ms),
+      },
+      run,
+      {
+        args: input.args,
+        headers: input.headers ?? {},
+        taskQueue: serving.taskQueue,
+        workflowId: row.workflow_id,
+        workflowName: row.workflow_name,
+        limits: attemptLimits(input, row.close_in_ms),
+        heartbeatDetails,
+      },
+    );
   }
 
-  /**
-   * A name nobody gave us. When its workflow runs here, it may bring the function along (proxyActivities): as long as the
-   * thread is not alive here it is taken, which replays it, and the attempt is put off (null), for a while. Otherwise the
-   * attempt fails, and is retried as any other.
-   */
-  #unknown(row: ClaimedTask): UserFunction | null {
-    const { services } = this.#host;
-    const key = `${row.workflow_queue}\0${row.workflow_name}\0${row.name}`;
-    const now = this.#host.monotonic();
-    const since = this.#unknownSince.get(key) ?? now;
-    this.#unknownSince.set(key, since);
-    const mayBring =
-      services.servesWorkflow(row.workflow_queue, row.workflow_name) && !this.#threads.isAlive(row.thread_no);
-    if (mayBring && now - since < BROUGHT_WITHIN_MS) {
-      this.#threads.want(row.thread_no);
-      return null;
-    }
-    return () => {
-      throw new Error(`Activity '${row.name}' not found in registry`);
-    };
+  #giveUpLost(task: { threadNo: number; op: number }, name: string, losses: number, epoch: number): void {
+    const error = new ActivityLostError(`activity "${name}" was lost with its process ${losses} times`);
+    const payload = JSON.stringify(failureFromError(error)); // holds nothing of the user's
+    void this.#rows.finish(task, { kind: 'fail', payload, delayMs: 0 }, epoch);
   }
 
   // ---- attempts
 
-  #run(activityOf: Omit<RunningActivity, 'abort' | 'abandoned'>, run: UserFunction, call: Call): void {
-    const activity: RunningActivity = { ...activityOf, abort: new LazyAbort(), abandoned: false };
+  #run(facts: AttemptFacts, run: UserFunction, call: Call): void {
+    const activity = new RunningActivity(facts, this);
     this.running.add(activity);
     const layers = activityLayers(activity.serving.interceptors);
     const attempt = {
       run: layers === null ? run : throughActivityInbound(layers, activity.name, run),
+      port: activity,
       abort: activity.abort,
-      startToCloseMs: call.startToCloseMs,
+      limits: call.limits,
+      heartbeatDetails: call.heartbeatDetails,
       nonRetryableErrorTypes: activity.retry.nonRetryableErrorTypes ?? [],
       context: {
         activityName: activity.name,
@@ -339,65 +323,100 @@ export class ActivityRunner {
         taskQueue: call.taskQueue,
         namespace: this.#host.namespace,
         attempt: activity.attempt,
-        idempotencyKey: `${call.seed}-${activity.threadNo}-${activity.op}`,
+        idempotencyKey: `${activity.seed}-${activity.threadNo}-${activity.op}`,
       },
     };
     runAttempt(attempt, (outcome) => {
-      this.running.remove(activity);
-      if (!activity.abandoned) this.#ended(activity, outcome);
+      activity.over = true;
+      if (needsRow(activity, outcome)) this.makeRow(activity);
+      if (activity.makingRow) activity.whenRowSettled = () => this.#settle(activity, outcome);
+      else this.#settle(activity, outcome);
     });
+  }
+
+  #settle(activity: RunningActivity, outcome: AttemptOutcome): void {
+    this.running.remove(activity);
+    if (!activity.abandoned) this.#ended(activity, outcome);
+  }
+
+  get namespace(): string {
+    return this.#host.namespace;
+  }
+
+  beat(activity: RunningActivity): void {
+    if (activity.task === null) this.makeRow(activity);
+    else this.#heartbeats.note(activity);
+  }
+
+  /** An eager attempt gets a task row, in this worker's name. */
+  makeRow(activity: RunningActivity): void {
+    const { thread, op, attempt, task, makingRow, abandoned } = activity;
+    if (thread === null || task !== null || makingRow || abandoned) return;
+    this.#rows.make(thread, op, { attempt, delayMs: 0, lastFailure: null, running: activity });
   }
 
   /** An attempt ended: its outcome goes to the thread when that is here, else into its inbox. */
   #ended(activity: RunningActivity, outcome: AttemptOutcome): void {
     const { thread } = activity;
-    if (thread !== null && this.#threads.holds(thread)) {
-      if (thread.stage !== 'parking' && thread.stage !== 'parked') this.#hand(activity, thread, outcome);
-      else
-        thread.afterSuspension(
-          () => this.#record(activity, outcome),
-          () => this.#hand(activity, thread, outcome),
-        );
-    } else {
+    const mayBeRivalled = activity.tokenGiven || (activity.limited && activity.task !== null);
+    if (thread === null || mayBeRivalled || !this.#threads.holds(thread)) {
       this.#record(activity, outcome);
+    } else if (thread.stage !== 'parking' && thread.stage !== 'parked') {
+      this.#hand(activity, thread, outcome);
+    } else {
+      thread.afterSuspension(
+        () => this.#record(activity, outcome),
+        () => this.#hand(activity, thread, outcome),
+      );
     }
   }
 
   #hand(activity: RunningActivity, thread: ActiveThread, outcome: AttemptOutcome): void {
     const { op } = activity;
-    if (outcome.ok) {
+    if (outcome.kind === 'done') {
       const value = outcome.text === null ? undefined : thread.seal.openParsed(outcome.text, JSON.parse(outcome.text));
       thread.post({ event: { kind: 'done', op, value, text: outcome.text }, inboxNo: null });
       return;
     }
-    const delayMs = retryInMs(activity, outcome);
-    if (delayMs === null) {
+    const delayMs = outcome.kind === 'failed' ? this.#retryInMs(activity, outcome) : null;
+    if (outcome.kind === 'failed' && delayMs === null) {
       thread.post({ event: { kind: 'fail', op, failure: outcome.failure }, inboxNo: null });
-    } else if (activity.task !== null) {
+    } else if (outcome.kind === 'outside' || delayMs === null || activity.task !== null) {
       this.#record(activity, outcome);
     } else {
-      this.queueTask(thread, op, { attempt: activity.attempt + 1, delayMs, lastFailure: outcome.failure });
+      const { attempt, unsentDetails: details } = activity;
+      this.#rows.make(thread, op, { attempt: attempt + 1, delayMs, lastFailure: outcome.failure, details });
     }
   }
 
   /** Into the task row, and from there into the inbox. Without a row its thread went elsewhere, and runs it again there. */
   #record(activity: RunningActivity, outcome: AttemptOutcome): void {
-    if (activity.task === null) return;
-    const { seal } = activity.serving;
+    const { task, thread, op, bound } = activity;
+    if (task === null) return;
     let finish: Finish;
     try {
-      if (outcome.ok) {
-        finish = { kind: 'done', payload: seal.seal(outcome.text), delayMs: 0 };
-      } else {
-        const delayMs = retryInMs(activity, outcome);
-        const payload = encodeFailure(outcome.failure, seal);
-        finish = { kind: delayMs === null ? 'fail' : 'retry', payload, delayMs: delayMs ?? 0 };
-      }
+      finish = this.#finishOf(activity, outcome);
     } catch (error) {
-      this.#unreadable(activity, activity, error, activity.task.epoch);
+      this.#unreadable(activity, activity, error, task.epoch);
       return;
     }
-    void this.#finish(activity, finish, activity.task.epoch);
+    const finished = this.#rows.finish(activity, finish, task.epoch);
+    if (!bound || thread === null || (finish.kind !== 'retry' && finish.kind !== 'outside')) return;
+    const rests = finish.kind === 'retry' ? finish.delayMs : null;
+    void finished.then(() => {
+      if (this.#threads.holds(thread)) this.#rows.rests(thread, op, rests);
+    });
+  }
+
+  /** @throws {PayloadCodecError} when the codec fails. */
+  #finishOf(activity: RunningActivity, outcome: AttemptOutcome): Finish {
+    const { seal } = activity.serving;
+    if (outcome.kind === 'done') return { kind: 'done', payload: seal.seal(outcome.text), delayMs: 0 };
+    const details = seal.seal(activity.unsentDetails);
+    if (outcome.kind === 'outside') return { kind: 'outside', payload: null, delayMs: 0, details };
+    const delayMs = this.#retryInMs(activity, outcome);
+    const payload = encodeFailure(outcome.failure, seal);
+    return { kind: delayMs === null ? 'fail' : 'retry', payload, delayMs: delayMs ?? 0, details };
   }
 
   /**
@@ -407,59 +426,57 @@ export class ActivityRunner {
   #unreadable(task: { threadNo: number; op: number }, { name }: { name: string }, error: unknown, epoch: number): void {
     this.#host.logger.error({ activity: name, error }, 'the payloads of an activity task cannot be read or written');
     const payload = JSON.stringify(failureFromError(error)); // a PayloadCodecError holds no content
-    void this.#finish(task, { kind: 'release', payload, delayMs: UNREADABLE_FOR_MS }, epoch);
+    void this.#rows.finish(task, { kind: 'release', payload, delayMs: UNREADABLE_FOR_MS }, epoch);
   }
 
-  async #finish(task: { threadNo: number; op: number }, result: Finish, epoch: number): Promise<void> {
-    const key = `${task.threadNo}/${task.op}`;
-    this.#finishing.add(key);
-    try {
-      await this.#outcomes.submit({ threadNo: task.threadNo, op: task.op, epoch, ...result });
-      if (result.kind === 'retry' || result.kind === 'release') this.#lookAfter(result.delayMs);
-    } catch (error) {
-      this.#host.callFailed('finish_tasks', error);
-    } finally {
-      this.#finishing.delete(key);
-    }
+  /** When a failed attempt is repeated; null when it is final. */
+  #retryInMs(activity: RunningActivity, outcome: Extract<AttemptOutcome, { kind: 'failed' }>): number | null {
+    const { attempt, retry, closeAt } = activity;
+    if (!outcome.retryable || attempt > retry.maximumAttempts) return null;
+    const delayMs = outcome.nextRetryMs ?? retryDelayMs({ ...retry, throwOnError: true }, attempt);
+    return this.#host.monotonic() + delayMs >= closeAt ? null : delayMs;
   }
 
-  /** A task is due in a moment: whoever is here should look then. */
-  #lookAfter(delayMs: number): void {
-    const { due, services } = this.#host;
-    due.add({
-      dueAt: this.#host.monotonic() + delayMs,
-      run: () => {
-        for (const serving of services.all) serving.taskClaims?.poke();
-      },
-    });
+  #closeAt(closeInMs: number | null): number {
+    return closeInMs === null ? Infinity : this.#host.monotonic() + closeInMs;
   }
 
   // ---- what the database says we own
 
   /** Begins a comparison. @returns what ends it, with what the database says. */
-  compare(claimsBefore: number): (owned: readonly { threadNo: number; op: number; epoch: number }[]) => Promise<void> {
-    const running = this.running.all().filter(({ task }) => task !== null && task.claimNo < claimsBefore);
-    const finishing = new Set(this.#finishing); // their outcomes are on their way
-    return async (owned) => {
-      const ours = new Set(owned.map(({ threadNo, op }) => `${threadNo}/${op}`));
-      for (const activity of running) {
-        if (ours.has(`${activity.threadNo}/${activity.op}`)) continue;
-        if (this.running.get(activity.threadNo, activity.op) !== activity) continue;
-        // Cancelled, or its workflow ended.
-        this.running.abandon(activity, new CancelledFailure('the workflow does not wait for this activity any more'));
-      }
-      for (const task of owned) {
-        const key = `${task.threadNo}/${task.op}`;
-        if (this.running.get(task.threadNo, task.op) !== undefined) continue;
-        if (finishing.has(key) || this.#finishing.has(key)) continue;
-        await this.#finish(task, { kind: 'release', payload: null, delayMs: 0 }, task.epoch);
-      }
-    };
+  compare(claimsBefore: number): ReturnType<TaskRows['compare']> {
+    return this.#rows.compare(claimsBefore);
   }
 }
 
-/** When a failed attempt is repeated; null when it is final. */
-function retryInMs(activity: RunningActivity, outcome: Extract<AttemptOutcome, { ok: false }>): number | null {
-  if (!outcome.retryable || activity.attempt > activity.retry.maximumAttempts) return null;
-  return outcome.nextRetryMs ?? retryDelayMs({ ...activity.retry, throwOnError: true }, activity.attempt);
+function needsRow({ tokenGiven, task, thread }: RunningActivity, outcome: AttemptOutcome): boolean {
+  return (tokenGiven || outcome.kind === 'outside') && task === null && thread !== null;
+}
+
+function isLimited({ startToCloseMs, limits }: Limits): boolean {
+  return startToCloseMs !== null || limits !== undefined;
+}
+
+function attemptLimits({ startToCloseMs, limits }: Limits, closeInMs: number | null): AttemptLimits | null {
+  if (startToCloseMs === null && limits === undefined) return null;
+  const { scheduleToCloseMs = null, heartbeatMs = null } = limits ?? {};
+  return { startToCloseMs, scheduleToCloseMs, heartbeatMs, closeInMs };
+}
+
+/** A call in the process of its workflow. */
+function callOf(
+  thread: ActiveThread,
+  spec: CommandSpec['activity'],
+  closeInMs: number | null,
+  heartbeatDetails: unknown,
+): Call {
+  return {
+    args: JSON.parse(spec.args) as unknown[],
+    headers: spec.headers === null ? {} : (decodePayload(spec.headers) as Record<string, unknown>),
+    taskQueue: spec.taskQueue,
+    workflowId: thread.info.workflowId,
+    workflowName: thread.info.workflowName,
+    limits: attemptLimits(spec, closeInMs),
+    heartbeatDetails,
+  };
 }

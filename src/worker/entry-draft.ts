@@ -4,7 +4,7 @@
  * Owns: which effect a step has. Does not own: when it is committed (active-thread.ts).
  */
 
-import { type ActivityDefaults, activityText, encodeSteps } from '../codec/entry-text.js';
+import { type ActivityDefaults, activityText, encodeSteps, limitsText } from '../codec/entry-text.js';
 import { decodePayload } from '../codec/payload.js';
 import { registeredSeal, Seal } from '../codec/payload-codec.js';
 import { sealCommand, sealEvent } from '../codec/sealed-steps.js';
@@ -171,6 +171,7 @@ export class EntryDraft {
         break;
       case 'activity':
         if (operation.hasTask) this.#effects = added(this.#effects, { kind: 'untask', op });
+        if (operation.spec.bound) this.#effects = added(this.#effects, { kind: 'untimer', op }); // its retry
         break;
       case 'child':
         if (cancelled && operation.awaited) this.#effects = added(this.#effects, { kind: 'uncall', op });
@@ -208,10 +209,12 @@ export class EntryDraft {
         break;
       case 'activity':
         this.#bytes += command.spec.args.length;
-        if (this.#chooseEager(command.spec.taskQueue, command.name, op)) {
+        if (command.spec.bound || this.#chooseEager(command.spec.taskQueue, command.name, op)) {
           this.eager = added(this.eager, op);
         } else {
           if (operation.kind === 'activity') operation.hasTask = true;
+          const limits = limitsText(command.spec);
+          if (limits !== null) this.#effects = added(this.#effects, { kind: 'limits', op, extra: limits });
           this.#effects = added(this.#effects, {
             kind: 'task',
             op,

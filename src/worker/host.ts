@@ -27,6 +27,7 @@ import { Services } from './services.js';
 import type { Serving } from './serving.js';
 import { SpanReporter } from './span-reporter.js';
 import { watchStrayRejections } from './stray-rejections.js';
+import { TaskDeadlines } from './task-deadlines.js';
 
 const SWEEP_MS = 250;
 const MAIL_MS = 25;
@@ -53,6 +54,7 @@ export class Host implements HostContext {
   readonly #notifier: Notifier;
   readonly #unsubscribe: () => void;
   readonly #threads: OwnedThreads;
+  readonly #deadlines = new TaskDeadlines(this);
   readonly #timers: NodeJS.Timeout[] = [];
   #heard = false;
   #closed = false;
@@ -226,7 +228,8 @@ export class Host implements HostContext {
     for (const hint of hints.split(',')) {
       const own = hint === `w${this.registration.workerNo}`;
       const localOnly =
-        !others && (own || hint === 't' || (hint.startsWith('q') && this.services.hasRoom(Number(hint.slice(1)))));
+        !others &&
+        (own || hint === 't' || hint === 'e' || (hint.startsWith('q') && this.services.hasRoom(Number(hint.slice(1)))));
       this.#notifier.notify(hint, { localOnly });
     }
   }
@@ -239,6 +242,8 @@ export class Host implements HostContext {
       this.services.poke(Number(hint.slice(1)));
     } else if (hint === `w${this.registration.workerNo}`) {
       this.#threads.fetchMail();
+    } else if (hint === 'e') {
+      this.#deadlines.look();
     } else if (hint === 't') {
       this.#tidy().catch((error) => this.callFailed('tidy', error));
     }

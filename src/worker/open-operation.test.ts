@@ -38,7 +38,13 @@ describe('what is open', () => {
   it('is told of an activity with all that a task row needs', () => {
     const spec = { taskQueue: 'q', args: '[]' };
     const activity = { ...command('activity', spec), name: 'charge' } as Command;
-    expect(openedBy({ op: 0, command: activity })).toEqual({ kind: 'activity', spec, name: 'charge', hasTask: false });
+    expect(openedBy({ op: 0, command: activity })).toEqual({
+      kind: 'activity',
+      spec,
+      name: 'charge',
+      hasTask: false,
+      rests: false,
+    });
   });
 });
 

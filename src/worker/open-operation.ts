@@ -4,7 +4,14 @@ import type { CommandSpec, Event, RecordedStep, Step } from '../core/history.js'
 import type { ProducedCommand } from '../replay/instance.js';
 
 export type OpenOperation =
-  | { readonly kind: 'activity'; readonly spec: CommandSpec['activity']; readonly name: string; hasTask: boolean }
+  | {
+      readonly kind: 'activity';
+      readonly spec: CommandSpec['activity'];
+      readonly name: string;
+      hasTask: boolean;
+      /** A bound one: it waits for its retry or for an answer from outside, and its thread may be parked meanwhile. */
+      rests: boolean;
+    }
   | { readonly kind: 'timer' }
   | { readonly kind: 'wait'; readonly timeoutMs: number | null }
   | { readonly kind: 'child'; readonly awaited: boolean }
@@ -20,7 +27,7 @@ export type OpenOperation =
 export function openedBy({ command }: ProducedCommand): OpenOperation | null {
   switch (command.kind) {
     case 'activity':
-      return { kind: 'activity', spec: command.spec, name: command.name, hasTask: false };
+      return { kind: 'activity', spec: command.spec, name: command.name, hasTask: false, rests: false };
     case 'wait':
       return { kind: 'wait', timeoutMs: command.spec.timeoutMs };
     case 'child':

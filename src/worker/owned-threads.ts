@@ -147,6 +147,7 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
       thread.postMail({ thread_no: row.thread_no, inbox_no, kind, op, payload });
     }
     if (!cached && row.last_seq !== null) this.activities.rerunLost(thread);
+    if (row.last_seq !== null) this.activities.resumeSteps(thread);
     if (thread.stage === 'idle') this.becameIdle(thread);
   }
 
@@ -220,6 +221,14 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
 
   startEager(thread: ActiveThread, op: number): void {
     this.activities.startEager(thread, op);
+  }
+
+  resumeStep(thread: ActiveThread, op: number): void {
+    this.activities.resumeStep(thread, op);
+  }
+
+  resumeSteps(thread: ActiveThread): void {
+    this.activities.resumeSteps(thread);
   }
 
   abortActivities(thread: ActiveThread, ops: readonly number[] | 'all'): void {
@@ -301,11 +310,6 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
   want(threadNo: number): void {
     this.#wanted.add(threadNo);
     for (const serving of this.#host.services.all) if (serving.workflows.size > 0) serving.threadClaims?.poke();
-  }
-
-  isAlive(threadNo: number): boolean {
-    const thread = this.#threads.get(threadNo) ?? this.#cache.get(threadNo);
-    return thread !== undefined && thread.stage !== 'loading' && thread.instance !== null;
   }
 
   // ---- letting go
@@ -413,7 +417,10 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
         this.becameIdle(thread);
         continue;
       }
-      if (this.activities.makeTasks(thread) || !thread.hasSources) continue; // nothing would wake it
+      if (this.activities.makeTasks(thread) || !thread.hasSources) {
+        this.becameIdle(thread); // nothing would wake it
+        continue;
+      }
       threads.push(thread);
     }
     if (threads.length > 0) await this.#park(threads);

@@ -1,7 +1,6 @@
 /** What this process serves: the functions of its worker objects, by queue, name and service number. */
 
 import type { Service } from '../postgres/protocol/workers.js';
-import type { ActivityFunction } from '../replay/instance.js';
 import type { UserFunction } from './options.js';
 import type { Serving } from './serving.js';
 
@@ -14,8 +13,6 @@ export class Services {
   readonly #servings = new Set<Serving>();
   readonly #workflows = new Map<number, ServedWorkflow>();
   readonly #activityQueues = new Map<string, Serving[]>();
-  /** Functions that workflows brought along in proxyActivities, for attempts that come as tasks. */
-  readonly #brought = new Map<string, UserFunction>();
 
   get all(): ReadonlySet<Serving> {
     return this.#servings;
@@ -79,22 +76,12 @@ export class Services {
     return this.#activityQueues.get(taskQueue) ?? [];
   }
 
-  servesWorkflow(taskQueue: string, name: string): boolean {
-    return this.activityServings(taskQueue).some((serving) => serving.workflows.has(name));
-  }
-
-  bring(workflow: { taskQueue: string; workflowName: string }, name: string, implementation: ActivityFunction): void {
-    this.#brought.set(`${workflow.taskQueue}\0${workflow.workflowName}\0${name}`, implementation as UserFunction);
-  }
-
-  /** An activity's function: what its workflow brought along, what that workflow's worker was given, what the queue's workers have. */
+  /** An activity's function: what its workflow's worker was given, else what the queue's workers have. */
   activity(
     workflow: { taskQueue: string; workflowName: string },
     taskQueue: string,
     name: string,
   ): UserFunction | null {
-    const brought = this.#brought.get(`${workflow.taskQueue}\0${workflow.workflowName}\0${name}`);
-    if (brought !== undefined) return brought;
     const onQueue = this.activityServings(taskQueue);
     const own = onQueue.find(
       (serving) => serving.taskQueue === workflow.taskQueue && serving.workflows.has(workflow.workflowName),

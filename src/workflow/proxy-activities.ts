@@ -3,16 +3,21 @@ import { encodeArguments, encodePayload } from '../codec/payload.js';
 import { InvalidArgumentError } from '../core/errors.js';
 import { finalActivityError } from '../core/failure.js';
 import { fingerprint } from '../core/fingerprint.js';
-import type { Event, RetrySpec } from '../core/history.js';
+import type { ActivityLimits, Event, RetrySpec } from '../core/history.js';
 import { identifier, interval, parseOptions } from '../core/options.js';
+import { inWords } from '../core/refused-option.js';
 import { type RetryOptions, type RetryPolicy, resolveRetryPolicy } from '../core/retry-policy.js';
+import type { Instance } from '../replay/instance.js';
 import type { ActivityFunction, ReadEvent } from '../replay/pending-operation.js';
 import { contextOf, type InterceptedCall, instanceHere } from './context.js';
 import { unawaited } from './unawaited.js';
 
 /** Options of {@link proxyActivities}. */
 export interface ActivityOptions<A = Record<string, ActivityFunction>> {
-  /** The functions, when they run in the workers of this workflow. They belong to this workflow, not to the process. */
+  /**
+   * The functions. They belong to these calls, not to the worker or the process, and run where the workflow runs; on another
+   * `taskQueue` its workers' own functions of these names are called.
+   */
   readonly activities?: A;
   /** The queue whose activity workers run them. Default: the workflow's. */
   readonly taskQueue?: string;
@@ -22,6 +27,12 @@ export interface ActivityOptions<A = Record<string, ActivityFunction>> {
   readonly retryPolicy?: RetryOptions;
   /** Limit of one attempt. A late one is aborted and retried. Default: none. */
   readonly startToCloseTimeout?: string | number;
+  /** Limit of the call with all its attempts and delays; behind it nothing is retried. Default: none. */
+  readonly scheduleToCloseTimeout?: string | number;
+  /** How long a worker may take to begin an attempt; then the call fails, since another attempt would wait too. Default: none. */
+  readonly scheduleToStartTimeout?: string | number;
+  /** How long an attempt may be silent: see `Durable.activity.heartbeat`. A silent one is aborted and retried. Default: none. */
+  readonly heartbeatTimeout?: string | number;
   /** Visible to the activity as `getContext().headers`. */
   readonly headers?: Readonly<Record<string, unknown>>;
   /** Accepted for compatibility; results live as long as their workflow. */
@@ -41,12 +52,20 @@ export interface ActivityCall extends InterceptedCall {
   options: { -readonly [K in keyof ActivityOptions]: ActivityOptions[K] } & { headers: Record<string, unknown> };
 }
 
-const activityOptions = v.strictObject({
+const limit = v.pipe(
+  interval,
+  v.check((ms: number) => ms > 0, inWords({ must: 'a duration longer than 0', todo: 'Leave it out for no limit' })),
+);
+
+export const activityOptions = v.strictObject({
   activities: v.optional(v.record(v.string(), v.unknown())),
   taskQueue: v.optional(identifier),
   retry: v.optional(v.unknown()),
   retryPolicy: v.optional(v.unknown()),
   startToCloseTimeout: v.optional(interval),
+  scheduleToCloseTimeout: v.optional(limit),
+  scheduleToStartTimeout: v.optional(limit),
+  heartbeatTimeout: v.optional(limit),
   headers: v.optional(v.record(v.string(), v.unknown())),
   expire: v.optional(v.unknown()),
 });
@@ -66,17 +85,8 @@ const activityOptions = v.strictObject({
 export function proxyActivities<A = Record<string, (...args: unknown[]) => unknown>>(
   options: ActivityOptions<A> = {},
 ): ActivityProxy<A> {
-  const plan = planOf(options as ActivityOptions);
+  const plan = planOf('proxyActivities', options as ActivityOptions);
   const bound = instanceHere();
-
-  const call = (name: string, args: unknown[]): Promise<unknown> => {
-    const context = contextOf(name, bound);
-    if (context.intercept === null) return send(plan, name, args, context);
-    const changeable = callOf(name, args, options as ActivityOptions);
-    const innermost = async () =>
-      send(planOf(changeable.options), changeable.activityName, changeable.args, contextOf(name, bound));
-    return unawaited(context.intercept(changeable, innermost));
-  };
 
   // Lazily, by property name: a remote activity needs no local registration.
   const made = new Map<string, (...args: unknown[]) => Promise<unknown>>();
@@ -88,7 +98,7 @@ export function proxyActivities<A = Record<string, (...args: unknown[]) => unkno
         // No async function: the operation's own promise is the caller's.
         known = (...args) => {
           try {
-            return call(property, args);
+            return callActivity(plan, property, args, bound);
           } catch (error) {
             return unawaited(Promise.reject(error));
           }
@@ -100,38 +110,69 @@ export function proxyActivities<A = Record<string, (...args: unknown[]) => unkno
   });
 }
 
-/** What the options of a proxy come to. */
-interface Plan {
+/** What the options of an activity call come to. */
+export interface ActivityPlan {
+  /** The function as the user wrote it. */
+  readonly call: string;
+  readonly options: ActivityOptions;
   readonly given: v.InferOutput<typeof activityOptions>;
   readonly implementations: ReadonlyMap<string, ActivityFunction>;
   readonly headers: string | null;
+  readonly limits: ActivityLimits | null;
   policyBehind(inherited: RetryPolicy): { readonly policy: RetrySpec; readonly read: ReadEvent<unknown> };
 }
 
-function planOf(options: ActivityOptions): Plan {
-  const given = parseOptions('proxyActivities', activityOptions, options);
+export function planOf(call: string, options: ActivityOptions): ActivityPlan {
+  const given = parseOptions(call, activityOptions, options);
   const retryGiven = (given.retry ?? given.retryPolicy) as RetryOptions | undefined;
-  resolveRetryPolicy('proxyActivities', retryGiven, undefined, given.retry === undefined ? 'retryPolicy' : 'retry');
+  resolveRetryPolicy(call, retryGiven, undefined, given.retry === undefined ? 'retryPolicy' : 'retry');
   const implementations = activitiesOf(given.activities);
   const headers = hasFields(given.headers) ? encodePayload(given.headers, 'headers') : null;
   let known: { inherited: RetryPolicy; policy: RetrySpec; read: ReadEvent<unknown> } | null = null;
   const policyBehind = (inherited: RetryPolicy) => {
     if (known?.inherited === inherited) return known;
-    const { throwOnError, ...policy } = resolveRetryPolicy('proxyActivities', retryGiven, inherited);
+    const { throwOnError, ...policy } = resolveRetryPolicy(call, retryGiven, inherited);
     known = { inherited, policy, read: throwOnError ? resultOrThrow : resultOrError };
     return known;
   };
-  return { given, implementations, headers, policyBehind };
+  return { call, options, given, implementations, headers, limits: limitsOf(given), policyBehind };
+}
+
+function limitsOf(given: v.InferOutput<typeof activityOptions>): ActivityLimits | null {
+  const { scheduleToCloseTimeout, scheduleToStartTimeout, heartbeatTimeout } = given;
+  if (scheduleToCloseTimeout === undefined && scheduleToStartTimeout === undefined && heartbeatTimeout === undefined)
+    return null;
+  return {
+    ...(scheduleToCloseTimeout !== undefined && { scheduleToCloseMs: scheduleToCloseTimeout }),
+    ...(scheduleToStartTimeout !== undefined && { scheduleToStartMs: scheduleToStartTimeout }),
+    ...(heartbeatTimeout !== undefined && { heartbeatMs: heartbeatTimeout }),
+  };
+}
+
+/**
+ * Calls an activity, by way of the interceptors where there are any.
+ *
+ * @param bound The execution that the proxy was made in.
+ */
+export function callActivity(plan: ActivityPlan, name: string, args: unknown[], bound?: Instance): Promise<unknown> {
+  const context = contextOf(name, bound);
+  if (context.intercept === null) return send(plan, name, args, context);
+  const changeable = callOf(name, args, plan.options);
+  const innermost = async () =>
+    send(planOf(plan.call, changeable.options), changeable.activityName, changeable.args, contextOf(name, bound));
+  return unawaited(context.intercept(changeable, innermost));
 }
 
 function send(
-  { given, implementations, headers, policyBehind }: Plan,
+  { given, implementations, headers, limits, policyBehind }: ActivityPlan,
   name: string,
   args: unknown[],
   { instance, cancellable }: ReturnType<typeof contextOf>,
 ): Promise<unknown> {
   const { policy, read } = policyBehind(instance.info.retry);
   const text = encodeArguments(args, name);
+  const taskQueue = given.taskQueue ?? instance.info.taskQueue;
+  const implementation = implementations.get(name) ?? null;
   return instance.call(
     {
       kind: 'activity',
@@ -139,14 +180,16 @@ function send(
       fingerprint: fingerprint(text),
       counter: instance.tick(),
       spec: {
-        taskQueue: given.taskQueue ?? instance.info.taskQueue,
+        taskQueue,
         args: text,
         headers,
         retry: policy,
         startToCloseMs: given.startToCloseTimeout ?? null,
+        ...(limits !== null && { limits }),
+        ...(implementation !== null && taskQueue === instance.info.taskQueue && { bound: true as const }),
       },
     },
-    { cancellable, implementation: implementations.get(name) ?? null },
+    { cancellable, implementation },
     read,
   );
 }

@@ -11,6 +11,7 @@ import { workflowInfo } from './info.js';
 import { deprecatePatch, patched } from './patched.js';
 import { proxyActivities } from './proxy-activities.js';
 import { now, random, uuid4 } from './random.js';
+import { run } from './run.js';
 import { enrich, search } from './search.js';
 import { signal } from './signal.js';
 import { sleep } from './sleep.js';
@@ -29,6 +30,7 @@ function all<T extends readonly unknown[]>(...promises: T): Promise<{ -readonly 
 
 export const workflow = {
   proxyActivities,
+  run,
   sleep,
   condition,
   signal,

@@ -191,7 +191,15 @@ onEveryDatabase('an activity task', (session) => {
       await step(session(), thread, { opens: 1 });
       expect(await queue(session(), worker, [taskItem(thread, 0, { claimNo: 5 })])).toEqual([]);
       expect(await tasks()).toMatchObject([{ op: 0, owner: 'worker', claimable: false, epoch: 1 }]);
-      const outcome = { threadNo: thread.thread_no, op: 0, epoch: 1, kind: 'done' as const, payload: '1', delayMs: 0 };
+      const outcome = {
+        threadNo: thread.thread_no,
+        op: 0,
+        epoch: 1,
+        kind: 'done' as const,
+        payload: '1',
+        delayMs: 0,
+        details: null,
+      };
       expect(await finish(session(), worker, [outcome])).toBe(`w${worker.no}`);
     });
 

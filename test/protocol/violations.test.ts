@@ -12,14 +12,17 @@ import {
   emit,
   fire,
   hookOf,
+  limits,
   onEveryDatabase,
   park,
+  queue,
   register,
   running,
   signal,
   start,
   step,
   task,
+  taskItem,
   timer,
   violations,
   wait,
@@ -45,6 +48,15 @@ async function healthyData(session: Session): Promise<void> {
   const parked = await running(session, worker, 'parked');
   await step(session, parked, { opens: 2, effects: [wait(0, 'go-parked'), timer(1, 60_000)] });
   expect(await park(session, parked, [0, 1])).toBe('parked');
+
+  const steps = await running(session, worker, 'steps');
+  await step(session, steps, { opens: 1 });
+  await queue(session, worker, [taskItem(steps, 0, { taskQueue: null, attempt: 2, delayMs: 60_000 })]);
+  expect(await park(session, steps, [0])).toBe('parked');
+
+  const limited = await running(session, worker, 'limited');
+  const waits = { scheduleToStart: 60_000, scheduleToClose: 90_000 };
+  await step(session, limited, { opens: 1, effects: [task(0, 'act', 'elsewhere'), limits(0, waits)] });
 
   const parent = await running(session, worker, 'parent');
   await step(session, parent, { opens: 1, effects: [child(0, 'kid')] });
@@ -129,6 +141,16 @@ const PLANTED: Record<string, string[]> = {
   'I17 a task of an operation that is resolved or was never opened': [0, 9].map(
     (op) => `update durable.activity_task set op = ${op} where ${THREAD('busy')}`,
   ),
+  'I17 a task that nobody can take': [
+    `update durable.activity_task set ready_at = null where ${THREAD('busy')}`,
+    `update durable.activity_task set ready_at = now() where ${THREAD('steps')}`,
+    `delete from durable.timer where ${THREAD('steps')}; update durable.thread set ready_at = null where ${THREAD('steps')}`,
+  ],
+  'I19 an activity is past a time limit, or that is looked at too late': [
+    `update durable.activity_task set expires_at = null where ${THREAD('limited')}`,
+    `update durable.activity_task set expires_at = close_at where ${THREAD('limited')}`,
+    `update durable.activity_task set close_at = now() - interval '1 hour', expires_at = now() - interval '1 hour' where ${THREAD('limited')}`,
+  ],
   'I19 a timer is overdue or belongs to a closed thread': [
     `update durable.thread set ready_at = now() - interval '1 hour' where ${THREAD('parked')};
      update durable.timer set due_at = now() - interval '1 hour' where ${THREAD('parked')}`,

@@ -117,8 +117,8 @@ export const plantedBugs: readonly PlantedBug[] = [
     edits: [
       [
         'release_dead_workers',
-        'update activity_task set owner = null, claim_no = null, ready_at = clock(), losses = losses + 1\n    where',
-        'update activity_task set owner = owner\n    where false and',
+        'where thread_no = any(v_threads) and owner = any(v_dead)\n    returning service_no',
+        'where false\n    returning service_no',
       ],
     ],
     caughtBy: 'the tasks of the dead are done by others, and counted',

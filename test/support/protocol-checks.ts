@@ -261,6 +261,10 @@ const written: Record<string, Check> = {
     await finish(control, other, [outcomeOfTask(taken!, 'done')]);
     await control.query(query);
     expect(await takeTasks(control, other)).toEqual([]);
+    const [mail] = await mailOf(control, worker);
+    await step(control, thread, { resolves: [0], consumes: [mail!.inbox_no] });
+    await control.query(query);
+    expect(await takeTasks(control, other)).toEqual([]);
   },
 
   'a refused entry has no effect, and harms no other': async ({ control }) => {

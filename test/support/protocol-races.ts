@@ -53,6 +53,7 @@ import {
   waiting,
 } from './protocol.js';
 import { queryOf, SCHEMA, type Session } from './protocol-session.js';
+import { taskRaces } from './protocol-task-races.js';
 
 const ids = (threads: readonly Thread[]) => threads.map((thread) => thread.workflow_id);
 
@@ -1062,4 +1063,5 @@ export const races: readonly Race[] = [
   ...repetitions,
   ...others,
   ...documentRaces,
+  ...taskRaces,
 ];

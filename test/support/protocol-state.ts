@@ -31,7 +31,7 @@ const VIEWS: Record<string, string> = {
     from signal s left join named n on n.thread_no = s.chain_no order by s.signal_id, s.signal_no`,
   tasks: `
     select n.name as thread, a.op, a.name, a.attempt, a.losses, a.epoch, a.ready_at is not null as claimable,
-      w.worker_key as owner
+      w.worker_key as owner, a.outside, a.details, a.last_failure as failure, a.expires_at is not null as limited
     from activity_task a join named n using (thread_no) left join worker w on w.worker_no = a.owner order by 1, 2`,
   documents: `
     select n.name as run, d.search, d.entity from document d join named n on n.thread_no = d.run_no

@@ -21,12 +21,20 @@ import {
   terminateWorkflow,
 } from '../../src/postgres/protocol/executions.js';
 import {
+  answerTask,
   type ClaimedTask,
   claimTasks,
+  expireTasks,
   finishTasks,
+  type HeartbeatAnswer,
   queueTasks,
+  sendHeartbeats,
+  type TakenStep,
+  type TaskAnswer,
+  type TaskAnswerStatus,
   type TaskOutcome,
   type TaskToQueue,
+  takeStep,
 } from '../../src/postgres/protocol/tasks.js';
 import {
   blockThread,
@@ -459,6 +467,25 @@ export const task = (op: number, name = 'act', taskQueue = QUEUE): Effect => ({
   value: '[]',
 });
 
+/** Of a task of the same step, in ms. */
+export interface Limits {
+  readonly scheduleToClose?: number;
+  readonly scheduleToStart?: number;
+  readonly startToClose?: number;
+  readonly heartbeat?: number;
+}
+
+const RETRY = { maximumAttempts: 3, initialIntervalMs: 1_000, backoffCoefficient: 2, maximumIntervalMs: 60_000 };
+
+export const limitsJson = (given: Limits, retry: Partial<typeof RETRY> = {}): string =>
+  JSON.stringify({ ...given, retry: { ...RETRY, ...retry } });
+
+export const limits = (op: number, given: Limits, retry: Partial<typeof RETRY> = {}): Effect => ({
+  kind: 'limits',
+  op,
+  extra: limitsJson(given, retry),
+});
+
 export const send = (op: number, signalId: string, payload: string | null = null, ms = HOUR_MS): Effect => ({
   kind: 'signal',
   op,
@@ -507,8 +534,9 @@ export function outcomeOf(
   kind: TaskOutcome['kind'],
   payload: string | null = null,
   delayMs = 0,
+  details: string | null = null,
 ): TaskOutcome {
-  return { threadNo: taken.thread_no, op: taken.op, epoch: taken.epoch, kind, payload, delayMs };
+  return { threadNo: taken.thread_no, op: taken.op, epoch: taken.epoch, kind, payload, delayMs, details };
 }
 
 export const finish = (session: Session, worker: Worker, outcomes: readonly TaskOutcome[]) =>
@@ -527,9 +555,52 @@ export function taskItem(thread: Thread, op: number, given: Partial<TaskToQueue>
     delayMs: 0,
     claimNo: null,
     lastFailure: null,
+    limits: null,
+    details: null,
+    outside: false,
     ...given,
   };
 }
 
 export const queue = (session: Session, worker: Worker, items: readonly TaskToQueue[]) =>
   queueTasks(session, SCHEMA, worker.no, items);
+
+export async function beat(
+  session: Session,
+  worker: Worker,
+  taken: Pick<ClaimedTask, 'thread_no' | 'op' | 'epoch'>,
+  details: string | null = null,
+): Promise<HeartbeatAnswer | undefined> {
+  const heartbeat = { threadNo: taken.thread_no, op: taken.op, epoch: taken.epoch, details };
+  return (await sendHeartbeats(session, SCHEMA, worker.no, [heartbeat]))[0];
+}
+
+/** Looks at the limits. @returns hints. */
+export const expire = async (session: Session): Promise<string | null> => (await expireTasks(session, SCHEMA)).hints;
+
+/** Under the token of the thread's operation `op`. */
+export function answerItem(thread: Thread, op: number, given: Partial<TaskAnswer> = {}): TaskAnswer {
+  return {
+    requestNo: nextNumber(),
+    threadNo: thread.thread_no,
+    op,
+    attempt: 1,
+    runRequest: thread.request_no,
+    kind: 'done',
+    payload: '"answer"',
+    delayMs: 0,
+    ...given,
+  };
+}
+
+export const answer = async (session: Session, item: TaskAnswer): Promise<TaskAnswerStatus> =>
+  (await answerTask(session, SCHEMA, item)).status;
+
+export const take = (
+  session: Session,
+  thread: Thread,
+  op: number,
+  claimNo = nextNumber(),
+  worker = thread.worker,
+): Promise<TakenStep | null> =>
+  takeStep(session, SCHEMA, worker.no, { claimNo, threadNo: thread.thread_no, epoch: thread.epoch, op });

@@ -229,6 +229,11 @@ export class SimulatedWorker implements ThreadPort {
 
   chooseEager = () => (_taskQueue: string, name: string, op: number) => this.#options.chooseEager?.(name, op) ?? false;
 
+  /** No activity here brings its function along. */
+  resumeStep(): void {}
+
+  resumeSteps(): void {}
+
   startEager(thread: ActiveThread, op: number): void {
     if (this.thread === thread) this.eager.add(op);
   }

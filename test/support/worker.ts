@@ -106,6 +106,11 @@ export class Engine {
     return new Engine(await createMigratedDatabase(), tempo);
   }
 
+  /** As they were added; those that were stopped stay in the list. */
+  get workers(): readonly Worker[] {
+    return this.#workers;
+  }
+
   get connection() {
     return { class: pg.Client, options: { connectionString: this.database.url } };
   }

@@ -10,6 +10,7 @@ export type EffectKind =
   | 'wait'
   | 'unwait'
   | 'task'
+  | 'limits'
   | 'untask'
   | 'child'
   | 'uncall'

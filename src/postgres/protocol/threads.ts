@@ -96,7 +96,8 @@ export async function loadHistory(lane: Lane, schema: string, threadNo: number):
 export interface Mail {
   readonly thread_no: number;
   readonly inbox_no: number;
-  readonly kind: 'done' | 'fail' | 'signal' | 'cancel';
+  /** `again`: the row of a bound activity was changed by somebody else. */
+  readonly kind: 'done' | 'fail' | 'signal' | 'cancel' | 'again';
   readonly op: number | null;
   readonly payload: string | null;
 }
