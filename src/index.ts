@@ -6,7 +6,7 @@ export type { ActivityInboundCallsInterceptor } from './activity/interceptors.js
 
 // clients
 export { Client, type ClientOptions, type StartOptions } from './client/client.js';
-export { Engine } from './client/engine.js';
+export { Engine, type TopicCallback } from './client/engine.js';
 export { WorkflowHandle, type WorkflowState, type WorkflowStateMetadata } from './client/handle.js';
 export type { SubscribeOptions } from './client/subscribe.js';
 export type { Emission, EmissionCallback, Subscription } from './client/subscription.js';

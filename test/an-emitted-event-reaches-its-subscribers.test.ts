@@ -336,6 +336,41 @@ describe('a subscriber', () => {
     expect(left).toEqual([1, 2, 3, 4].slice(last));
   });
 
+  it('may come from HotMesh: the engine object has sub, psub, unsub and punsub', async () => {
+    const engine = await open();
+    const hotMesh = await engine.client.getHotMeshClient(null);
+    expect([hotMesh.appId, hotMesh.namespace]).toEqual(['durable', 'durable']);
+    const heard: unknown[] = [];
+    await hotMesh.sub('order.packed', (topic, data) => heard.push(['sub', topic, data]));
+    await hotMesh.psub('order.*', (topic, data) => heard.push(['psub', topic, data]));
+    const handle = await engine.start('packs', ['o-1']);
+    await engine.result(handle);
+    await until('all were heard', () => heard.length >= 3);
+    expect(heard).toContainEqual(['sub', 'order.packed', 'o-1']);
+    expect(heard.filter((one) => (one as string[])[0] === 'psub')).toEqual([
+      ['psub', 'order.packed', 'o-1'],
+      ['psub', 'order.weighed', { grams: 700 }],
+    ]);
+    await hotMesh.unsub('order.packed');
+    const all = await Heard.on(engine.client, { pattern: 'order.*' });
+    await engine.run('packs', ['o-2']);
+    await all.all(engine.client);
+    await until('the pattern was heard again', () => heard.length >= 5);
+    await hotMesh.punsub('order.*');
+    await engine.run('packs', ['o-3']);
+    await all.all(engine.client);
+    expect(heard).toHaveLength(5);
+    expect(await hotMesh.getStatus(handle.workflowId)).toBe(0);
+    expect((await hotMesh.getState('any', handle.workflowId)).data).toMatchObject({ done: true, response: true });
+    const waiting = await engine.start('waits');
+    await hotMesh.interrupt('any', waiting.workflowId, { reason: 'enough' });
+    expect((await engine.failure(waiting)).message).toBe('enough');
+    expect(await hotMesh.signal('nobody')).toBe('buffered');
+    await expect(hotMesh.sub('', () => {})).rejects.toThrow('subscribe: topic must be text of 1 to 512 bytes');
+    await expect(hotMesh.psub('a', 'no' as never)).rejects.toThrow('subscribe: callback must be a function');
+    await expect(hotMesh.getStatus('')).rejects.toThrow('getStatus: workflowId must be text of 1 to 512 bytes');
+  });
+
   it('ends with its client', async () => {
     const engine = await open();
     const client = new Client({ connection: engine.connection });

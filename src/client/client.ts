@@ -225,12 +225,16 @@ export class Client {
   }
 
   /**
-   * The engine of a namespace, for the static finders of `Search` and `Entity`. Connects.
+   * The engine of a namespace, for the static finders of `Search` and `Entity` and for programs written for HotMesh. Connects.
    *
    * @param _taskQueue Kept for programs that give one; null otherwise. It has no effect.
    */
-  async getHotMeshClient(_taskQueue: string | null = null, namespace?: string): Promise<Engine> {
-    return new Engine(await this.#link(namespace));
+  async getHotMeshClient(_taskQueue: string | null = null, namespace = this.#namespace): Promise<Engine> {
+    return new Engine(await this.#link(namespace), {
+      subscribe: (options, callback) => this.workflow.subscribe({ ...options, namespace }, callback),
+      signal: (signalId, data) => this.#signal(signalId, data, namespace),
+      handle: (workflowId) => new WorkflowHandle(this.#link(namespace), workflowId, '', null, this.#seal),
+    });
   }
 
   /** Connects on first use; a failure is not kept. */

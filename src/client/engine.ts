@@ -1,16 +1,36 @@
 import type { DocumentEngine, EntityQuery, EntityRow } from '../core/document-engine.js';
+import { checkWorkflowId } from '../core/identifier.js';
 import { isLiteralField } from '../core/search-fields.js';
-import { statusOf } from './handle.js';
+import { statusOf, type WorkflowHandle, type WorkflowState, type WorkflowStateMetadata } from './handle.js';
 import type { Link } from './link.js';
+import type { SubscribeOptions } from './subscribe.js';
+import type { EmissionCallback, Subscription } from './subscription.js';
 
-/** One namespace of one database, as the static finders of `Search` and `Entity` take it: what `client.getHotMeshClient` gives. */
+/** What an engine object asks of the client it is from. */
+export interface EnginePort {
+  subscribe(options: SubscribeOptions, callback: EmissionCallback): Promise<Subscription>;
+  signal(signalId: string, data: unknown): Promise<'delivered' | 'buffered'>;
+  handle(workflowId: string): WorkflowHandle;
+}
+
+/** Told of an event: its topic and what was emitted with it. */
+export type TopicCallback = (topic: string, data: unknown) => unknown;
+
+/**
+ * One namespace of one database: what `client.getHotMeshClient` gives to the static finders of `Search` and `Entity`, and to
+ * programs written for HotMesh. New programs use the client and its handles, which do the same; for events
+ * `client.workflow.subscribe`, which can go on where it was.
+ */
 export class Engine implements DocumentEngine {
   readonly namespace: string;
   readonly #link: Link;
+  readonly #port: EnginePort;
+  readonly #subscriptions = new Map<string, Subscription[]>();
 
   /** @internal */
-  constructor(link: Link) {
+  constructor(link: Link, port: EnginePort) {
     this.#link = link;
+    this.#port = port;
     this.namespace = link.namespace;
   }
 
@@ -38,5 +58,72 @@ export class Engine implements DocumentEngine {
   async userData(workflowId: string): Promise<Record<string, string>> {
     const fields = (await this.#link.searchFields(workflowId)) ?? {};
     return Object.fromEntries(Object.entries(fields).filter(([name]) => !isLiteralField(name)));
+  }
+
+  /**
+   * Calls `callback` with each event of the topic that workflows emit from now on, one after the other. What it throws ends the
+   * subscription and is a rejection that nobody handles.
+   */
+  async sub(topic: string, callback: TopicCallback): Promise<void> {
+    await this.#subscribe(`topic ${topic}`, { topic }, callback);
+  }
+
+  /** As {@link sub}, for topics like `pattern`, where `*` stands for any characters. */
+  async psub(pattern: string, callback: TopicCallback): Promise<void> {
+    await this.#subscribe(`pattern ${pattern}`, { pattern }, callback);
+  }
+
+  /** Ends what {@link sub} began for the topic. */
+  async unsub(topic: string): Promise<void> {
+    await this.#unsubscribe(`topic ${topic}`);
+  }
+
+  /** Ends what {@link psub} began for the pattern. */
+  async punsub(pattern: string): Promise<void> {
+    await this.#unsubscribe(`pattern ${pattern}`);
+  }
+
+  /** Sends a signal to whoever waits longest for it in the namespace: `client.workflow.signal`. */
+  signal(signalId: string, data?: unknown): Promise<'delivered' | 'buffered'> {
+    return this.#port.signal(signalId, data);
+  }
+
+  /** `handle.status()`. */
+  async getStatus(workflowId: string): Promise<number> {
+    return await this.#handle('getStatus', workflowId).status();
+  }
+
+  /** `handle.state(true)`; the topic is not looked at. */
+  async getState(
+    _topic: string,
+    workflowId: string,
+  ): Promise<{ data: WorkflowState; metadata: WorkflowStateMetadata }> {
+    return await this.#handle('getState', workflowId).state(true);
+  }
+
+  /** `handle.terminate(options)`; the topic is not looked at. */
+  async interrupt(
+    _topic: string,
+    workflowId: string,
+    options?: Parameters<WorkflowHandle['terminate']>[0],
+  ): Promise<void> {
+    await this.#handle('interrupt', workflowId).terminate(options);
+  }
+
+  #handle(call: string, workflowId: string): WorkflowHandle {
+    return this.#port.handle(checkWorkflowId(call, workflowId));
+  }
+
+  async #subscribe(key: string, options: SubscribeOptions, callback: TopicCallback): Promise<void> {
+    const heard: EmissionCallback =
+      typeof callback === 'function' ? ({ topic, data }) => callback(topic, data) : callback;
+    const subscription = await this.#port.subscribe(options, heard);
+    this.#subscriptions.set(key, [...(this.#subscriptions.get(key) ?? []), subscription]);
+  }
+
+  async #unsubscribe(key: string): Promise<void> {
+    const subscriptions = this.#subscriptions.get(key) ?? [];
+    this.#subscriptions.delete(key);
+    for (const subscription of subscriptions) subscription.unsubscribe();
   }
 }
