@@ -17,6 +17,7 @@ export * as Errors from './core/errors.js';
 export { uuid } from './core/identifier.js';
 export type { RetryOptions } from './core/retry-policy.js';
 export type { SearchOptions, SearchValue } from './core/search-fields.js';
+export type { TerminateOptions } from './core/termination.js';
 export { Durable, guid, shutdown } from './durable.js';
 // words
 export type { ConnectionOptions, ConnectionsByRole } from './postgres/connection.js';

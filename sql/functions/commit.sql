@@ -16,6 +16,7 @@
 --   signal   op, key = signal id, value = payload, number = ms to keep it
 --   emit     key = topic, value = payload
 --   search, entity   op, key = method, value = its arguments, as JSON
+--   terminate  op, key = workflow id, value = failure, number = seconds it stays readable, extra = 'descend' or ''
 -- Closing (p_closing): completed | failed | cancelled | continued; p_result is the result, the failure, or the new args.
 --
 -- Answers only what is not plain success, as (item, status, detail):
@@ -23,9 +24,9 @@
 --   early    a timer is not due yet; detail = ms to wait                   stale     reload: a signal came first
 --   fenced   reload or drop: the thread is no longer ours, or the history differs
 --   hints    (item 0) who should look
--- Locks, in this order, each class sorted: own worker; rendezvous; executions that close or are cancelled; documents;
--- threads (own where others may deliver to them, parents, children to cancel, receivers of signals); inserts; the counter of
--- emitted events.
+-- Locks, in this order, each class sorted: own worker; rendezvous; executions that close, are cancelled or terminated;
+-- documents; threads (own where others may deliver to them, parents, children to cancel, receivers of signals); inserts;
+-- the counter of emitted events.
 -- Raises PD001, PD002, 40001; 23505 of history when an own first call is just committing: the lane sends it again.
 -- (`on conflict do nothing` would spare that, and costs every entry 50 bytes of WAL and 1.3 us.)
 --
@@ -77,12 +78,13 @@ begin
     -- pause: met
   end if;
 
-  if v_closing <> '{}' or v_kinds && '{uncall}' then
+  if v_closing <> '{}' or v_kinds && '{uncall,terminate}' then
     v_runs := array(
       select e.run_no from execution e
       where e.run_no in (
         select t.run_no from thread t where t.thread_no = any(v_closing)
-        union all select unnest(awaited_runs(p_thread_no, e_item, e_kind, e_op)))
+        union all select unnest(awaited_runs(p_thread_no, e_item, e_kind, e_op))
+        union all select latest_run(u.k) from unnest(e_kind, e_key) u (kind, k) where u.kind = 'terminate')
       order by e.run_no for no key update);
   end if;
   if v_kinds && '{search,entity}' or v_closing <> '{}' and 'continued' = any(p_closing) then
@@ -98,7 +100,7 @@ begin
       array(select u.thread_no from unnest(p_thread_no, p_closing) u (thread_no, closing) where u.closing = 'continued'));
     -- pause: documents
   end if;
-  if v_closing <> '{}' or v_kinds && '{wait,unwait,signal,uncall,untask}' then
+  if v_closing <> '{}' or v_kinds && '{wait,unwait,signal,uncall,untask,terminate}' then
     v_locked := array(
       select t.thread_no from thread t
       where t.thread_no in (
@@ -240,6 +242,25 @@ begin
     from unnest(p_thread_no, p_closing, p_result) with ordinality u (t, c, r, n)
     where u.c is not null and (v_ok is null or v_ok[u.n]);
     v_hints := v_hints || close_threads(v_closing, v_states, v_results);
+  end if;
+  if v_kinds && '{terminate}' then
+    -- late: what ends by itself in this commit is not terminated any more
+    for v_row in
+      select d.item, string_agg(d.decision, ',' order by d.n) as decisions
+      from terminate_runs(p_thread_no, v_runs, e_item, e_kind, e_op, e_key, e_value, e_number, e_extra)
+        with ordinality d (item, decision, n)
+      group by d.item
+    loop
+      if v_row.item = 0 then
+        v_hints := v_hints || string_to_array(v_row.decisions, ',');
+      else
+        update history h set outcome = '[' || coalesce(substr(h.outcome, 2, length(h.outcome) - 2) || ',', '') || v_row.decisions || ']'
+        where h.thread_no = p_thread_no[v_row.item] and h.seq = p_seq[v_row.item]
+        returning h.outcome into detail;
+        item := v_row.item; status := 'decided';
+        return next;
+      end if;
+    end loop;
   end if;
   if v_kinds && '{emit}' then                        -- last: others who emit wait for it until the commit
     v_hints := v_hints || keep_emissions(p_thread_no, e_item, e_kind, e_key, e_value);

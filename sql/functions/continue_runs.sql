@@ -12,9 +12,9 @@ begin
     from unnest(p_runs, p_args) u (run_no, new_args)
     cross join lateral (select x.* from execution x where x.run_no = u.run_no offset 0) e
   ), made as (
-    insert into execution (run_no, chain_no, request_no, parent_thread, parent_op, run, service_no, expire_s, created_at,
+    insert into execution (run_no, chain_no, request_no, parent_thread, parent_op, parent_chain, run, service_no, expire_s, created_at,
       signal_in, cancel_requested, workflow_id, state, cause, args, config, parent_workflow_id, origin_id, entity)
-    select a.new_run_no, a.chain_no, (random() * 281474976710655)::bigint, a.parent_thread, a.parent_op, a.run + 1, a.service_no,
+    select a.new_run_no, a.chain_no, (random() * 281474976710655)::bigint, a.parent_thread, a.parent_op, a.parent_chain, a.run + 1, a.service_no,
       a.expire_s, clock(), a.signal_in, a.cancels, a.workflow_id, 'open', 'continued', a.new_args, a.config,
       a.parent_workflow_id, a.origin_id, a.entity
     from asked a

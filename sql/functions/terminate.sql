@@ -1,8 +1,9 @@
 -- Ends a workflow at once, from outside. Writes the closing entry of every thread, so that an owner who is committing
--- meets the fence. p_failure is what result() rejects with; null ends without one.
+-- meets the fence. p_failure is what result() rejects with; null ends without one. p_descend: its descendants are noted
+-- to end too, which `descend` does, generation by generation.
 -- Idempotent by commit number. Answers: terminated | again | unknown | completed; hints.
 -- Locks: the execution; its threads and the parent's (sorted).
-create or replace function terminate(p_patient boolean, p_request_no bigint, p_workflow_id text, p_failure text, p_expire_s double precision)
+create or replace function terminate(p_patient boolean, p_request_no bigint, p_workflow_id text, p_failure text, p_expire_s double precision, p_descend boolean)
 returns table (status text, hints text)
 language plpgsql as $$
 -- plans: index only
@@ -10,7 +11,6 @@ language plpgsql as $$
 declare
   v_run bigint;
   v_state text;
-  v_hints text[];
 begin
   perform begin_write(p_patient);
   loop
@@ -31,10 +31,5 @@ begin
   where t.run_no = v_run or t.thread_no = (select e.parent_thread from execution e where e.run_no = v_run)
   order by t.thread_no for no key update;
   -- pause: locked
-  perform end_threads(array[v_run]);
-  update history h set commit_no = p_request_no, result = p_failure
-  where h.thread_no = v_run and h.closes and h.worker_no = 0;
-  update execution e set expire_s = coalesce(p_expire_s, e.expire_s) where e.run_no = v_run;
-  v_hints := close_threads(array[v_run], array['terminated'], array[p_failure]);
-  return query select 'terminated', array_to_string(v_hints, ',');
+  return query select 'terminated', array_to_string(end_run(v_run, p_request_no, p_failure, p_expire_s, p_descend), ',');
 end $$;

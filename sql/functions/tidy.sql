@@ -10,7 +10,7 @@ declare
   v_count int;
 begin
   perform begin_write(false);
-  v_hints := return_signals();
+  v_hints := return_signals() || case when exists (select from termination) then array['d'] else '{}' end;
   perform rotate_requests();
   with gone as (
     delete from signal s using (

@@ -104,6 +104,11 @@ where m.emission_no > (select last from emission_counter)
    or (m.expires_at is null or m.expires_at > at)
      and not exists (select from execution e where e.run_no = m.run_no and e.chain_no = m.chain_no)
 union all
+select 'I31 a terminated chain whose children were left alone', n.chain_no::text from termination n, setting where n.asked_at < at - grace
+union all
+select 'I31 the children of an open chain are to end', n.chain_no::text from termination n
+where exists (select from execution e where e.chain_no = n.chain_no and e.state in ('open', 'pending'))
+union all
 select 'I28 a row without its thread', x.kind || ' ' || x.thread_no from (
   select 'history' as kind, thread_no from history union all select 'inbox', thread_no from inbox
   union all select 'timer', thread_no from timer union all select 'wait', thread_no from wait

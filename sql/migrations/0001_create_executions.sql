@@ -37,6 +37,7 @@ create table execution (
   request_no bigint not null,                      -- random, made by the starter: recognises its retry, seeds random()
   parent_thread bigint,                            -- the thread and the operation that await the outcome
   parent_op int,
+  parent_chain bigint,                             -- the chain whose code started it, whether it awaits it or not
   run int not null,                                -- 0, 1, ... within the workflow id
   service_no int not null,
   expire_s double precision,                       -- how long it stays readable once finished; null = default, 0 = for ever
@@ -57,6 +58,7 @@ create table execution (
 ) with (fillfactor = 85);
 
 create index execution_children on execution (parent_thread, parent_op) where parent_thread is not null;
+create index execution_of_chain on execution (parent_chain) where parent_chain is not null;
 create index execution_of_entity on execution (entity, run_no) where entity is not null;
 
 -- What the threads of a run share: its search fields and its entity document, as plain jsonb, since SQL computes on them.
@@ -67,6 +69,14 @@ create table document (
   search jsonb,                                    -- text by field
   entity jsonb                                     -- an object
 ) with (fillfactor = 50);
+
+-- Terminated chains whose children are to end too, generation by generation: work that outlives whoever asked for it.
+create table termination (
+  chain_no bigint primary key,
+  asked_at timestamptz not null,
+  expire_s double precision,
+  failure text
+);
 
 -- What is owned, parked, claimed and delivered to. `ready_at` is set exactly while a thread may be claimed (from that
 -- moment on), so a sleeping thread is a row of one partial index and nothing else.

@@ -5,11 +5,12 @@ import { decodePayload, encodePayload } from '../codec/payload.js';
 import type { Seal } from '../codec/payload-codec.js';
 import { parseDuration } from '../core/duration.js';
 import { GetStateError, InactiveJobError } from '../core/errors.js';
-import { errorFromFailure, type Failure } from '../core/failure.js';
+import { errorFromFailure } from '../core/failure.js';
 import { checkSignalId } from '../core/identifier.js';
-import { flag, parseOptions, seconds, text } from '../core/options.js';
+import { flag, parseOptions } from '../core/options.js';
 import { refusal } from '../core/refusal.js';
 import { storedField } from '../core/search-fields.js';
+import { resolveTermination, type TerminateOptions, terminationError } from '../core/termination.js';
 import { randomNumber } from '../postgres/protocol/commit.js';
 import type { Description, ResultRow } from '../postgres/protocol/executions.js';
 import type { Link } from './link.js';
@@ -21,14 +22,6 @@ export const SIGNAL_EXPIRE_MS = 10 * 60 * 1000;
 const FRESH_MS = 1_000;
 
 const resultOptions = v.strictObject({ state: v.optional(flag), throwOnError: v.optional(flag) });
-const terminateOptions = v.strictObject({
-  reason: v.optional(text),
-  code: v.optional(v.pipe(v.number('a whole number'), v.integer('a whole number'))),
-  throw: v.optional(flag),
-  suppress: v.optional(flag),
-  expire: v.optional(seconds),
-});
-
 /** What {@link WorkflowHandle.state} answers. */
 export interface WorkflowState {
   readonly done: boolean;
@@ -102,7 +95,9 @@ export class WorkflowHandle {
   #errorOf(row: ResultRow): Error | null {
     if (row.state === 'unknown') return new GetStateError(this.workflowId);
     if (row.state === 'completed' || row.result === null) return null;
-    return errorFromFailure(decodeFailure(row.result, this.#seal));
+    const failure = decodeFailure(row.result, this.#seal);
+    // One that ended with its ancestor carries the ancestor's reason, and its own id.
+    return errorFromFailure(row.state === 'terminated' ? { ...failure, job_id: this.workflowId } : failure);
   }
 
   /**
@@ -192,41 +187,25 @@ export class WorkflowHandle {
   }
 
   /**
-   * Ends the workflow at once, from outside. Its code learns nothing.
+   * Ends the workflow at once, from outside. Its code learns nothing. With `descend` its children end too, and theirs,
+   * through all generations, before this resolves; if this process dies meanwhile, the workers go on with it.
    *
-   * @param options `reason`: message of the error that `result()` rejects with (default `job [<id>] interrupted`);
-   *   `code`: its code (410); `throw: false`: no error is stored; `suppress`: no error when there is nothing to end;
-   *   `expire`: seconds it stays readable.
-   * @throws `Job <id> not found`, `Job <id> already completed`.
+   * @param options See {@link TerminateOptions}.
+   * @throws {GetStateError} `Job <id> not found`, unless `suppress`.
+   * @throws {InactiveJobError} `Job <id> already completed`, unless `suppress`.
    */
-  async terminate(
-    options: {
-      readonly reason?: string;
-      readonly code?: number;
-      readonly throw?: boolean;
-      readonly suppress?: boolean;
-      readonly expire?: number;
-    } = {},
-  ): Promise<void> {
-    const given = parseOptions('terminate', terminateOptions, options);
-    const failure: Failure = {
-      name: 'TerminatedError',
-      type: 'TerminatedError',
-      message: given.reason ?? `job [${this.workflowId}] interrupted`,
-      code: given.code ?? 410,
-      stack: '',
-      job_id: this.workflowId,
-      nonRetryable: true,
-    };
-    const status = await (await this.#link).terminate({
+  async terminate(options: TerminateOptions = {}): Promise<void> {
+    const { failure, expireS, descend, suppress } = resolveTermination('terminate', this.workflowId, options);
+    const link = await this.#link;
+    const status = await link.terminate({
       requestNo: randomNumber(),
       workflowId: this.workflowId,
-      failure: given.throw === false ? null : encodeFailure(failure, this.#seal),
-      expireS: given.expire ?? null,
+      failure: failure === null ? null : encodeFailure(failure, this.#seal),
+      expireS,
+      descend,
     });
-    if (given.suppress === true) return;
-    if (status === 'unknown') throw new GetStateError(this.workflowId, `Job ${this.workflowId} not found`);
-    if (status === 'completed') throw new InactiveJobError(this.workflowId, `Job ${this.workflowId} already completed`);
+    if (descend) await link.descend();
+    if (!suppress && (status === 'unknown' || status === 'completed')) throw terminationError(this.workflowId, status);
   }
 
   async #describe(): Promise<Description> {

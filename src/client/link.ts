@@ -22,6 +22,7 @@ import type { EmissionQuery } from '../postgres/protocol/emissions.js';
 import {
   cancelWorkflow,
   type Description,
+  descend,
   describeWorkflow,
   type SignalAnswer,
   type SignalItem,
@@ -84,6 +85,8 @@ export function useLink(connection: ConnectionOptions | ConnectionsByRole, names
 
 /** A client gives up with `ConnectionError` when the database does not answer for this long. */
 const GIVE_UP_AFTER_MS = 30_000;
+/** How often a client looks whether the generation that somebody else is ending has ended. */
+const DESCENT_POLL_MS = 20;
 const patience: QueryOptions = { giveUpAfterMs: GIVE_UP_AFTER_MS };
 
 export class Link {
@@ -167,6 +170,19 @@ export class Link {
     );
     this.#tell(hints);
     return status;
+  }
+
+  /** Ends the descendants of terminated runs, with whoever else is at it. Resolves when none are left. */
+  async descend(): Promise<void> {
+    for (;;) {
+      const { worked, more, hints } = await untilFree(
+        () => descend(this.#lanes.side, this.schema, patience),
+        GIVE_UP_AFTER_MS,
+      );
+      this.#tell(hints);
+      if (!more) return;
+      if (!worked) await new Promise((resolve) => setTimeout(resolve, DESCENT_POLL_MS));
+    }
   }
 
   describe(workflowId: string, chainNo: number | null): Promise<Description | null> {

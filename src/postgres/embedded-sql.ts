@@ -43,6 +43,7 @@ create table execution (
   request_no bigint not null,                      -- random, made by the starter: recognises its retry, seeds random()
   parent_thread bigint,                            -- the thread and the operation that await the outcome
   parent_op int,
+  parent_chain bigint,                             -- the chain whose code started it, whether it awaits it or not
   run int not null,                                -- 0, 1, ... within the workflow id
   service_no int not null,
   expire_s double precision,                       -- how long it stays readable once finished; null = default, 0 = for ever
@@ -63,6 +64,7 @@ create table execution (
 ) with (fillfactor = 85);
 
 create index execution_children on execution (parent_thread, parent_op) where parent_thread is not null;
+create index execution_of_chain on execution (parent_chain) where parent_chain is not null;
 create index execution_of_entity on execution (entity, run_no) where entity is not null;
 
 -- What the threads of a run share: its search fields and its entity document, as plain jsonb, since SQL computes on them.
@@ -73,6 +75,14 @@ create table document (
   search jsonb,                                    -- text by field
   entity jsonb                                     -- an object
 ) with (fillfactor = 50);
+
+-- Terminated chains whose children are to end too, generation by generation: work that outlives whoever asked for it.
+create table termination (
+  chain_no bigint primary key,
+  asked_at timestamptz not null,
+  expire_s double precision,
+  failure text
+);
 
 -- What is owned, parked, claimed and delivered to. \`ready_at\` is set exactly while a thread may be claimed (from that
 -- moment on), so a sleeping thread is a row of one partial index and nothing else.
@@ -751,6 +761,7 @@ end $$;
 --   signal   op, key = signal id, value = payload, number = ms to keep it
 --   emit     key = topic, value = payload
 --   search, entity   op, key = method, value = its arguments, as JSON
+--   terminate  op, key = workflow id, value = failure, number = seconds it stays readable, extra = 'descend' or ''
 -- Closing (p_closing): completed | failed | cancelled | continued; p_result is the result, the failure, or the new args.
 --
 -- Answers only what is not plain success, as (item, status, detail):
@@ -758,9 +769,9 @@ end $$;
 --   early    a timer is not due yet; detail = ms to wait                   stale     reload: a signal came first
 --   fenced   reload or drop: the thread is no longer ours, or the history differs
 --   hints    (item 0) who should look
--- Locks, in this order, each class sorted: own worker; rendezvous; executions that close or are cancelled; documents;
--- threads (own where others may deliver to them, parents, children to cancel, receivers of signals); inserts; the counter of
--- emitted events.
+-- Locks, in this order, each class sorted: own worker; rendezvous; executions that close, are cancelled or terminated;
+-- documents; threads (own where others may deliver to them, parents, children to cancel, receivers of signals); inserts;
+-- the counter of emitted events.
 -- Raises PD001, PD002, 40001; 23505 of history when an own first call is just committing: the lane sends it again.
 -- (\`on conflict do nothing\` would spare that, and costs every entry 50 bytes of WAL and 1.3 us.)
 --
@@ -812,12 +823,13 @@ begin
     -- pause: met
   end if;
 
-  if v_closing <> '{}' or v_kinds && '{uncall}' then
+  if v_closing <> '{}' or v_kinds && '{uncall,terminate}' then
     v_runs := array(
       select e.run_no from execution e
       where e.run_no in (
         select t.run_no from thread t where t.thread_no = any(v_closing)
-        union all select unnest(awaited_runs(p_thread_no, e_item, e_kind, e_op)))
+        union all select unnest(awaited_runs(p_thread_no, e_item, e_kind, e_op))
+        union all select latest_run(u.k) from unnest(e_kind, e_key) u (kind, k) where u.kind = 'terminate')
       order by e.run_no for no key update);
   end if;
   if v_kinds && '{search,entity}' or v_closing <> '{}' and 'continued' = any(p_closing) then
@@ -833,7 +845,7 @@ begin
       array(select u.thread_no from unnest(p_thread_no, p_closing) u (thread_no, closing) where u.closing = 'continued'));
     -- pause: documents
   end if;
-  if v_closing <> '{}' or v_kinds && '{wait,unwait,signal,uncall,untask}' then
+  if v_closing <> '{}' or v_kinds && '{wait,unwait,signal,uncall,untask,terminate}' then
     v_locked := array(
       select t.thread_no from thread t
       where t.thread_no in (
@@ -976,6 +988,25 @@ begin
     where u.c is not null and (v_ok is null or v_ok[u.n]);
     v_hints := v_hints || close_threads(v_closing, v_states, v_results);
   end if;
+  if v_kinds && '{terminate}' then
+    -- late: what ends by itself in this commit is not terminated any more
+    for v_row in
+      select d.item, string_agg(d.decision, ',' order by d.n) as decisions
+      from terminate_runs(p_thread_no, v_runs, e_item, e_kind, e_op, e_key, e_value, e_number, e_extra)
+        with ordinality d (item, decision, n)
+      group by d.item
+    loop
+      if v_row.item = 0 then
+        v_hints := v_hints || string_to_array(v_row.decisions, ',');
+      else
+        update history h set outcome = '[' || coalesce(substr(h.outcome, 2, length(h.outcome) - 2) || ',', '') || v_row.decisions || ']'
+        where h.thread_no = p_thread_no[v_row.item] and h.seq = p_seq[v_row.item]
+        returning h.outcome into detail;
+        item := v_row.item; status := 'decided';
+        return next;
+      end if;
+    end loop;
+  end if;
   if v_kinds && '{emit}' then                        -- last: others who emit wait for it until the commit
     v_hints := v_hints || keep_emissions(p_thread_no, e_item, e_kind, e_key, e_value);
   end if;
@@ -1000,9 +1031,9 @@ begin
     from unnest(p_runs, p_args) u (run_no, new_args)
     cross join lateral (select x.* from execution x where x.run_no = u.run_no offset 0) e
   ), made as (
-    insert into execution (run_no, chain_no, request_no, parent_thread, parent_op, run, service_no, expire_s, created_at,
+    insert into execution (run_no, chain_no, request_no, parent_thread, parent_op, parent_chain, run, service_no, expire_s, created_at,
       signal_in, cancel_requested, workflow_id, state, cause, args, config, parent_workflow_id, origin_id, entity)
-    select a.new_run_no, a.chain_no, (random() * 281474976710655)::bigint, a.parent_thread, a.parent_op, a.run + 1, a.service_no,
+    select a.new_run_no, a.chain_no, (random() * 281474976710655)::bigint, a.parent_thread, a.parent_op, a.parent_chain, a.run + 1, a.service_no,
       a.expire_s, clock(), a.signal_in, a.cancels, a.workflow_id, 'open', 'continued', a.new_args, a.config,
       a.parent_workflow_id, a.origin_id, a.entity
     from asked a
@@ -1190,6 +1221,49 @@ begin
   perform forget_rendezvous(v_gone);
 end $$;
 ` },
+  { name: 'descend', sql: `-- Ends the children of a terminated run that was to take its descendants along: some of one generation, in one
+-- transaction. Each run that ends here notes that its own children are next, so the work survives whoever does it.
+-- A note goes when its chain has no open child left, seen by a statement of its own: a child that is just being
+-- continued shows its next run only then.
+-- Answers whether there was something to do here, whether anything is left, hints.
+-- Locks: the note (one that is held is passed over), executions, their threads and the parents' (each sorted).
+create or replace function descend(p_patient boolean) returns table (worked boolean, more boolean, hints text)
+language plpgsql as $$
+-- plans: index only
+#variable_conflict use_column
+declare
+  v_note termination;
+  v_runs bigint[];
+  v_run bigint;
+  v_hints text[] := '{}';
+begin
+  perform begin_write(p_patient);
+  select n.* into v_note from termination n order by n.chain_no limit 1 for update skip locked;
+  if not found then
+    return query select false, exists (select from termination), '';
+    return;
+  end if;
+  v_runs := array(
+    select e.run_no from execution e
+    where e.parent_chain = v_note.chain_no and e.state in ('open', 'pending')
+    order by e.run_no limit 100 for no key update);
+  perform from thread t
+  where t.run_no = any(v_runs) or t.thread_no in (
+    select e.parent_thread from execution e where e.run_no = any(v_runs))
+  order by t.thread_no for no key update;
+  -- pause: locked
+  foreach v_run in array v_runs loop
+    v_hints := v_hints || end_run(v_run, (random() * 281474976710655)::bigint, v_note.failure, v_note.expire_s, true);
+  end loop;
+  if not exists (
+    select from execution e where e.parent_chain = v_note.chain_no and e.state in ('open', 'pending')) then
+    delete from termination n where n.chain_no = v_note.chain_no;
+  end if;
+  return query
+  select true, exists (select from termination),
+    coalesce((select string_agg(distinct h, ',') from unnest(v_hints) h where h <> 'd'), '');
+end $$;
+` },
   { name: 'describe', sql: `-- One workflow as it stands: its newest run, or the newest run of the given chain.
 create or replace function describe(p_workflow_id text, p_chain_no bigint)
 returns table (
@@ -1284,6 +1358,28 @@ begin
     end if;
     return next;
   end loop;
+end $$;
+` },
+  { name: 'end_run', sql: `-- Terminates one open run: closing entries for its threads, the end of the run, and, when its descendants are to end
+-- too, the note that says so (see descend). The caller holds the execution, its threads and the parent's.
+create or replace function end_run(p_run bigint, p_commit_no bigint, p_failure text, p_expire_s double precision, p_descend boolean)
+returns text[]
+language plpgsql as $$
+-- plans: index only
+begin
+  perform end_threads(array[p_run]);
+  update history h set commit_no = p_commit_no, result = p_failure
+  where h.thread_no = p_run and h.closes and h.worker_no = 0;
+  if p_expire_s is not null then
+    update execution e set expire_s = p_expire_s where e.run_no = p_run;
+  end if;
+  if p_descend then
+    insert into termination (chain_no, asked_at, expire_s, failure)
+    select e.chain_no, clock(), p_expire_s, p_failure from execution e where e.run_no = p_run
+    on conflict do nothing;
+  end if;
+  return close_threads(array[p_run], array['terminated'], array[p_failure])
+    || case when p_descend then array['d'] else '{}' end;
 end $$;
 ` },
   { name: 'end_threads', sql: `-- Writes the closing entry of threads that are ended from outside (terminate; the main thread's end for its hooks).
@@ -2681,10 +2777,11 @@ begin
       p_thread_no[u.item] as parent_thread
     from unnest(v_item, v_op, v_id, v_args, v_extra) with ordinality u (item, op, id, args, x, n)
   ), made as (
-    insert into execution (run_no, chain_no, request_no, parent_thread, parent_op, run, service_no, expire_s, created_at,
+    insert into execution (run_no, chain_no, request_no, parent_thread, parent_op, parent_chain, run, service_no, expire_s, created_at,
       signal_in, cancel_requested, workflow_id, state, cause, args, config, parent_workflow_id, origin_id, entity)
     select a.run_no, a.run_no, (random() * 281474976710655)::bigint,
       case when (a.x ->> 'awaited')::boolean then a.parent_thread end, case when (a.x ->> 'awaited')::boolean then a.op end,
+      (select e.chain_no from thread t join execution e on e.run_no = t.run_no where t.thread_no = a.parent_thread),
       0, a.service_no, (a.x ->> 'expire')::double precision, v_now,
       coalesce((a.x ->> 'signalIn')::boolean, true), false, a.id, 'open', 'start', a.args, a.x ->> 'config',
       a.x ->> 'parentWorkflowId', a.x ->> 'originId', a.x ->> 'entity'
@@ -2856,10 +2953,11 @@ language sql as $$
 $$;
 ` },
   { name: 'terminate', sql: `-- Ends a workflow at once, from outside. Writes the closing entry of every thread, so that an owner who is committing
--- meets the fence. p_failure is what result() rejects with; null ends without one.
+-- meets the fence. p_failure is what result() rejects with; null ends without one. p_descend: its descendants are noted
+-- to end too, which \`descend\` does, generation by generation.
 -- Idempotent by commit number. Answers: terminated | again | unknown | completed; hints.
 -- Locks: the execution; its threads and the parent's (sorted).
-create or replace function terminate(p_patient boolean, p_request_no bigint, p_workflow_id text, p_failure text, p_expire_s double precision)
+create or replace function terminate(p_patient boolean, p_request_no bigint, p_workflow_id text, p_failure text, p_expire_s double precision, p_descend boolean)
 returns table (status text, hints text)
 language plpgsql as $$
 -- plans: index only
@@ -2867,7 +2965,6 @@ language plpgsql as $$
 declare
   v_run bigint;
   v_state text;
-  v_hints text[];
 begin
   perform begin_write(p_patient);
   loop
@@ -2888,12 +2985,51 @@ begin
   where t.run_no = v_run or t.thread_no = (select e.parent_thread from execution e where e.run_no = v_run)
   order by t.thread_no for no key update;
   -- pause: locked
-  perform end_threads(array[v_run]);
-  update history h set commit_no = p_request_no, result = p_failure
-  where h.thread_no = v_run and h.closes and h.worker_no = 0;
-  update execution e set expire_s = coalesce(p_expire_s, e.expire_s) where e.run_no = v_run;
-  v_hints := close_threads(array[v_run], array['terminated'], array[p_failure]);
-  return query select 'terminated', array_to_string(v_hints, ',');
+  return query select 'terminated', array_to_string(end_run(v_run, p_request_no, p_failure, p_expire_s, p_descend), ',');
+end $$;
+` },
+  { name: 'terminate_runs', sql: `-- The 'terminate' effects of a commit, in order. Answers what differs from the usual (it was open, and has ended), as
+-- decisions by item: unknown, completed, or ended for a run that terminated itself; then hints on item 0. The caller
+-- holds the executions of p_runs, their threads and their parents' (commit). What was started or continued since, by
+-- this commit itself for example, is locked here, out of order, hence without waiting (55P03).
+create or replace function terminate_runs(
+  p_thread_no bigint[], p_runs bigint[],
+  e_item int[], e_kind text[], e_op int[], e_key text[], e_value text[], e_number double precision[], e_extra text[]
+) returns table (item int, decision text)
+language plpgsql as $$
+-- plans: index only
+#variable_conflict use_column
+declare
+  v_run bigint;
+  v_state text;
+  v_hints text[] := '{}';
+begin
+  for i in 1 .. cardinality(e_item) loop
+    continue when e_kind[i] <> 'terminate';
+    loop
+      v_run := latest_run(e_key[i]);
+      if not v_run = any(p_runs) then
+        perform from execution e where e.run_no = v_run for no key update nowait;
+        perform from thread t
+        where t.run_no = v_run or t.thread_no = (select e.parent_thread from execution e where e.run_no = v_run)
+        order by t.thread_no for no key update nowait;
+      end if;
+      select e.state into v_state from execution e where e.run_no = v_run;
+      exit when v_run is null or v_state <> 'continued';
+    end loop;
+    if v_run is null then
+      return query select e_item[i], format('[%s,"unknown"]', e_op[i]);
+    elsif v_state not in ('open', 'pending') then
+      return query select e_item[i], format('[%s,"completed"]', e_op[i]);
+    else
+      v_hints := v_hints || end_run(
+        v_run, (random() * 281474976710655)::bigint, e_value[i], e_number[i], e_extra[i] = 'descend');
+      if v_run = (select t.run_no from thread t where t.thread_no = p_thread_no[e_item[i]]) then
+        return query select e_item[i], format('[%s,"ended"]', e_op[i]);
+      end if;
+    end if;
+  end loop;
+  return query select 0, array_to_string(v_hints, ',') where v_hints <> '{}';
 end $$;
 ` },
   { name: 'tidy', sql: `-- Keeps house, in small portions: signals put back, signals expired, emitted events expired, request tables, worker
@@ -2908,7 +3044,7 @@ declare
   v_count int;
 begin
   perform begin_write(false);
-  v_hints := return_signals();
+  v_hints := return_signals() || case when exists (select from termination) then array['d'] else '{}' end;
   perform rotate_requests();
   with gone as (
     delete from signal s using (
@@ -3064,6 +3200,11 @@ select 'I27 an emitted event without its run, or at a position that was not give
 where m.emission_no > (select last from emission_counter)
    or (m.expires_at is null or m.expires_at > at)
      and not exists (select from execution e where e.run_no = m.run_no and e.chain_no = m.chain_no)
+union all
+select 'I31 a terminated chain whose children were left alone', n.chain_no::text from termination n, setting where n.asked_at < at - grace
+union all
+select 'I31 the children of an open chain are to end', n.chain_no::text from termination n
+where exists (select from execution e where e.chain_no = n.chain_no and e.state in ('open', 'pending'))
 union all
 select 'I28 a row without its thread', x.kind || ' ' || x.thread_no from (
   select 'history' as kind, thread_no from history union all select 'inbox', thread_no from inbox

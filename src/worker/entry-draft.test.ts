@@ -60,6 +60,29 @@ function drafted(open: Map<number, OpenOperation>, ...steps: [Event, ...(readonl
 }
 
 describe('what a command does to the database', () => {
+  it('another workflow is terminated', () => {
+    const { item, draft } = drafted(new Map(), [
+      start,
+      [0, command('terminate', { workflowId: 'w-2', failure: '"x"', expireS: 7, descend: true })],
+      [1, command('terminate', { workflowId: 'w-3' })],
+    ]);
+    expect(item.effects).toEqual([
+      { kind: 'terminate', op: 0, key: 'w-2', value: '"x"', number: 7, extra: 'descend' },
+      { kind: 'terminate', op: 1, key: 'w-3', value: null, extra: '' },
+    ]);
+    expect(draft.decided).toEqual([0, 1]);
+  });
+
+  it('an activity that is given up in the step that calls it does not begin', () => {
+    const { item, draft } = drafted(new Map(), [
+      start,
+      [0, command('activity', {}, 'eager')],
+      [1, command('activity', {}, 'eager')],
+      [2, command('cancel', { ops: [0] })],
+    ]);
+    expect([draft.eager, draft.decided, item.effects]).toEqual([[1], [2], []]);
+  });
+
   it('a timer is armed', () => {
     const { item, draft } = drafted(new Map(), [start, [0, command('timer')]]);
     expect(item.effects).toEqual([{ kind: 'timer', op: 0, number: 250 }]);

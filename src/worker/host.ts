@@ -10,9 +10,11 @@
 import { performance } from 'node:perf_hooks';
 import { LeaseLostError } from '../core/errors.js';
 import type { Database } from '../postgres/database.js';
+import { untilFree } from '../postgres/held-row.js';
 import { migrate } from '../postgres/migrate.js';
 import { schemaName } from '../postgres/namespace.js';
 import { ANYTHING, type Notifier, openNotifier } from '../postgres/notifications.js';
+import { descend } from '../postgres/protocol/executions.js';
 import { reap, retireWorker, takeOver, tidy } from '../postgres/protocol/workers.js';
 import { SqlError } from '../postgres/sql-error.js';
 import { ClaimLoop } from './claim-loop.js';
@@ -28,6 +30,9 @@ import type { Serving } from './serving.js';
 import { SpanReporter } from './span-reporter.js';
 import { watchStrayRejections } from './stray-rejections.js';
 import { TaskDeadlines } from './task-deadlines.js';
+
+/** Hints of work that the process which hears them first does: tidying, deadlines, descendants to end. */
+const HOUSEKEEPING = new Set(['t', 'e', 'd']);
 
 const SWEEP_MS = 250;
 const MAIL_MS = 25;
@@ -58,6 +63,7 @@ export class Host implements HostContext {
   readonly #timers: NodeJS.Timeout[] = [];
   #heard = false;
   #closed = false;
+  #descending = false;
 
   private constructor(database: Database, namespace: string, tuning: ResolvedTuning) {
     this.namespace = namespace;
@@ -204,6 +210,21 @@ export class Host implements HostContext {
     this.tell(await tidy(this.lanes.side, this.schema));
   }
 
+  /** Ends the descendants of terminated runs, generation by generation. */
+  async #descend(): Promise<void> {
+    if (this.#descending) return;
+    this.#descending = true;
+    try {
+      for (let worked = true; worked && !this.#closed; ) {
+        const step = await untilFree(() => descend(this.lanes.side, this.schema));
+        this.tell(step.hints);
+        worked = step.worked;
+      }
+    } finally {
+      this.#descending = false;
+    }
+  }
+
   // ---- faults
 
   callFailed(call: string, error: unknown): void {
@@ -229,7 +250,7 @@ export class Host implements HostContext {
       const own = hint === `w${this.registration.workerNo}`;
       const localOnly =
         !others &&
-        (own || hint === 't' || hint === 'e' || (hint.startsWith('q') && this.services.hasRoom(Number(hint.slice(1)))));
+        (own || HOUSEKEEPING.has(hint) || (hint.startsWith('q') && this.services.hasRoom(Number(hint.slice(1)))));
       this.#notifier.notify(hint, { localOnly });
     }
   }
@@ -244,6 +265,8 @@ export class Host implements HostContext {
       this.#threads.fetchMail();
     } else if (hint === 'e') {
       this.#deadlines.look();
+    } else if (hint === 'd') {
+      this.#descend().catch((error) => this.callFailed('descend', error));
     } else if (hint === 't') {
       this.#tidy().catch((error) => this.callFailed('tidy', error));
     }

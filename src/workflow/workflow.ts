@@ -13,8 +13,10 @@ import { proxyActivities } from './proxy-activities.js';
 import { now, random, uuid4 } from './random.js';
 import { run } from './run.js';
 import { enrich, search } from './search.js';
+import { didRun, isSideEffectAllowed } from './side-effects.js';
 import { signal } from './signal.js';
 import { sleep } from './sleep.js';
+import { terminate } from './terminate.js';
 import { trace } from './trace.js';
 
 /**
@@ -42,6 +44,7 @@ export const workflow = {
   executeChild,
   startChild,
   continueAsNew,
+  terminate,
   patched,
   deprecatePatch,
   random,
@@ -53,9 +56,12 @@ export const workflow = {
   CancelledFailure,
   isCancellation,
   didInterrupt,
+  didRun,
+  isSideEffectAllowed,
   // the older generation
   sleepFor: sleep,
   waitFor: condition,
   execChild: executeChild,
   getContext: workflowInfo,
+  interrupt: terminate,
 } as const;

@@ -165,6 +165,12 @@ const PLANTED: Record<string, string[]> = {
     `update durable.emission set run_no = 9999`,
     `update durable.emission_counter set last = 0`,
   ],
+  'I31 a terminated chain whose children were left alone': [
+    `insert into durable.termination (chain_no, asked_at) values (${of('finished')}, now() - interval '1 hour')`,
+  ],
+  'I31 the children of an open chain are to end': [
+    `insert into durable.termination (chain_no, asked_at) values (${of('busy')}, now())`,
+  ],
   'I28 a row without its thread': [
     `insert into durable.inbox (thread_no, kind) values (9999, 'cancel')`,
     `insert into durable.timer (thread_no, op, due_at) values (9999, 0, now() + interval '1 hour')`,

@@ -19,6 +19,8 @@ import {
   commitOne,
   complete,
   emit,
+  end,
+  endGeneration,
   entry,
   expireLease,
   finish,
@@ -83,6 +85,12 @@ const STEPS: Record<string, { readonly of: 'parent' | 'kid'; readonly step: Step
   },
   'the parent starts a child': { of: 'parent', step: { opens: 2, effects: [child(4, 'new'), task(5)] } },
   'the child ends': { of: 'kid', step: { closing: 'failed', result: '"x"', effects: [emit('seen', '"x"')] } },
+  'the parent terminates its child': { of: 'parent', step: { opens: 1, effects: [end(4, 'kid')] } },
+  'the parent terminates itself and its descendants': {
+    of: 'parent',
+    step: { opens: 1, effects: [end(4, 'parent', true)] },
+  },
+  'the child terminates its parent': { of: 'kid', step: { opens: 1, effects: [end(0, 'parent')] } },
   'the child continues as new': { of: 'kid', step: { closing: 'continued', result: '[]' } },
   'the child waits and signals': {
     of: 'kid',
@@ -105,6 +113,7 @@ const CALLS: Record<string, SceneCall> = {
   'the parent is terminated': (session, { numbers }, side) =>
     terminate(session, 'parent', { requestNo: numbers[side]! }),
   'the child is terminated': (session, { numbers }, side) => terminate(session, 'kid', { requestNo: numbers[side]! }),
+  'a generation ends': async (session) => void (await endGeneration(session)),
   'the parent parks': (session, { parent }) => park(session, parent, [0, 1, 2, 3]),
   'the parent is released': async (session, { parent }) => void (await release(session, parent)),
   'the parent is blocked': async (session, { parent }) => void (await block(session, parent)),
@@ -194,6 +203,7 @@ async function play(control: Session): Promise<Scene> {
 async function settle(control: Session, { w1 }: Scene): Promise<void> {
   await reapDead(control, w1);
   await keepHouse(control);
+  while (await endGeneration(control));
   await claim(control, w1);
   await control.sql(`update ${SCHEMA}.inbox set worker_no = null`);
 }

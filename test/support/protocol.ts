@@ -12,6 +12,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect } from 'vi
 import { type CommitItem, commit, type Effect } from '../../src/postgres/protocol/commit.js';
 import {
   cancelWorkflow,
+  descend,
   type SignalAnswer,
   type SignalItem,
   type StartAnswer,
@@ -221,9 +222,14 @@ export async function cancel(session: Session, workflowId: string): Promise<bool
 export async function terminate(
   session: Session,
   workflowId: string,
-  { requestNo = nextNumber(), failure = '"ended"', expireS = null as number | null } = {},
+  { requestNo = nextNumber(), failure = '"ended"', expireS = null as number | null, descend = false } = {},
 ): Promise<string> {
-  return (await terminateWorkflow(session, SCHEMA, { requestNo, workflowId, failure, expireS })).status;
+  return (await terminateWorkflow(session, SCHEMA, { requestNo, workflowId, failure, expireS, descend })).status;
+}
+
+/** @returns whether there was anything to do. */
+export async function endGeneration(session: Session): Promise<boolean> {
+  return (await descend(session, SCHEMA)).worked;
 }
 
 // ---- workers
@@ -511,6 +517,15 @@ function documentCall(kind: 'search' | 'entity', op: number, method: string, arg
 }
 
 /** A child that the parent awaits, unless told otherwise. */
+/** What whoever waits for it gets is `"ended from inside"`. */
+export const end = (op: number, workflowId: string, descend = false): Effect => ({
+  kind: 'terminate',
+  op,
+  key: workflowId,
+  value: '"ended from inside"',
+  extra: descend ? 'descend' : '',
+});
+
 export const child = (op: number, workflowId: string, given: Record<string, unknown> = {}): Effect => ({
   kind: 'child',
   op,

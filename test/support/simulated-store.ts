@@ -44,6 +44,8 @@ export class SimulatedStore {
   readonly inbox = new Map<number, Mail>();
   readonly takenIds = new Set<string>();
   readonly buffered: { readonly id: string; readonly payload: string | null }[] = [];
+  /** What it asked of other workflows. */
+  readonly terminations: { failure: unknown; number: number | undefined; extra: string | undefined }[] = [];
   closing: { readonly state: string; readonly result: string | null } | null = null;
   /** Search fields and the entity document. */
   readonly documents: ModelDocuments = {};
@@ -251,6 +253,10 @@ export class SimulatedStore {
     decided('signal', ({ key = '', value = null }) => ({
       what: this.signal(key, value) === 'buffered' ? 'buffered' : 'usual',
     }));
+    decided('terminate', ({ value = null, number, extra }) => {
+      this.terminations.push({ failure: value === null ? null : JSON.parse(value), number, extra });
+      return { what: 'usual' };
+    });
     decided('wait', ({ op, key = '' }) => {
       const index = this.buffered.findIndex(({ id }) => id === key);
       if (index < 0) {
@@ -304,6 +310,6 @@ function factOf(op: number, decision: Decision): string | null {
     case 'refused':
       return JSON.stringify([op, 'refused', [decision.why, decision.at]]);
     default:
-      return JSON.stringify([op, 'buffered']);
+      return JSON.stringify([op, decision.what]);
   }
 }

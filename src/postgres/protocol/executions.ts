@@ -127,7 +127,13 @@ export async function cancelWorkflow(
 export async function terminateWorkflow(
   lane: Lane,
   schema: string,
-  request: { requestNo: number; workflowId: string; failure: string | null; expireS: number | null },
+  request: {
+    requestNo: number;
+    workflowId: string;
+    failure: string | null;
+    expireS: number | null;
+    descend: boolean;
+  },
   options?: QueryOptions,
 ): Promise<{ status: 'terminated' | 'again' | 'unknown' | 'completed'; hints: string | null }> {
   const rows = await lane.query<{ status: 'terminated' | 'again' | 'unknown' | 'completed'; hints: string }>(
@@ -137,10 +143,25 @@ export async function terminateWorkflow(
       text(request.workflowId),
       text(request.failure),
       double(request.expireS),
+      boolean(request.descend),
     ]),
     options,
   );
   return { status: rows[0]?.status ?? 'unknown', hints: rows[0]?.hints || null };
+}
+
+export interface Descent {
+  /** Whether this call ended anything, or found that nothing was left of a chain. */
+  readonly worked: boolean;
+  /** Whether any generation of any terminated run is left, perhaps in the hands of somebody else. */
+  readonly more: boolean;
+  readonly hints: string | null;
+}
+
+/** Ends some of the descendants of terminated runs. */
+export async function descend(lane: Lane, schema: string, options?: QueryOptions): Promise<Descent> {
+  const rows = await lane.query<Descent>(call(schema, 'descend', [boolean(false)]), options);
+  return rows[0] ?? { worked: false, more: false, hints: null };
 }
 
 export interface ResultRow {

@@ -1,0 +1,21 @@
+-- Terminates one open run: closing entries for its threads, the end of the run, and, when its descendants are to end
+-- too, the note that says so (see descend). The caller holds the execution, its threads and the parent's.
+create or replace function end_run(p_run bigint, p_commit_no bigint, p_failure text, p_expire_s double precision, p_descend boolean)
+returns text[]
+language plpgsql as $$
+-- plans: index only
+begin
+  perform end_threads(array[p_run]);
+  update history h set commit_no = p_commit_no, result = p_failure
+  where h.thread_no = p_run and h.closes and h.worker_no = 0;
+  if p_expire_s is not null then
+    update execution e set expire_s = p_expire_s where e.run_no = p_run;
+  end if;
+  if p_descend then
+    insert into termination (chain_no, asked_at, expire_s, failure)
+    select e.chain_no, clock(), p_expire_s, p_failure from execution e where e.run_no = p_run
+    on conflict do nothing;
+  end if;
+  return close_threads(array[p_run], array['terminated'], array[p_failure])
+    || case when p_descend then array['d'] else '{}' end;
+end $$;
