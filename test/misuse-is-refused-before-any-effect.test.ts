@@ -181,6 +181,10 @@ describe('without a database', () => {
     [{ ...worker, options: { maxCachedWorkflows: 1.5 } }, 'options.maxCachedWorkflows must be a whole number from 0'],
     [{ ...worker, options: { leaseDuration: 'x' } }, 'options.leaseDuration must be a duration'],
     [{ ...worker, options: { parkAfter: -1 } }, 'options.parkAfter must be a duration'],
+    [
+      { ...worker, options: { determinism: 'loud' } },
+      "options.determinism must be 'off', 'warn' or 'strict'; got \"loud\"",
+    ],
     [{ ...worker, options: { notifications: 1 } }, 'options.notifications must be true or false'],
     [
       { ...worker, options: { logLevel: 'loud' } },

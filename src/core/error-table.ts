@@ -15,6 +15,7 @@ import {
 } from './infrastructure-errors.js';
 import {
   ActivityNotFoundError,
+  DeterminismError,
   DocumentError,
   DuplicateJobError,
   GetStateError,
@@ -241,6 +242,15 @@ export const errorTable: readonly ErrorEntry[] = [
     sqlState: null,
     meaning: 'A durable call ran in the context of another execution than the one it was made for.',
     remedy: 'Do not share promises, caches or loaders between workflows, or wrap the callback with AsyncResource.bind.',
+  },
+  {
+    type: 'DeterminismError',
+    errorClass: DeterminismError,
+    family: 'misuse',
+    code: null,
+    sqlState: null,
+    meaning: "Workflow code called what differs in a replay, under a worker with `determinism: 'strict'`.",
+    remedy: 'Use the durable call that the message names, or put the call into an activity.',
   },
   {
     type: 'ConnectionError',

@@ -14,6 +14,7 @@ export {
 export {
   ActivityNotFoundError,
   type ActivityNotFoundReason,
+  DeterminismError,
   DocumentError,
   DuplicateJobError,
   GetStateError,

@@ -142,3 +142,12 @@ export class SharedPromiseError extends PerdureError {
     );
   }
 }
+
+/** Workflow code asked for what differs each time (the clock, chance, a timer, the outside world), under a worker with `determinism: 'strict'`. */
+export class DeterminismError extends PerdureError {
+  /** The code would do the same again. */
+  readonly nonRetryable = true;
+  static {
+    markErrorClass(this, 'DeterminismError');
+  }
+}

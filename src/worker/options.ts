@@ -46,6 +46,12 @@ export interface WorkerTuning extends RetryOptions {
   readonly shutdownGrace?: string | number;
   /** Whether processes tell each other by NOTIFY; without it they poll. Default true. */
   readonly notifications?: boolean;
+  /**
+   * What happens when workflow code asks for what differs in a replay: `Date.now()`, `Math.random()`, `setTimeout`, `fetch`, files
+   * and the like. `'warn'`: one warning for each place in the code; `'strict'`: the call throws a DeterminismError, which ends
+   * the workflow; `'off'`. Default `'warn'`, with `NODE_ENV=production` `'off'`.
+   */
+  readonly determinism?: 'off' | 'warn' | 'strict';
   /** `silent`, `error`, `warn`, `info`, `debug`. Default env `HMSH_LOGLEVEL`, else `info`. */
   readonly logLevel?: string;
 }
@@ -59,6 +65,7 @@ const tuningShape = v.strictObject({
   lateCommandTimeout: v.optional(interval),
   shutdownGrace: v.optional(interval),
   notifications: v.optional(flag),
+  determinism: v.optional(v.picklist(['off', 'warn', 'strict'], "'off', 'warn' or 'strict'")),
   logLevel: v.optional(v.picklist(['silent', 'error', 'warn', 'info', 'debug'], 'silent, error, warn, info or debug')),
   maximumAttempts: v.optional(v.unknown()),
   backoffCoefficient: v.optional(v.unknown()),
@@ -89,6 +96,7 @@ export interface ResolvedTuning {
   readonly lateCommandMs: number;
   readonly shutdownGraceMs: number;
   readonly notifications: boolean;
+  readonly determinism: 'off' | 'warn' | 'strict';
   readonly logLevel: string;
   /** What workflows without a `config` of their own inherit. */
   readonly retry: RetryPolicy;
@@ -147,6 +155,7 @@ export function resolveTuning(call: string, options: unknown): ResolvedTuning {
     lateCommandMs: given.lateCommandTimeout ?? 10_000,
     shutdownGraceMs: given.shutdownGrace ?? 10_000,
     notifications: given.notifications ?? true,
+    determinism: given.determinism ?? (process.env.NODE_ENV === 'production' ? 'off' : 'warn'),
     logLevel: given.logLevel ?? process.env.HMSH_LOGLEVEL ?? 'info',
     retry: resolveRetryPolicy(call, retry as RetryOptions, undefined, 'options'),
   };

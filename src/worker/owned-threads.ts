@@ -182,11 +182,15 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
     return new Instance({
       info: { ...thread.info, attempt },
       run: (instance) =>
-        runAs(instance, async () => {
-          if (run === undefined) throw new Error(`workflow "${thread.info.workflowName}" is not served any more`);
-          if (layers === null) return run(...args);
-          return throughInbound({ ...layers, connection: served?.serving.connection }, args, run);
-        }),
+        runAs(
+          instance,
+          async () => {
+            if (run === undefined) throw new Error(`workflow "${thread.info.workflowName}" is not served any more`);
+            if (layers === null) return run(...args);
+            return throughInbound({ ...layers, connection: served?.serving.connection }, args, run);
+          },
+          served?.serving.guard,
+        ),
       conclude: (outcome, info) => conclude(outcome, info, (value) => encodePayload(value, 'result')),
       recording,
       onLateCommand: () => outside.runInAsyncScope(() => thread.lateCommand()),

@@ -3,7 +3,9 @@
 import { Seal } from '../codec/payload-codec.js';
 import { type ConnectionOptions, type ConnectionsByRole, codecOf } from '../postgres/connection.js';
 import type { ClaimLoop } from './claim-loop.js';
+import { DeterminismGuard } from './determinism-guard.js';
 import { noInterceptors, type WorkerInterceptors } from './interceptors.js';
+import { consoleLogger } from './logger.js';
 import type { ResolvedTuning, UserFunction } from './options.js';
 
 export class Serving {
@@ -15,6 +17,8 @@ export class Serving {
   readonly connection: ConnectionOptions | ConnectionsByRole | null;
   /** The codec of its connection. */
   readonly seal: Seal;
+  /** Watches its workflows' code. */
+  readonly guard: DeterminismGuard | null;
   /** Service numbers of its workflows, by name, and of its activities; set when registered. */
   workflowServices = new Map<string, number>();
   activityService = 0;
@@ -40,6 +44,8 @@ export class Serving {
     this.tuning = options.tuning;
     this.interceptors = options.interceptors ?? noInterceptors;
     this.connection = options.connection ?? null;
+    const { determinism, logLevel } = options.tuning;
+    this.guard = determinism === 'off' ? null : new DeterminismGuard(determinism, consoleLogger(logLevel));
     this.seal = new Seal(options.connection === undefined ? undefined : codecOf(options.connection));
   }
 

@@ -3,6 +3,7 @@ import { serve } from './hosts.js';
 import type { WorkerInterceptors } from './interceptors.js';
 import {
   functionsOf,
+  type ResolvedWorker,
   resolveTuning,
   resolveWorkerOptions,
   type UserFunction,
@@ -12,6 +13,7 @@ import {
 } from './options.js';
 import { Serving } from './serving.js';
 import { watchSignals } from './shutdown-signals.js';
+import { watchCalls } from './watched-calls.js';
 
 const running = new Set<Worker>();
 
@@ -44,7 +46,7 @@ export class Worker {
    */
   static async create(options: WorkerOptions): Promise<Worker> {
     const resolved = resolveWorkerOptions('Worker.create', options);
-    return new Worker(resolved.taskQueue, await serve(resolved, new Serving(resolved)));
+    return new Worker(resolved.taskQueue, await serveWatched(resolved));
   }
 
   /** @internal The worker that `registerActivityWorker` makes: activities only. */
@@ -65,7 +67,7 @@ export class Worker {
       activities: functionsOf(call, 'activities', activities, true),
       tuning: resolveTuning(call, config.options),
     };
-    return new Worker(resolved.taskQueue, await serve(resolved, new Serving(resolved)));
+    return new Worker(resolved.taskQueue, await serveWatched(resolved));
   }
 
   /** Resolves when the worker has stopped. */
@@ -99,6 +101,19 @@ export class Worker {
   /** Stops all workers of this process. */
   static async shutdown(): Promise<void> {
     await Promise.all([...running].map((worker) => worker.stop()));
+  }
+}
+
+/** Serves, and watches what workflow code calls, as long as it serves. */
+async function serveWatched(worker: ResolvedWorker): Promise<() => Promise<void>> {
+  const { tuning, workflows } = worker;
+  const unwatch = tuning.determinism === 'off' || workflows.size === 0 ? () => {} : watchCalls();
+  try {
+    const leave = await serve(worker, new Serving(worker));
+    return () => leave().finally(unwatch);
+  } catch (error) {
+    unwatch();
+    throw error;
   }
 }
 

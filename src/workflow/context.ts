@@ -24,19 +24,26 @@ export interface InterceptedCall {
 /** Takes a call through the outbound interceptors that are further in than the code that makes it, then sends it. */
 export type Intercept = (call: InterceptedCall, send: () => Promise<unknown>) => Promise<unknown>;
 
+/** Told of calls that workflow code should not make: see worker/determinism-guard.ts. */
+export interface Watch {
+  met(call: string, instead: string, wrapper: (...args: never[]) => unknown): void;
+}
+
 interface WorkflowContext {
   readonly instance: Instance;
   /** The innermost scope; null: the workflow's own. */
   readonly scope: ScopeHere | null;
   /** Null in a workflow without outbound interceptors. */
   readonly intercept: Intercept | null;
+  /** Null where nobody watches. */
+  readonly watch: Watch | null;
 }
 
 const storage = new AsyncLocalStorage<WorkflowContext>();
 
 /** Runs a workflow function as `instance`. */
-export function runAs<T>(instance: Instance, run: () => T): T {
-  return storage.run({ instance, scope: null, intercept: null }, run);
+export function runAs<T>(instance: Instance, run: () => T, watch: Watch | null = null): T {
+  return storage.run({ instance, scope: null, intercept: null, watch }, run);
 }
 
 /** Runs `run`, of the same workflow, in `scope`. */
@@ -46,9 +53,15 @@ export function runInScope<T>(scope: ScopeHere | null, run: () => T): T {
 }
 
 /** Runs `run`, of the same workflow, so that the activity calls in it are intercepted. */
-export function runIntercepted<T>(intercept: Intercept | null, run: () => T): T {
+export function runIntercepted<T>(intercept: Intercept | null, watch: Watch | null, run: () => T): T {
   const context = storage.getStore();
-  return context === undefined ? run() : storage.run({ ...context, intercept }, run);
+  return context === undefined ? run() : storage.run({ ...context, intercept, watch }, run);
+}
+
+/** Who watches the workflow code that runs; null outside of workflows, and behind their end. */
+export function watchHere(): Watch | null {
+  const context = storage.getStore();
+  return context === undefined || context.watch === null || context.instance.ended ? null : context.watch;
 }
 
 /** The execution the current async context belongs to, or undefined. */

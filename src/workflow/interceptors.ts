@@ -8,7 +8,7 @@
  */
 
 import { InvalidArgumentError } from '../core/errors.js';
-import { type Intercept, instanceHere, runIntercepted } from './context.js';
+import { type Intercept, instanceHere, runIntercepted, watchHere } from './context.js';
 import { type WorkflowInfo, workflowInfo } from './info.js';
 import type { ActivityCall } from './proxy-activities.js';
 import { unawaited } from './unawaited.js';
@@ -86,10 +86,12 @@ export async function throughInbound(
 ): Promise<unknown> {
   const context = contextMap(args, connection);
   const intercept = outbound.length === 0 ? null : throughOutbound(outbound, context, 0);
+  // Interceptors themselves may measure and log.
+  const watch = watchHere();
   const at = (index: number): Promise<unknown> => {
     const interceptor = inbound[index];
-    if (interceptor === undefined) return runIntercepted(intercept, async () => run(...argumentsIn(context)));
-    return runIntercepted(intercept, async () => interceptor.execute(context, () => unawaited(at(index + 1))));
+    if (interceptor === undefined) return runIntercepted(intercept, watch, async () => run(...argumentsIn(context)));
+    return runIntercepted(intercept, null, async () => interceptor.execute(context, () => unawaited(at(index + 1))));
   };
   return await at(0);
 }
@@ -107,7 +109,7 @@ function throughOutbound(
       if (interceptor === undefined) return send();
       const execute = async () => interceptor.execute(call as ActivityCall, context, () => unawaited(at(index + 1)));
       // Its own calls pass only those further in: none meets itself, not by way of others either.
-      return runIntercepted(throughOutbound(outbound, context, index + 1), execute);
+      return runIntercepted(throughOutbound(outbound, context, index + 1), null, execute);
     };
     return at(first);
   };

@@ -1,0 +1,138 @@
+/**
+ * Puts watching functions in place of those that give something else when workflow code is replayed: the clock, chance,
+ * timers, files, the network.
+ *
+ * Installed once for all workers of the process that want it, taken back behind the last one. What somebody else put in
+ * place meanwhile (fake timers, an APM) is left alone; then ours stays behind it and passes on. Outside of workflows a call
+ * costs one look for the async context, 10 to 20 ns.
+ */
+
+import nodeCrypto from 'node:crypto';
+import fs from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
+import timers from 'node:timers';
+import timersPromises from 'node:timers/promises';
+import { met } from './determinism-guard.js';
+
+type AnyFunction = (...args: never[]) => unknown;
+
+const CLOCK = 'Durable.workflow.now(), the durable clock';
+const CHANCE = 'Durable.workflow.random() or uuid4()';
+const SLEEP = 'Durable.workflow.sleep(), a durable timer';
+const ACTIVITY = 'an activity';
+
+const fileCalls = [
+  'access',
+  'appendFile',
+  'copyFile',
+  'mkdir',
+  'open',
+  'readdir',
+  'readFile',
+  'rename',
+  'rm',
+  'stat',
+  'unlink',
+  'writeFile',
+];
+const randomCalls = ['getRandomValues', 'randomBytes', 'randomInt', 'randomUUID'];
+const timerCalls = ['setImmediate', 'setInterval', 'setTimeout'];
+
+/** [where, what is told before the name, names, what to use instead] */
+type Watched = readonly [object, string, readonly string[], string];
+
+/** Asked for when it is needed: looking at some of them loads them. */
+const watchedCalls = (): readonly Watched[] => [
+  [Math, 'Math.', ['random'], CHANCE],
+  [performance, 'performance.', ['now'], CLOCK],
+  [globalThis, '', timerCalls, SLEEP],
+  [timers, 'timers.', timerCalls, SLEEP],
+  [timersPromises, 'timers/promises.', timerCalls, SLEEP],
+  [globalThis, '', ['fetch'], ACTIVITY],
+  [globalThis.crypto, 'crypto.', ['getRandomValues', 'randomUUID'], CHANCE],
+  [nodeCrypto, 'crypto.', randomCalls, CHANCE],
+  [fs, 'fs.', [...fileCalls, ...fileCalls.map((name) => `${name}Sync`), 'existsSync'], ACTIVITY],
+  [fs.promises, 'fs.promises.', fileCalls, ACTIVITY],
+];
+
+interface Replacement {
+  readonly target: object;
+  readonly key: string;
+  /** Undefined where the target inherited it. */
+  readonly before: PropertyDescriptor | undefined;
+  readonly ours: unknown;
+}
+
+let users = 0;
+let replacements: Replacement[] = [];
+
+/** Watches the calls until the last one who asked for it says so. @returns what says so, once. */
+export function watchCalls(): () => void {
+  if (users++ === 0) install();
+  let watching = true;
+  return () => {
+    if (!watching) return;
+    watching = false;
+    if (--users === 0) restore();
+  };
+}
+
+function install(): void {
+  replaceDate();
+  for (const [target, prefix, keys, instead] of watchedCalls())
+    for (const key of keys) {
+      const original = (target as Record<string, AnyFunction | undefined>)[key];
+      if (typeof original === 'function') replace(target, key, watching(original, `${prefix}${key}()`, instead));
+    }
+  syncBuiltinESMExports();
+}
+
+function restore(): void {
+  for (const { target, key, before, ours } of replacements.reverse()) {
+    if ((target as Record<string, unknown>)[key] !== ours) continue;
+    if (before === undefined) delete (target as Record<string, unknown>)[key];
+    else Object.defineProperty(target, key, before);
+  }
+  replacements = [];
+  syncBuiltinESMExports();
+}
+
+function replace(target: object, key: string, ours: unknown): void {
+  const before = Object.getOwnPropertyDescriptor(target, key);
+  if (before?.configurable === false && before.writable !== true) return;
+  const { enumerable = true } = before ?? {};
+  Object.defineProperty(target, key, { value: ours, writable: true, configurable: true, enumerable });
+  replacements.push({ target, key, before, ours });
+}
+
+/** `original`, told of. Own properties come along: `promisify(setTimeout)` looks for one. */
+function watching(original: AnyFunction, call: string, instead: string): AnyFunction {
+  const watcher = function (this: unknown, ...args: never[]): unknown {
+    met(call, instead, watcher);
+    return Reflect.apply(original, this, args);
+  };
+  return Object.defineProperties(watcher, ownProperties(original));
+}
+
+/** `Date` as it was, but that asking it for the time is told of. Dates made by either are instances of both. */
+function replaceDate(): void {
+  const original = Date;
+  const watcher = function (this: unknown, ...args: never[]): unknown {
+    if (new.target === undefined || args.length === 0)
+      met(new.target === undefined ? 'Date()' : 'new Date()', CLOCK, watcher);
+    if (new.target === undefined) return original();
+    return Reflect.construct(original, args, new.target === watcher ? original : new.target) as Date;
+  };
+  Object.defineProperties(watcher, ownProperties(original));
+  const now = watching(original.now, 'Date.now()', CLOCK);
+  Object.defineProperty(watcher, 'now', { value: now, writable: true, configurable: true, enumerable: false });
+  Object.defineProperty(watcher, 'prototype', { value: original.prototype, writable: false });
+  replace(globalThis, 'Date', watcher);
+  // `value.constructor === Date` is how some recognise dates.
+  replace(original.prototype, 'constructor', watcher);
+}
+
+function ownProperties(original: AnyFunction): PropertyDescriptorMap {
+  const { prototype, ...properties } = Object.getOwnPropertyDescriptors(original) as PropertyDescriptorMap;
+  return properties;
+}
