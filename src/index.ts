@@ -5,7 +5,7 @@ export { type ActivityContext, activity } from './activity/context.js';
 export type { ActivityInboundCallsInterceptor } from './activity/interceptors.js';
 
 // clients
-export { Client, type ClientOptions, type StartOptions } from './client/client.js';
+export { Client, type ClientHookOptions, type ClientOptions, type StartOptions } from './client/client.js';
 export { Engine, type TopicCallback } from './client/engine.js';
 export { WorkflowHandle, type WorkflowState, type WorkflowStateMetadata } from './client/handle.js';
 export type { SubscribeOptions } from './client/subscribe.js';
@@ -14,6 +14,7 @@ export type { PayloadCodec } from './codec/payload-codec.js';
 export type { EntityRow } from './core/document-engine.js';
 export type { EntityConditions } from './core/entity-conditions.js';
 export * as Errors from './core/errors.js';
+export type { HookOptions } from './core/hook-options.js';
 export { uuid } from './core/identifier.js';
 export type { RetryOptions } from './core/retry-policy.js';
 export type { SearchOptions, SearchValue } from './core/search-fields.js';
@@ -30,8 +31,12 @@ export type { CancellationScopeOptions } from './workflow/cancellation.js';
 export type { ChildWorkflowOptions } from './workflow/child.js';
 export type { ConditionOptions } from './workflow/condition.js';
 export type { OnceOptions } from './workflow/emit.js';
+
 export { Entity } from './workflow/entity.js';
 export type { PageOptions } from './workflow/entity-finders.js';
+
+export type { BatchHook, ExecHookOptions } from './workflow/hook.js';
+
 export type { WorkflowInfo } from './workflow/info.js';
 export type {
   Next,

@@ -49,7 +49,7 @@ begin
   from activity_task a
   join thread t on t.thread_no = a.thread_no
   join execution e on e.run_no = t.run_no
-  join service s on s.service_no = e.service_no
+  join service s on s.service_no = t.service_no      -- the function that called it: of a hook, the hook's own
   where a.owner = p_worker_no and a.claim_no = p_claim_no;
   if v_taken < p_limit then
     due_in_ms := (

@@ -1,6 +1,6 @@
 -- Removes what closed threads leave behind. Signals they received but did not consume go back into the buffer, in their
--- old place: those for the namespace always, those for the chain when the chain goes on. Answers whether there were any.
-create or replace function clear_threads(p_threads bigint[], p_continued bigint[]) returns boolean
+-- old place: those for the namespace always, those for the chain when that goes on (p_lasting). Answers whether there were any.
+create or replace function clear_threads(p_threads bigint[], p_lasting bigint[]) returns boolean
 language plpgsql as $$
 -- plans: index only
 declare
@@ -17,7 +17,7 @@ begin
   insert into signal (signal_no, signal_id, chain_no, payload, expires_at, returned) overriding system value
   select g.signal_no, g.signal_id, g.chain_no, g.payload, g.expires_at, true
   from gone g
-  where g.kind = 'signal' and (g.chain_no is null or g.thread_no = any(p_continued))
+  where g.kind = 'signal' and (g.chain_no is null or g.thread_no = any(p_lasting))
   order by g.signal_no;
   v_returned := found;
   if v_gone is not null then

@@ -1,6 +1,8 @@
 -- Ends threads whose closing entry was just written. A main thread ends its run: the other threads of the run end
--- with it, the parent hears of it, continueAsNew begins the next run. All in the closing commit.
--- The caller holds the executions, all their threads and the parents' threads.
+-- with it, the parent hears of it, continueAsNew begins the next run. A hook ends alone; see close_hooks for who hears
+-- of that. All in the closing commit.
+-- The caller holds the executions of main threads, all threads of those, the hooks, the threads of parents and of those
+-- who await the hooks.
 create or replace function close_threads(p_threads bigint[], p_closing text[], p_result text[]) returns text[]
 language plpgsql as $$
 -- plans: index only
@@ -8,21 +10,26 @@ declare
   v_now timestamptz := clock();
   v_runs bigint[];
   v_others bigint[];
+  v_hooks bigint[];
+  v_lasting bigint[];            -- threads whose chain goes on
   v_continued bigint[];
   v_parents bigint[];
   v_hints text[] := '{}';
 begin
   v_runs := array(select t.run_no from thread t where t.thread_no = any(p_threads) and t.thread_no = t.run_no);
+  v_hooks := array(select u from unnest(p_threads) u where not u = any(v_runs));
   v_others := array(
     select t.thread_no from thread t
     where t.run_no = any(v_runs) and t.state <> 'done' and not t.thread_no = any(p_threads));
   if v_others <> '{}' then
     perform end_threads(v_others);
+    v_hooks := v_hooks || v_others;
   end if;
-  v_continued := array(select u.t from unnest(p_threads, p_closing) u (t, c) where u.c = 'continued');
+  v_continued := array(select u.t from unnest(p_threads, p_closing) u (t, c) where u.c = 'continued' and u.t = any(v_runs));
   if v_continued <> '{}' then
     v_hints := continue_runs(v_continued,
-      array(select u.r from unnest(p_threads, p_closing, p_result) with ordinality u (t, c, r, n) where u.c = 'continued' order by n));
+      array(select u.r from unnest(p_threads, p_closing, p_result) with ordinality u (t, c, r, n)
+        where u.c = 'continued' and u.t = any(v_runs) order by n));
   end if;
   with ended as (
     update execution e set state = p_closing[array_position(p_threads, e.run_no)], closed_at = v_now
@@ -33,7 +40,14 @@ begin
   update thread set state = 'done', owner = null, claim_no = null, ready_at = null, blocked_on = null, blocked_reason = null,
     affinity = null, excluded = null
   where thread_no = any(p_threads || v_others);
-  if clear_threads(p_threads || v_others, v_continued) then
+  v_lasting := v_continued;
+  if v_hooks <> '{}' then
+    v_hints := v_hints || close_hooks(v_hooks, p_threads, p_closing, p_result);
+    v_lasting := v_lasting || array(
+      select t.thread_no from thread t
+      where t.thread_no = any(v_hooks) and (t.run_no = any(v_continued) or not t.run_no = any(v_runs)));
+  end if;
+  if clear_threads(p_threads || v_others, v_lasting) then
     v_hints := v_hints || 't'::text;                 -- somebody may be waiting for what was put back: see tidy
   end if;
   with told as (

@@ -13,6 +13,9 @@
 --   untask   op
 --   child    op, key = workflow id, value = args, extra = { taskQueue, workflowName, awaited, ... }
 --   uncall   op: awaited child to cancel
+--   hook     op, key = workflow id (null: its own), value = args, extra = { taskQueue, workflowName, signalId, ... };
+--            one whose signal is awaited has a wait of the same op, which is not registered when the hook is refused
+--   own      the thread is a hook: see the locks
 --   signal   op, key = signal id, value = payload, number = ms to keep it
 --   emit     key = topic, value = payload
 --   search, entity   op, key = method, value = its arguments, as JSON
@@ -24,9 +27,11 @@
 --   early    a timer is not due yet; detail = ms to wait                   stale     reload: a signal came first
 --   fenced   reload or drop: the thread is no longer ours, or the history differs
 --   hints    (item 0) who should look
--- Locks, in this order, each class sorted: own worker; rendezvous; executions that close, are cancelled or terminated;
--- documents; threads (own where others may deliver to them, parents, children to cancel, receivers of signals); inserts;
--- the counter of emitted events.
+-- Locks, in this order, each class sorted: own worker; rendezvous; executions that close, are cancelled,
+-- terminated or get a hook; documents; threads (own where others may deliver to them, parents, children to cancel, receivers of signals, whoever
+-- awaits a hook that ends); inserts; the counter of emitted events. A hook's own thread always ('own'): the end of its run
+-- writes the hook's last entry, and would else meet the one written here behind its own locks and rows, where two such
+-- calls wait for each other for ever.
 -- Raises PD001, PD002, 40001; 23505 of history when an own first call is just committing: the lane sends it again.
 -- (`on conflict do nothing` would spare that, and costs every entry 50 bytes of WAL and 1.3 us.)
 --
@@ -55,6 +60,7 @@ declare
   v_accepted bigint[];
   v_locked bigint[] := '{}';
   v_runs bigint[] := '{}';
+  v_ending bigint[] := '{}';     -- runs that end or are cancelled, with the numbers of hooks that end, which are no run's
   v_signal_ids text[] := '{}';
   v_gone text[] := '{}';
   v_id text;
@@ -78,16 +84,22 @@ begin
     -- pause: met
   end if;
 
-  if v_closing <> '{}' or v_kinds && '{uncall,terminate}' then
+  if v_closing <> '{}' or v_kinds && '{uncall,terminate,hook}' then
+    v_ending := v_closing;
+    if v_kinds && '{uncall}' then
+      v_ending := v_ending || awaited_runs(p_thread_no, e_item, e_kind, e_op);
+    end if;
+    if v_kinds && '{terminate}' then
+      v_ending := v_ending || array(select latest_run(u.k) from unnest(e_kind, e_key) u (kind, k) where u.kind = 'terminate');
+    end if;
+    v_runs := v_ending;
+    if v_kinds && '{hook}' then
+      v_runs := v_runs || hooked_runs(p_thread_no, e_item, e_kind, e_key, e_extra, false);
+    end if;
     v_runs := array(
-      select e.run_no from execution e
-      where e.run_no in (
-        select t.run_no from thread t where t.thread_no = any(v_closing)
-        union all select unnest(awaited_runs(p_thread_no, e_item, e_kind, e_op))
-        union all select latest_run(u.k) from unnest(e_kind, e_key) u (kind, k) where u.kind = 'terminate')
-      order by e.run_no for no key update);
+      select e.run_no from execution e where e.run_no = any(v_runs) order by e.run_no for no key update);
   end if;
-  if v_kinds && '{search,entity}' or v_closing <> '{}' and 'continued' = any(p_closing) then
+  if v_kinds && '{search,entity,hook}' or v_closing <> '{}' and 'continued' = any(p_closing) then
     perform lock_documents(
       array(
         select t.run_no
@@ -95,18 +107,22 @@ begin
         cross join lateral (
           select x.run_no, x.owner, x.epoch from thread x where x.thread_no = p_thread_no[u.item] offset 0) t
         -- none is made for whoever is refused below: its run may be gone
-        where u.kind in ('search', 'entity') and t.owner = p_worker_no and t.epoch = p_epoch[u.item]),
+        where u.kind in ('search', 'entity') and t.owner = p_worker_no and t.epoch = p_epoch[u.item])
+        || case when v_kinds && '{hook}' then hooked_runs(p_thread_no, e_item, e_kind, e_key, e_extra, true) end,
       -- a continued run's document moves on; its hooks hold it while they wait for their threads
       array(select u.thread_no from unnest(p_thread_no, p_closing) u (thread_no, closing) where u.closing = 'continued'));
     -- pause: documents
   end if;
-  if v_closing <> '{}' or v_kinds && '{wait,unwait,signal,uncall,untask,terminate}' then
+  if v_closing <> '{}' or v_kinds && '{wait,unwait,signal,uncall,untask,terminate,own}' then
     v_locked := array(
       select t.thread_no from thread t
       where t.thread_no in (
-        select p_thread_no[u.item] from unnest(e_item, e_kind) u (item, kind) where u.kind in ('wait', 'unwait', 'untask')
-        union all select r.thread_no from thread r where r.run_no = any(v_runs)
-        union all select e.parent_thread from execution e where e.run_no = any(v_runs)
+        select p_thread_no[u.item] from unnest(e_item, e_kind) u (item, kind) where u.kind in ('wait', 'unwait', 'untask', 'own')
+        union all select unnest(v_closing)
+        union all select r.thread_no from thread r where r.run_no = any(v_ending)
+        union all select e.parent_thread from execution e where e.run_no = any(v_ending)
+        union all select k.opener_thread from hook k where k.run_no = any(v_ending)
+        union all select k.opener_thread from hook k where k.thread_no = any(v_closing)
         union all select unnest(waiters_of(v_signal_ids, array_fill(null::bigint, array[cardinality(v_signal_ids)]))))
       order by t.thread_no for no key update);
     -- pause: locked
@@ -114,6 +130,9 @@ begin
 
   if v_kinds && '{uncall}' and not awaited_runs(p_thread_no, e_item, e_kind, e_op) <@ v_runs then
     raise exception 'a child was continued meanwhile' using errcode = '40001';
+  end if;
+  if v_kinds && '{hook}' and not hooked_runs(p_thread_no, e_item, e_kind, e_key, e_extra, false) <@ v_runs then
+    raise exception 'the workflow of a hook was started or continued meanwhile' using errcode = '40001';
   end if;
 
   v_now := clock();
@@ -220,7 +239,7 @@ begin
   if v_kinds && '{uncall}' then
     v_hints := v_hints || cancel_runs(awaited_runs(p_thread_no, e_item, e_kind, e_op));
   end if;
-  if v_kinds && '{child,signal,wait,search,entity}' then
+  if v_kinds && '{child,hook,signal,wait,search,entity}' then
     for v_row in
       select d.* from decide_effects(p_thread_no, v_locked, e_item, e_kind, e_op, e_key, e_value, e_number, e_extra) d
     loop

@@ -1,7 +1,7 @@
 -- The effects whose outcome the database decides: a child's id may be taken, a signal may find no waiter, a wait may
--- find a signal already there, a document holds what it holds. Answers only what differs from the usual (child started,
--- signal delivered, wait waits, document written), per item: [[op, what, value], ...]; then hints on item 0.
--- The caller holds the locks (commit).
+-- find a signal already there, a hook's workflow may have ended, a document holds what it holds. Answers only what differs
+-- from the usual (child started, signal delivered, wait waits, awaited hook opened, document written), per item:
+-- [[op, what, value], ...]; then hints on item 0. The caller holds the locks (commit).
 create or replace function decide_effects(
   p_thread_no bigint[], p_locked bigint[],
   e_item int[], e_kind text[], e_op int[], e_key text[], e_value text[], e_number double precision[], e_extra text[]
@@ -31,6 +31,27 @@ begin
       else
         v_items := v_items || v_row.item::int;
         v_facts := v_facts || format('[%s,"duplicate",%s]', v_row.op, to_json(v_row.hint));
+      end if;
+    end loop;
+  end if;
+  if v_kinds && '{hook}' then
+    for v_row in
+      select s.* from start_hooks(p_thread_no, e_item, e_kind, e_op, e_key, e_value, e_extra) s
+    loop
+      if v_row.op is null then
+        v_hints := v_hints || v_row.word::text;
+      elsif not v_row.hooked then
+        v_items := v_items || v_row.item::int;
+        v_facts := v_facts || format('[%s,"unhooked",%s]', v_row.op, to_json(v_row.word));
+        for i in 1 .. cardinality(e_kind) loop       -- nobody would send what it waits for
+          if e_kind[i] = 'wait' and e_item[i] = v_row.item and e_op[i] = v_row.op then
+            e_kind[i] := 'no wait';
+            v_taken := v_taken || e_key[i];
+          end if;
+        end loop;
+      elsif not v_row.awaited then
+        v_items := v_items || v_row.item::int;
+        v_facts := v_facts || format('[%s,"hooked",%s]', v_row.op, to_json(v_row.word));
       end if;
     end loop;
   end if;
@@ -70,9 +91,9 @@ begin
       v_taken := v_taken || v_row.k::text;
       v_facts := v_facts || ('[' || v_row.op || ',"signal"' || coalesce(',' || v_row.payload, '') || ']');
     end loop;
-    if v_taken <> '{}' then
-      perform forget_rendezvous(v_taken);
-    end if;
+  end if;
+  if v_taken <> '{}' then
+    perform forget_rendezvous(v_taken);
   end if;
   if v_kinds && '{search,entity}' then
     for v_row in select d.* from apply_documents(p_thread_no, e_item, e_kind, e_op, e_key, e_value) d

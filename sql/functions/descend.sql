@@ -3,7 +3,8 @@
 -- A note goes when its chain has no open child left, seen by a statement of its own: a child that is just being
 -- continued shows its next run only then.
 -- Answers whether there was something to do here, whether anything is left, hints.
--- Locks: the note (one that is held is passed over), executions, their threads and the parents' (each sorted).
+-- Locks: the note (one that is held is passed over), executions, their threads, the parents' and those of whoever
+-- awaits their hooks (each sorted).
 create or replace function descend(p_patient boolean) returns table (worked boolean, more boolean, hints text)
 language plpgsql as $$
 -- plans: index only
@@ -26,7 +27,8 @@ begin
     order by e.run_no limit 100 for no key update);
   perform from thread t
   where t.run_no = any(v_runs) or t.thread_no in (
-    select e.parent_thread from execution e where e.run_no = any(v_runs))
+    select e.parent_thread from execution e where e.run_no = any(v_runs)
+    union all select k.opener_thread from hook k where k.run_no = any(v_runs))
   order by t.thread_no for no key update;
   -- pause: locked
   foreach v_run in array v_runs loop

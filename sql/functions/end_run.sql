@@ -1,5 +1,6 @@
 -- Terminates one open run: closing entries for its threads, the end of the run, and, when its descendants are to end
--- too, the note that says so (see descend). The caller holds the execution, its threads and the parent's.
+-- too, the note that says so (see descend). The caller holds the execution, its threads, the parent's and those of
+-- whoever awaits its hooks.
 create or replace function end_run(p_run bigint, p_commit_no bigint, p_failure text, p_expire_s double precision, p_descend boolean)
 returns text[]
 language plpgsql as $$

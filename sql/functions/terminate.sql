@@ -2,7 +2,7 @@
 -- meets the fence. p_failure is what result() rejects with; null ends without one. p_descend: its descendants are noted
 -- to end too, which `descend` does, generation by generation.
 -- Idempotent by commit number. Answers: terminated | again | unknown | completed; hints.
--- Locks: the execution; its threads and the parent's (sorted).
+-- Locks: the execution; its threads, the parent's and those of whoever awaits its hooks (sorted).
 create or replace function terminate(p_patient boolean, p_request_no bigint, p_workflow_id text, p_failure text, p_expire_s double precision, p_descend boolean)
 returns table (status text, hints text)
 language plpgsql as $$
@@ -28,7 +28,10 @@ begin
     return;
   end if;
   perform from thread t
-  where t.run_no = v_run or t.thread_no = (select e.parent_thread from execution e where e.run_no = v_run)
+  where t.thread_no in (
+    select r.thread_no from thread r where r.run_no = v_run
+    union all select e.parent_thread from execution e where e.run_no = v_run
+    union all select k.opener_thread from hook k where k.run_no = v_run)
   order by t.thread_no for no key update;
   -- pause: locked
   return query select 'terminated', array_to_string(end_run(v_run, p_request_no, p_failure, p_expire_s, p_descend), ',');

@@ -1,7 +1,8 @@
 -- The 'terminate' effects of a commit, in order. Answers what differs from the usual (it was open, and has ended), as
 -- decisions by item: unknown, completed, or ended for a run that terminated itself; then hints on item 0. The caller
--- holds the executions of p_runs, their threads and their parents' (commit). What was started or continued since, by
--- this commit itself for example, is locked here, out of order, hence without waiting (55P03).
+-- holds the executions of p_runs, their threads, their parents' and those of whoever awaits their hooks (commit). What
+-- was started or continued since, by this commit itself for example, is locked here, out of order, hence without waiting
+-- (55P03).
 create or replace function terminate_runs(
   p_thread_no bigint[], p_runs bigint[],
   e_item int[], e_kind text[], e_op int[], e_key text[], e_value text[], e_number double precision[], e_extra text[]
@@ -21,7 +22,9 @@ begin
       if not v_run = any(p_runs) then
         perform from execution e where e.run_no = v_run for no key update nowait;
         perform from thread t
-        where t.run_no = v_run or t.thread_no = (select e.parent_thread from execution e where e.run_no = v_run)
+        where t.run_no = v_run
+          or t.thread_no = (select e.parent_thread from execution e where e.run_no = v_run)
+          or t.thread_no in (select k.opener_thread from hook k where k.run_no = v_run)
         order by t.thread_no for no key update nowait;
       end if;
       select e.state into v_state from execution e where e.run_no = v_run;

@@ -109,10 +109,22 @@ union all
 select 'I31 the children of an open chain are to end', n.chain_no::text from termination n
 where exists (select from execution e where e.chain_no = n.chain_no and e.state in ('open', 'pending'))
 union all
+select 'I32 a thread is neither a main one nor a hook, or both', t.thread_no::text
+from thread t left join hook k using (thread_no)
+where (t.thread_no = t.run_no) <> (k.thread_no is null) or k.run_no <> t.run_no
+union all
+select 'I32 a hook and its thread disagree, or it outlives its run', t.thread_no || ' ' || k.state
+from hook k join thread t using (thread_no) left join execution e on e.run_no = t.run_no
+where (k.state = 'open') <> (t.state <> 'done') or t.state <> 'done' and coalesce(e.state, '') <> 'open'
+union all
+select 'I32 somebody awaits a hook that failed', k.thread_no::text
+from hook k join wait w on w.thread_no = k.opener_thread and w.op = k.opener_op
+where k.state not in ('open', 'completed')
+union all
 select 'I28 a row without its thread', x.kind || ' ' || x.thread_no from (
   select 'history' as kind, thread_no from history union all select 'inbox', thread_no from inbox
   union all select 'timer', thread_no from timer union all select 'wait', thread_no from wait
-  union all select 'task', thread_no from activity_task) x
+  union all select 'task', thread_no from activity_task union all select 'hook', thread_no from hook) x
 where not exists (select from thread t where t.thread_no = x.thread_no)
 union all
 select 'I28 a document without its run', d.run_no::text from document d

@@ -100,6 +100,23 @@ create index thread_owned on thread (owner, claim_no) where owner is not null;
 create index thread_of_run on thread (run_no);
 create index thread_excluded on thread (service_no) where excluded is not null;
 
+-- What the further threads of a run are: functions opened beside the main one, each its thread's service.
+create table hook (
+  thread_no bigint primary key,
+  run_no bigint not null,
+  opener_thread bigint,                            -- the thread and the operation that await its signal: told when it fails
+  opener_op int,
+  request_no bigint,                               -- of the client that opened it: recognises its retry
+  hook_no int not null,                            -- 0, 1, ... within the run
+  state text not null,                             -- open | completed failed cancelled | ended (with its run)
+  args text not null,
+  signal_id text,                                  -- what its opener awaits; handed to the function as its last argument
+  config text,                                     -- its retry policy, as JSON; null: the workflow's
+  unique (run_no, hook_no)
+) with (fillfactor = 85);
+
+create unique index hook_request on hook (request_no) where request_no is not null;
+
 -- One row per activation: the events delivered since the last commit, each with the commands that came out of it.
 -- An entry names the commit of its predecessor; without it there it is refused: no gap, no mixture after a failover.
 create table history (

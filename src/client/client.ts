@@ -3,6 +3,7 @@ import { encodeArguments, encodePayload } from '../codec/payload.js';
 import { Seal } from '../codec/payload-codec.js';
 import { parseDuration } from '../core/duration.js';
 import { DuplicateJobError, InvalidArgumentError } from '../core/errors.js';
+import { type HookOptions, hookFields, hookFunction, hookRefused } from '../core/hook-options.js';
 import {
   checkSignalId,
   checkTaskQueue,
@@ -66,6 +67,13 @@ const startShape = v.strictObject({
   parentWorkflowId: v.optional(identifier),
   originJobId: v.optional(identifier),
 });
+
+/** Options of `client.workflow.hook`. */
+export interface ClientHookOptions extends HookOptions {
+  readonly workflowId: string;
+}
+
+const hookShape = v.strictObject({ ...hookFields, workflowId: identifier });
 
 export interface ClientOptions {
   /** How to reach the database: `{ class, options }` with `pg`'s Client or Pool, or PGlite. */
@@ -159,6 +167,17 @@ export class Client {
     subscribe: (options: SubscribeOptions, callback: EmissionCallback): Promise<Subscription> =>
       subscribe((namespace) => this.#link(namespace), options, callback, this.#seal),
 
+    /**
+     * Opens a hook in a workflow: runs another function inside it, beside its main function, on whichever worker serves it.
+     * Resolves once it is durable, with `search.data` written; repeated safely by the engine when an answer is lost.
+     *
+     * @returns An id of the hook, unique in the namespace.
+     * @throws {GetStateError} (404) when the workflow is unknown, {InactiveJobError} when it has ended, {HookRefusedError}
+     *   when it takes none: started with `signalIn: false`, or reserved only.
+     * @throws {InvalidArgumentError}, {PayloadError}, {PayloadTooLargeError} before anything is sent.
+     */
+    hook: (options: ClientHookOptions): Promise<string> => this.#hook(options),
+
     /** A handle of a workflow by its id. Does not check that it exists. */
     getHandle: async (
       taskQueue: string,
@@ -207,6 +226,27 @@ export class Client {
     const answer = await (await link).start(item);
     if (answer.status === 'duplicate') throw new DuplicateJobError(workflowId);
     return new WorkflowHandle(link, workflowId, `${taskQueue}-${workflowName}`, answer.runNo, this.#seal);
+  }
+
+  async #hook(options: ClientHookOptions): Promise<string> {
+    const given = parseOptions('hook', hookShape, options);
+    const { taskQueue, workflowName } = hookFunction(given);
+    if (taskQueue === undefined)
+      throw new InvalidArgumentError('hook: taskQueue must be given (or entity, which then is queue and name)');
+    if (workflowName === undefined)
+      throw new InvalidArgumentError('hook: workflowName must be given: the name of the function that a worker serves');
+    const config =
+      given.config === undefined
+        ? null
+        : JSON.stringify(resolveRetryPolicy('hook', given.config as RetryOptions, undefined, 'config'));
+    const args = this.#seal.seal(encodeArguments(given.args, 'hook'));
+    const search = given.search === undefined ? null : JSON.stringify(searchTexts('hook', given.search.data));
+    const { workflowId } = given;
+    const link = await this.#link(given.namespace);
+    const item = { requestNo: randomNumber(), workflowId, taskQueue, workflowName, args, config, search };
+    const answer = await link.hook(item);
+    if (answer.status === 'unhooked') throw hookRefused(workflowId, answer.reason);
+    return answer.id;
   }
 
   async #signal(

@@ -24,6 +24,9 @@ import {
   type Description,
   descend,
   describeWorkflow,
+  type HookAnswer,
+  type HookItem,
+  openHooks,
   type SignalAnswer,
   type SignalItem,
   type StartAnswer,
@@ -97,6 +100,7 @@ export class Link {
   readonly #lanes: { start: Lane; side: Lane; read: Lane };
   readonly #starts: Batcher<StartItem, StartAnswer>;
   readonly #signals: Batcher<SignalItem, SignalAnswer>;
+  readonly #hooks: Batcher<HookItem, HookAnswer>;
   readonly watcher: ResultWatcher;
   #emissions: { readonly lane: Lane; readonly reader: EmissionReader } | null = null;
 
@@ -123,6 +127,12 @@ export class Link {
       bytes: (item) => 100 + (item.payload?.length ?? 0),
       send: async (lane, items) => this.#told(await sendSignals(lane, this.schema, items, patience)),
     });
+    this.#hooks = new Batcher({
+      main,
+      side,
+      bytes: (item) => 150 + item.args.length + (item.search?.length ?? 0),
+      send: async (lane, items) => this.#told(await openHooks(lane, this.schema, items, patience)),
+    });
     this.watcher = new ResultWatcher(this.#lanes.read, this.schema, this.#notifier);
   }
 
@@ -143,6 +153,10 @@ export class Link {
 
   signal(item: SignalItem): Promise<SignalAnswer> {
     return this.#signals.submit(item);
+  }
+
+  hook(item: HookItem): Promise<HookAnswer> {
+    return this.#hooks.submit(item);
   }
 
   async cancel(workflowId: string): Promise<boolean> {

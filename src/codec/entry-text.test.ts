@@ -92,6 +92,14 @@ const specs: { [K in CommandKind]: fc.Arbitrary<unknown> } = {
       originId: name,
     }),
   }),
+  hook: fc.record({
+    workflowId: fc.option(name),
+    taskQueue: name,
+    args: fc.array(fc.jsonValue()).map((args) => JSON.stringify(args)),
+    signalId: fc.option(name),
+    config: fc.option(fc.json()),
+    search: fc.option(fc.dictionary(fc.string(), fc.string())),
+  }),
   signal: fc.record({ signalId: name, payload: text, expireMs: fc.nat() }),
   search: fc.record({ n: fc.nat(), args: text }),
   entity: fc.record({ n: fc.nat(), args: text }),
@@ -120,7 +128,7 @@ const specs: { [K in CommandKind]: fc.Arbitrary<unknown> } = {
 const commands = fc.constantFrom(...(Object.keys(specs) as CommandKind[])).chain((kind) =>
   fc.record({
     kind: fc.constant(kind),
-    name: kind === 'activity' || kind === 'child' || kind === 'patch' ? name : fc.constant(''),
+    name: ['activity', 'child', 'hook', 'patch'].includes(kind) ? name : fc.constant(''),
     fingerprint: fc.integer(),
     counter: fc.nat(),
     spec: specs[kind],
@@ -207,6 +215,8 @@ describe('an entry', () => {
     expect(decided(null).decision).toEqual({ what: 'usual' });
     expect(decided('[[4,"buffered"]]').decision).toEqual({ what: 'buffered' });
     expect(decided('[[3,"buffered"],[4,"duplicate","w-9"]]').decision).toEqual({ what: 'duplicate', id: 'w-9' });
+    expect(decided('[[4,"hooked","12"]]').decision).toEqual({ what: 'hooked', id: '12' });
+    expect(decided('[[4,"unhooked","closed"]]').decision).toEqual({ what: 'unhooked', reason: 'closed' });
     expect(decided('[[4,"signal",{"a":1}]]').decision).toEqual({ what: 'signal', value: { a: 1 } });
     expect(decided('[[4,"signal"]]').decision).toEqual({ what: 'signal', value: undefined });
   });

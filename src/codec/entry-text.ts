@@ -15,6 +15,7 @@ import type {
   Decision,
   DocumentRefusal,
   Event,
+  HookRefusal,
   RecordedCommand,
   RecordedStep,
   RetrySpec,
@@ -70,7 +71,8 @@ function specText(command: Command, defaults: ActivityDefaults): string {
       return shortActivityText(command.spec, defaults);
     case 'signal':
       return `{"signalId":${JSON.stringify(command.spec.signalId)},"payload":${command.spec.payload ?? 'null'},"expireMs":${command.spec.expireMs}}`;
-    case 'child': {
+    case 'child':
+    case 'hook': {
       const { args, ...rest } = command.spec;
       return `{"args":${args},${JSON.stringify(rest).slice(1)}`;
     }
@@ -167,7 +169,8 @@ export function decodeOutcome(text: string | null, seal: Seal = registeredSeal):
   const decisions = new Map<number, Decision>();
   if (text === null) return decisions;
   for (const [op, what, value] of JSON.parse(text) as [number, Decision['what'], unknown][]) {
-    if (what === 'duplicate') decisions.set(op, { what, id: value as string });
+    if (what === 'duplicate' || what === 'hooked') decisions.set(op, { what, id: value as string });
+    else if (what === 'unhooked') decisions.set(op, { what, reason: value as HookRefusal });
     else if (what === 'signal') decisions.set(op, { what, value: seal.open(value) });
     else if (what === 'value')
       decisions.set(op, { what, value }); // plain: SQL made it
@@ -260,6 +263,7 @@ function readSpec(kind: CommandKind, spec: Record<string, unknown>, defaults: Ac
         ...(spec.bound === true && { bound: true }),
       };
     case 'child':
+    case 'hook':
     case 'search':
     case 'entity':
       return { ...spec, args: JSON.stringify(spec.args) };

@@ -16,6 +16,7 @@ const payloadFields: { readonly [K in CommandKind]: readonly (keyof CommandSpec[
   timer: [],
   wait: [],
   child: ['args'],
+  hook: ['args'],
   signal: ['payload'],
   cancel: [],
   terminate: ['failure'],

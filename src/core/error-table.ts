@@ -19,6 +19,7 @@ import {
   DocumentError,
   DuplicateJobError,
   GetStateError,
+  HookRefusedError,
   InactiveJobError,
   InvalidArgumentError,
   PayloadError,
@@ -206,6 +207,15 @@ export const errorTable: readonly ErrorEntry[] = [
     fromSql: (message) => new InactiveJobError(jobIdIn(message), message),
     meaning: 'The workflow is finished, so what was asked of it cannot be done any more.',
     remedy: 'Read its outcome with `result()`.',
+  },
+  {
+    type: 'HookRefusedError',
+    errorClass: HookRefusedError,
+    family: 'misuse',
+    code: null,
+    sqlState: null,
+    meaning: 'The workflow takes no hook: it was started with `signalIn: false`, or is only reserved.',
+    remedy: 'Start it without `signalIn: false`, or open the hook once it is started.',
   },
   {
     type: 'DocumentError',

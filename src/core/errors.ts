@@ -18,6 +18,7 @@ export {
   DocumentError,
   DuplicateJobError,
   GetStateError,
+  HookRefusedError,
   InactiveJobError,
   InvalidArgumentError,
   PayloadError,

@@ -51,7 +51,7 @@ export function finalWorkflowFailure(error: unknown, attemptsExhausted: boolean)
 }
 
 /**
- * The error that a parent sees when a child it awaits failed. The child's final errors keep class, message and stack, a
+ * The error that a parent sees when a child or a hook it awaits failed. The child's final errors keep class, message and stack, a
  * terminated child gives its termination's reason and code; all else, a cancelled child included (the parent is not), is
  * fatal with the child's failure as `cause`. None of them is retried when the parent lets it pass.
  */

@@ -14,7 +14,7 @@ export type Event =
   | { readonly kind: 'start' }
   /** An activity or a child completed. */
   | { readonly kind: 'done'; readonly op: number; readonly value: unknown; readonly text: string | null }
-  /** An activity or a child failed for good. */
+  /** An activity, a child or a hook failed for good. */
   | { readonly kind: 'fail'; readonly op: number; readonly failure: Failure }
   /** A timer fired: a sleep is over, a condition timed out. */
   | { readonly kind: 'fire'; readonly op: number }
@@ -30,11 +30,26 @@ export type Event =
   /** The function failed before and runs anew, behind the same history. */
   | { readonly kind: 'retry'; readonly op: number };
 
+/** Why a workflow took no hook. */
+export type HookRefusal =
+  /** There is no such workflow, */
+  | 'unknown'
+  /** its id is reserved only, */
+  | 'pending'
+  /** it has ended, */
+  | 'inactive'
+  /** it was started with `signalIn: false`, */
+  | 'closed'
+  /** its search fields would grow too large. */
+  | 'full';
+
 /** The outcome of a command that the database decides. `usual`: child started, signal delivered. */
 export type Decision =
   | { readonly what: 'usual' }
   | { readonly what: 'buffered' }
   | { readonly what: 'duplicate'; readonly id: string }
+  | { readonly what: 'hooked'; readonly id: string }
+  | { readonly what: 'unhooked'; readonly reason: HookRefusal }
   | { readonly what: 'signal'; readonly value: unknown }
   /** Of terminate: there is no such workflow; it has ended already; it was this very run, which ends here. */
   | { readonly what: 'unknown' | 'completed' | 'ended' }
@@ -51,6 +66,7 @@ export type CommandKind =
   | 'timer'
   | 'wait'
   | 'child'
+  | 'hook'
   | 'signal'
   | 'cancel'
   | 'terminate'
@@ -87,6 +103,16 @@ export interface CommandSpec {
     readonly awaited: boolean;
     /** `expire`, `entity`, `search`, `signalIn`, `config`: as the start call would take them. */
     readonly options: ChildOptions;
+  };
+  hook: {
+    /** Null: the workflow of this thread. */
+    readonly workflowId: string | null;
+    readonly taskQueue: string;
+    readonly args: string;
+    /** What the caller waits for, if it does. The wait is the same operation: the hook's failure ends it too. */
+    readonly signalId: string | null;
+    readonly config: string | null;
+    readonly search: Readonly<Record<string, string>> | null;
   };
   signal: { readonly signalId: string; readonly payload: string | null; readonly expireMs: number };
   /** A scope is cancelled by the code: gives up `ops`, which are pending in it. */
@@ -197,6 +223,8 @@ export function decidedAtCommit(command: Command): boolean {
       return true;
     case 'child':
       return !command.spec.awaited;
+    case 'hook':
+      return command.spec.signalId === null;
     default:
       return false;
   }

@@ -103,6 +103,20 @@ export class InactiveJobError extends PerdureError {
   }
 }
 
+/** The workflow exists and has not ended, but takes no hook: it was started so, or is not started yet. */
+export class HookRefusedError extends PerdureError {
+  static {
+    markErrorClass(this, 'HookRefusedError');
+  }
+
+  constructor(
+    readonly jobId: string,
+    message = `Job ${jobId} takes no hooks: it was started with signalIn: false`,
+  ) {
+    super(message);
+  }
+}
+
 /**
  * A search or entity call met something else than it works on: text to be counted with, an array where an object should be.
  * Nothing was changed. The same in every replay.
@@ -120,8 +134,11 @@ export class WorkflowContextError extends PerdureError {
   }
 
   /** @param call The function as the user wrote it, e.g. `sleep`. */
-  constructor(readonly call: string) {
-    super(`${call}: called outside of a workflow. Call it from a function that a worker runs`);
+  constructor(
+    readonly call: string,
+    message = `${call}: called outside of a workflow. Call it from a function that a worker runs`,
+  ) {
+    super(message);
   }
 }
 

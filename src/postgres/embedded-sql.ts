@@ -106,6 +106,23 @@ create index thread_owned on thread (owner, claim_no) where owner is not null;
 create index thread_of_run on thread (run_no);
 create index thread_excluded on thread (service_no) where excluded is not null;
 
+-- What the further threads of a run are: functions opened beside the main one, each its thread's service.
+create table hook (
+  thread_no bigint primary key,
+  run_no bigint not null,
+  opener_thread bigint,                            -- the thread and the operation that await its signal: told when it fails
+  opener_op int,
+  request_no bigint,                               -- of the client that opened it: recognises its retry
+  hook_no int not null,                            -- 0, 1, ... within the run
+  state text not null,                             -- open | completed failed cancelled | ended (with its run)
+  args text not null,
+  signal_id text,                                  -- what its opener awaits; handed to the function as its last argument
+  config text,                                     -- its retry policy, as JSON; null: the workflow's
+  unique (run_no, hook_no)
+) with (fillfactor = 85);
+
+create unique index hook_request on hook (request_no) where request_no is not null;
+
 -- One row per activation: the events delivered since the last commit, each with the commands that came out of it.
 -- An entry names the commit of its predecessor; without it there it is refused: no gap, no mixture after a failover.
 create table history (
@@ -506,7 +523,7 @@ returns table (
   thread_no bigint, run_no bigint, chain_no bigint, request_no bigint, epoch int, service_no int,
   last_seq int, last_commit_no bigint, created_ms double precision, clock_ms double precision,
   workflow_id text, run int, args text, config text, expire_s double precision, cancel_requested boolean,
-  parent_workflow_id text, origin_id text, timers text, tasks text, mail text, due_in_ms double precision
+  parent_workflow_id text, origin_id text, hook_no int, hook_signal text, timers text, tasks text, mail text, due_in_ms double precision
 )
 language plpgsql as $$
 -- plans: index only
@@ -549,8 +566,8 @@ begin
   select t.thread_no, t.run_no, e.chain_no, e.request_no, t.epoch, t.service_no,
     h.seq, h.commit_no,
     extract(epoch from e.created_at)::double precision * 1000, extract(epoch from v_now)::double precision * 1000,
-    e.workflow_id, e.run, e.args, e.config, e.expire_s, e.cancel_requested,
-    e.parent_workflow_id, e.origin_id,
+    e.workflow_id, e.run, coalesce(k.args, e.args), coalesce(k.config, e.config), e.expire_s, e.cancel_requested,
+    e.parent_workflow_id, e.origin_id, k.hook_no, k.signal_id,
     case when h.seq is not null then (
       select json_agg(json_build_array(m.op, extract(epoch from m.due_at - v_now) * 1000))::text
       from timer m where m.thread_no = t.thread_no) end,
@@ -562,6 +579,9 @@ begin
     null::double precision
   from thread t
   join execution e on e.run_no = t.run_no
+  left join lateral (
+    select x.hook_no, x.args, x.signal_id, x.config from hook x where t.thread_no <> t.run_no and x.thread_no = t.thread_no offset 0
+  ) k on true
   left join lateral (
     select x.seq, x.commit_no from history x where t.epoch > 1 and x.thread_no = t.thread_no order by x.seq desc limit 1
   ) h on true
@@ -634,7 +654,7 @@ begin
   from activity_task a
   join thread t on t.thread_no = a.thread_no
   join execution e on e.run_no = t.run_no
-  join service s on s.service_no = e.service_no
+  join service s on s.service_no = t.service_no      -- the function that called it: of a hook, the hook's own
   where a.owner = p_worker_no and a.claim_no = p_claim_no;
   if v_taken < p_limit then
     due_in_ms := (
@@ -653,8 +673,8 @@ begin
 end $$;
 ` },
   { name: 'clear_threads', sql: `-- Removes what closed threads leave behind. Signals they received but did not consume go back into the buffer, in their
--- old place: those for the namespace always, those for the chain when the chain goes on. Answers whether there were any.
-create or replace function clear_threads(p_threads bigint[], p_continued bigint[]) returns boolean
+-- old place: those for the namespace always, those for the chain when that goes on (p_lasting). Answers whether there were any.
+create or replace function clear_threads(p_threads bigint[], p_lasting bigint[]) returns boolean
 language plpgsql as $$
 -- plans: index only
 declare
@@ -671,7 +691,7 @@ begin
   insert into signal (signal_no, signal_id, chain_no, payload, expires_at, returned) overriding system value
   select g.signal_no, g.signal_id, g.chain_no, g.payload, g.expires_at, true
   from gone g
-  where g.kind = 'signal' and (g.chain_no is null or g.thread_no = any(p_continued))
+  where g.kind = 'signal' and (g.chain_no is null or g.thread_no = any(p_lasting))
   order by g.signal_no;
   v_returned := found;
   if v_gone is not null then
@@ -684,9 +704,53 @@ end $$;
 create or replace function clock() returns timestamptz
 language sql volatile as $$ select pg_catalog.clock_timestamp() $$;
 ` },
+  { name: 'close_hooks', sql: `-- What the end of hooks means beside that of their threads. One that failed, or ended with its run, will not send what
+-- its opener awaits (execHook): so the wait ends with that failure, unless the signal came first. One that returned has
+-- told what it had to tell, or left the signal to somebody else.
+-- p_closing and p_result are those of p_threads; hooks not among these ended with their runs. The caller holds the
+-- threads of the openers, and has set the states of all threads that end. Answers hints.
+create or replace function close_hooks(p_hooks bigint[], p_threads bigint[], p_closing text[], p_result text[]) returns text[]
+language plpgsql as $$
+-- plans: index only
+declare
+  v_hook record;
+  v_told bigint[] := '{}';
+  v_gone text[] := '{}';
+  v_id text;
+begin
+  update hook k set state = coalesce(p_closing[array_position(p_threads, k.thread_no)], 'ended')
+  where k.thread_no = any(p_hooks);
+  for v_hook in
+    select k.* from hook k
+    where k.thread_no = any(p_hooks) and k.opener_thread is not null and k.state <> 'completed'
+    order by k.thread_no
+  loop
+    continue when exists (select from thread t where t.thread_no = v_hook.opener_thread and t.state = 'done');
+    delete from wait w where w.thread_no = v_hook.opener_thread and w.op = v_hook.opener_op returning w.signal_id into v_id;
+    continue when not found;
+    v_gone := v_gone || v_id;
+    v_told := v_told || v_hook.opener_thread::bigint;
+    insert into inbox (thread_no, op, worker_no, kind, payload)
+    select t.thread_no, v_hook.opener_op, t.owner, 'fail', case
+      when v_hook.state <> 'ended' then p_result[array_position(p_threads, v_hook.thread_no)]
+      else (
+        select json_build_object('name', 'InactiveJobError', 'type', 'InactiveJobError', 'stack', '', 'job_id', e.workflow_id,
+          'message', format('Job %s already completed', e.workflow_id), 'details', json_build_object('jobId', e.workflow_id))::text
+        from execution e where e.run_no = v_hook.run_no) end
+    from thread t where t.thread_no = v_hook.opener_thread;
+  end loop;
+  if v_told = '{}' then
+    return '{}';
+  end if;
+  perform forget_rendezvous(v_gone);
+  return wake(v_told);
+end $$;
+` },
   { name: 'close_threads', sql: `-- Ends threads whose closing entry was just written. A main thread ends its run: the other threads of the run end
--- with it, the parent hears of it, continueAsNew begins the next run. All in the closing commit.
--- The caller holds the executions, all their threads and the parents' threads.
+-- with it, the parent hears of it, continueAsNew begins the next run. A hook ends alone; see close_hooks for who hears
+-- of that. All in the closing commit.
+-- The caller holds the executions of main threads, all threads of those, the hooks, the threads of parents and of those
+-- who await the hooks.
 create or replace function close_threads(p_threads bigint[], p_closing text[], p_result text[]) returns text[]
 language plpgsql as $$
 -- plans: index only
@@ -694,21 +758,26 @@ declare
   v_now timestamptz := clock();
   v_runs bigint[];
   v_others bigint[];
+  v_hooks bigint[];
+  v_lasting bigint[];            -- threads whose chain goes on
   v_continued bigint[];
   v_parents bigint[];
   v_hints text[] := '{}';
 begin
   v_runs := array(select t.run_no from thread t where t.thread_no = any(p_threads) and t.thread_no = t.run_no);
+  v_hooks := array(select u from unnest(p_threads) u where not u = any(v_runs));
   v_others := array(
     select t.thread_no from thread t
     where t.run_no = any(v_runs) and t.state <> 'done' and not t.thread_no = any(p_threads));
   if v_others <> '{}' then
     perform end_threads(v_others);
+    v_hooks := v_hooks || v_others;
   end if;
-  v_continued := array(select u.t from unnest(p_threads, p_closing) u (t, c) where u.c = 'continued');
+  v_continued := array(select u.t from unnest(p_threads, p_closing) u (t, c) where u.c = 'continued' and u.t = any(v_runs));
   if v_continued <> '{}' then
     v_hints := continue_runs(v_continued,
-      array(select u.r from unnest(p_threads, p_closing, p_result) with ordinality u (t, c, r, n) where u.c = 'continued' order by n));
+      array(select u.r from unnest(p_threads, p_closing, p_result) with ordinality u (t, c, r, n)
+        where u.c = 'continued' and u.t = any(v_runs) order by n));
   end if;
   with ended as (
     update execution e set state = p_closing[array_position(p_threads, e.run_no)], closed_at = v_now
@@ -719,7 +788,14 @@ begin
   update thread set state = 'done', owner = null, claim_no = null, ready_at = null, blocked_on = null, blocked_reason = null,
     affinity = null, excluded = null
   where thread_no = any(p_threads || v_others);
-  if clear_threads(p_threads || v_others, v_continued) then
+  v_lasting := v_continued;
+  if v_hooks <> '{}' then
+    v_hints := v_hints || close_hooks(v_hooks, p_threads, p_closing, p_result);
+    v_lasting := v_lasting || array(
+      select t.thread_no from thread t
+      where t.thread_no = any(v_hooks) and (t.run_no = any(v_continued) or not t.run_no = any(v_runs)));
+  end if;
+  if clear_threads(p_threads || v_others, v_lasting) then
     v_hints := v_hints || 't'::text;                 -- somebody may be waiting for what was put back: see tidy
   end if;
   with told as (
@@ -758,6 +834,9 @@ end $$;
 --   untask   op
 --   child    op, key = workflow id, value = args, extra = { taskQueue, workflowName, awaited, ... }
 --   uncall   op: awaited child to cancel
+--   hook     op, key = workflow id (null: its own), value = args, extra = { taskQueue, workflowName, signalId, ... };
+--            one whose signal is awaited has a wait of the same op, which is not registered when the hook is refused
+--   own      the thread is a hook: see the locks
 --   signal   op, key = signal id, value = payload, number = ms to keep it
 --   emit     key = topic, value = payload
 --   search, entity   op, key = method, value = its arguments, as JSON
@@ -769,9 +848,11 @@ end $$;
 --   early    a timer is not due yet; detail = ms to wait                   stale     reload: a signal came first
 --   fenced   reload or drop: the thread is no longer ours, or the history differs
 --   hints    (item 0) who should look
--- Locks, in this order, each class sorted: own worker; rendezvous; executions that close, are cancelled or terminated;
--- documents; threads (own where others may deliver to them, parents, children to cancel, receivers of signals); inserts;
--- the counter of emitted events.
+-- Locks, in this order, each class sorted: own worker; rendezvous; executions that close, are cancelled,
+-- terminated or get a hook; documents; threads (own where others may deliver to them, parents, children to cancel, receivers of signals, whoever
+-- awaits a hook that ends); inserts; the counter of emitted events. A hook's own thread always ('own'): the end of its run
+-- writes the hook's last entry, and would else meet the one written here behind its own locks and rows, where two such
+-- calls wait for each other for ever.
 -- Raises PD001, PD002, 40001; 23505 of history when an own first call is just committing: the lane sends it again.
 -- (\`on conflict do nothing\` would spare that, and costs every entry 50 bytes of WAL and 1.3 us.)
 --
@@ -800,6 +881,7 @@ declare
   v_accepted bigint[];
   v_locked bigint[] := '{}';
   v_runs bigint[] := '{}';
+  v_ending bigint[] := '{}';     -- runs that end or are cancelled, with the numbers of hooks that end, which are no run's
   v_signal_ids text[] := '{}';
   v_gone text[] := '{}';
   v_id text;
@@ -823,16 +905,22 @@ begin
     -- pause: met
   end if;
 
-  if v_closing <> '{}' or v_kinds && '{uncall,terminate}' then
+  if v_closing <> '{}' or v_kinds && '{uncall,terminate,hook}' then
+    v_ending := v_closing;
+    if v_kinds && '{uncall}' then
+      v_ending := v_ending || awaited_runs(p_thread_no, e_item, e_kind, e_op);
+    end if;
+    if v_kinds && '{terminate}' then
+      v_ending := v_ending || array(select latest_run(u.k) from unnest(e_kind, e_key) u (kind, k) where u.kind = 'terminate');
+    end if;
+    v_runs := v_ending;
+    if v_kinds && '{hook}' then
+      v_runs := v_runs || hooked_runs(p_thread_no, e_item, e_kind, e_key, e_extra, false);
+    end if;
     v_runs := array(
-      select e.run_no from execution e
-      where e.run_no in (
-        select t.run_no from thread t where t.thread_no = any(v_closing)
-        union all select unnest(awaited_runs(p_thread_no, e_item, e_kind, e_op))
-        union all select latest_run(u.k) from unnest(e_kind, e_key) u (kind, k) where u.kind = 'terminate')
-      order by e.run_no for no key update);
+      select e.run_no from execution e where e.run_no = any(v_runs) order by e.run_no for no key update);
   end if;
-  if v_kinds && '{search,entity}' or v_closing <> '{}' and 'continued' = any(p_closing) then
+  if v_kinds && '{search,entity,hook}' or v_closing <> '{}' and 'continued' = any(p_closing) then
     perform lock_documents(
       array(
         select t.run_no
@@ -840,18 +928,22 @@ begin
         cross join lateral (
           select x.run_no, x.owner, x.epoch from thread x where x.thread_no = p_thread_no[u.item] offset 0) t
         -- none is made for whoever is refused below: its run may be gone
-        where u.kind in ('search', 'entity') and t.owner = p_worker_no and t.epoch = p_epoch[u.item]),
+        where u.kind in ('search', 'entity') and t.owner = p_worker_no and t.epoch = p_epoch[u.item])
+        || case when v_kinds && '{hook}' then hooked_runs(p_thread_no, e_item, e_kind, e_key, e_extra, true) end,
       -- a continued run's document moves on; its hooks hold it while they wait for their threads
       array(select u.thread_no from unnest(p_thread_no, p_closing) u (thread_no, closing) where u.closing = 'continued'));
     -- pause: documents
   end if;
-  if v_closing <> '{}' or v_kinds && '{wait,unwait,signal,uncall,untask,terminate}' then
+  if v_closing <> '{}' or v_kinds && '{wait,unwait,signal,uncall,untask,terminate,own}' then
     v_locked := array(
       select t.thread_no from thread t
       where t.thread_no in (
-        select p_thread_no[u.item] from unnest(e_item, e_kind) u (item, kind) where u.kind in ('wait', 'unwait', 'untask')
-        union all select r.thread_no from thread r where r.run_no = any(v_runs)
-        union all select e.parent_thread from execution e where e.run_no = any(v_runs)
+        select p_thread_no[u.item] from unnest(e_item, e_kind) u (item, kind) where u.kind in ('wait', 'unwait', 'untask', 'own')
+        union all select unnest(v_closing)
+        union all select r.thread_no from thread r where r.run_no = any(v_ending)
+        union all select e.parent_thread from execution e where e.run_no = any(v_ending)
+        union all select k.opener_thread from hook k where k.run_no = any(v_ending)
+        union all select k.opener_thread from hook k where k.thread_no = any(v_closing)
         union all select unnest(waiters_of(v_signal_ids, array_fill(null::bigint, array[cardinality(v_signal_ids)]))))
       order by t.thread_no for no key update);
     -- pause: locked
@@ -859,6 +951,9 @@ begin
 
   if v_kinds && '{uncall}' and not awaited_runs(p_thread_no, e_item, e_kind, e_op) <@ v_runs then
     raise exception 'a child was continued meanwhile' using errcode = '40001';
+  end if;
+  if v_kinds && '{hook}' and not hooked_runs(p_thread_no, e_item, e_kind, e_key, e_extra, false) <@ v_runs then
+    raise exception 'the workflow of a hook was started or continued meanwhile' using errcode = '40001';
   end if;
 
   v_now := clock();
@@ -965,7 +1060,7 @@ begin
   if v_kinds && '{uncall}' then
     v_hints := v_hints || cancel_runs(awaited_runs(p_thread_no, e_item, e_kind, e_op));
   end if;
-  if v_kinds && '{child,signal,wait,search,entity}' then
+  if v_kinds && '{child,hook,signal,wait,search,entity}' then
     for v_row in
       select d.* from decide_effects(p_thread_no, v_locked, e_item, e_kind, e_op, e_key, e_value, e_number, e_extra) d
     loop
@@ -1064,9 +1159,9 @@ begin
 end $$;
 ` },
   { name: 'decide_effects', sql: `-- The effects whose outcome the database decides: a child's id may be taken, a signal may find no waiter, a wait may
--- find a signal already there, a document holds what it holds. Answers only what differs from the usual (child started,
--- signal delivered, wait waits, document written), per item: [[op, what, value], ...]; then hints on item 0.
--- The caller holds the locks (commit).
+-- find a signal already there, a hook's workflow may have ended, a document holds what it holds. Answers only what differs
+-- from the usual (child started, signal delivered, wait waits, awaited hook opened, document written), per item:
+-- [[op, what, value], ...]; then hints on item 0. The caller holds the locks (commit).
 create or replace function decide_effects(
   p_thread_no bigint[], p_locked bigint[],
   e_item int[], e_kind text[], e_op int[], e_key text[], e_value text[], e_number double precision[], e_extra text[]
@@ -1096,6 +1191,27 @@ begin
       else
         v_items := v_items || v_row.item::int;
         v_facts := v_facts || format('[%s,"duplicate",%s]', v_row.op, to_json(v_row.hint));
+      end if;
+    end loop;
+  end if;
+  if v_kinds && '{hook}' then
+    for v_row in
+      select s.* from start_hooks(p_thread_no, e_item, e_kind, e_op, e_key, e_value, e_extra) s
+    loop
+      if v_row.op is null then
+        v_hints := v_hints || v_row.word::text;
+      elsif not v_row.hooked then
+        v_items := v_items || v_row.item::int;
+        v_facts := v_facts || format('[%s,"unhooked",%s]', v_row.op, to_json(v_row.word));
+        for i in 1 .. cardinality(e_kind) loop       -- nobody would send what it waits for
+          if e_kind[i] = 'wait' and e_item[i] = v_row.item and e_op[i] = v_row.op then
+            e_kind[i] := 'no wait';
+            v_taken := v_taken || e_key[i];
+          end if;
+        end loop;
+      elsif not v_row.awaited then
+        v_items := v_items || v_row.item::int;
+        v_facts := v_facts || format('[%s,"hooked",%s]', v_row.op, to_json(v_row.word));
       end if;
     end loop;
   end if;
@@ -1135,9 +1251,9 @@ begin
       v_taken := v_taken || v_row.k::text;
       v_facts := v_facts || ('[' || v_row.op || ',"signal"' || coalesce(',' || v_row.payload, '') || ']');
     end loop;
-    if v_taken <> '{}' then
-      perform forget_rendezvous(v_taken);
-    end if;
+  end if;
+  if v_taken <> '{}' then
+    perform forget_rendezvous(v_taken);
   end if;
   if v_kinds && '{search,entity}' then
     for v_row in select d.* from apply_documents(p_thread_no, e_item, e_kind, e_op, e_key, e_value) d
@@ -1226,7 +1342,8 @@ end $$;
 -- A note goes when its chain has no open child left, seen by a statement of its own: a child that is just being
 -- continued shows its next run only then.
 -- Answers whether there was something to do here, whether anything is left, hints.
--- Locks: the note (one that is held is passed over), executions, their threads and the parents' (each sorted).
+-- Locks: the note (one that is held is passed over), executions, their threads, the parents' and those of whoever
+-- awaits their hooks (each sorted).
 create or replace function descend(p_patient boolean) returns table (worked boolean, more boolean, hints text)
 language plpgsql as $$
 -- plans: index only
@@ -1249,7 +1366,8 @@ begin
     order by e.run_no limit 100 for no key update);
   perform from thread t
   where t.run_no = any(v_runs) or t.thread_no in (
-    select e.parent_thread from execution e where e.run_no = any(v_runs))
+    select e.parent_thread from execution e where e.run_no = any(v_runs)
+    union all select k.opener_thread from hook k where k.run_no = any(v_runs))
   order by t.thread_no for no key update;
   -- pause: locked
   foreach v_run in array v_runs loop
@@ -1361,7 +1479,8 @@ begin
 end $$;
 ` },
   { name: 'end_run', sql: `-- Terminates one open run: closing entries for its threads, the end of the run, and, when its descendants are to end
--- too, the note that says so (see descend). The caller holds the execution, its threads and the parent's.
+-- too, the note that says so (see descend). The caller holds the execution, its threads, the parent's and those of
+-- whoever awaits its hooks.
 create or replace function end_run(p_run bigint, p_commit_no bigint, p_failure text, p_expire_s double precision, p_descend boolean)
 returns text[]
 language plpgsql as $$
@@ -1830,6 +1949,83 @@ begin
   return array_to_string(v_answers, ',');
 end $$;
 ` },
+  { name: 'hook', sql: `-- Opens hooks in workflows, for clients. Idempotent by request number, which stays on the hook's row; a call that was
+-- refused had no effect, so its repetition is a call of its own.
+-- Answers per item the number of the hook's thread, or why it was refused, see open_hooks; hints
+-- on item 0.
+-- Locks: the executions (sorted); their documents. Raises PD001, 40001 (a run was continued meanwhile: start over).
+create or replace function hook(
+  p_patient boolean, p_request_no bigint[], p_workflow_id text[], p_task_queue text[], p_workflow_name text[], p_args text[],
+  p_config text[], p_search text[]
+) returns table (item int, status text)
+language plpgsql as $$
+-- plans: index only
+#variable_conflict use_column
+declare
+  v_runs bigint[];
+  v_answers text[];
+  v_new int[];
+  v_opened record;
+begin
+  perform begin_write(p_patient);
+  v_runs := array(
+    select e.run_no from execution e
+    where e.run_no in (select latest_run(u) from unnest(p_workflow_id) u)
+    order by e.run_no for no key update);
+  -- pause: locked
+  if exists (
+    select from unnest(p_workflow_id) u (id)
+    cross join lateral (select latest_run(u.id) as run_no offset 0) l
+    where l.run_no is not null and not l.run_no = any(v_runs))
+  then
+    raise exception 'a run was continued or started meanwhile' using errcode = '40001';
+  end if;
+  -- behind the lock: an own first call has committed by now, or never will
+  v_answers := array(
+    select k.thread_no::text from unnest(p_request_no) with ordinality u (request_no, n)
+    left join lateral (select x.thread_no from hook x where x.request_no = u.request_no offset 0) k on true
+    order by u.n);
+  v_new := array(select u.n from unnest(v_answers) with ordinality u (answer, n) where u.answer is null order by u.n);
+  if v_new <> '{}' then
+    select o.* into v_opened from open_hooks(
+      array(select latest_run(p_workflow_id[u]) from unnest(v_new) with ordinality x (u, n) order by n),
+      array_fill(null::bigint, array[cardinality(v_new)]),
+      array_fill(null::int, array[cardinality(v_new)]),
+      array(select p_request_no[u] from unnest(v_new) with ordinality x (u, n) order by n),
+      array(select p_task_queue[u] from unnest(v_new) with ordinality x (u, n) order by n),
+      array(select p_workflow_name[u] from unnest(v_new) with ordinality x (u, n) order by n),
+      array(select p_args[u] from unnest(v_new) with ordinality x (u, n) order by n),
+      array_fill(null::text, array[cardinality(v_new)]),
+      array(select p_config[u] from unnest(v_new) with ordinality x (u, n) order by n),
+      array(select p_search[u] from unnest(v_new) with ordinality x (u, n) order by n)) o;
+    for i in 1 .. cardinality(v_new) loop
+      v_answers[v_new[i]] := v_opened.statuses[i];
+    end loop;
+  end if;
+  return query select n::int, a from unnest(v_answers) with ordinality u (a, n);
+  if v_new <> '{}' then
+    return query select 0, array_to_string(v_opened.hints, ',') where v_opened.hints <> '{}';
+  end if;
+end $$;
+` },
+  { name: 'hooked_runs', sql: `-- The runs that the 'hook' effects of a commit address: the thread's own, or the newest of the workflow id in the key.
+-- p_written: only those that take hooks and whose fields a hook writes.
+create or replace function hooked_runs(
+  p_thread_no bigint[], e_item int[], e_kind text[], e_key text[], e_extra text[], p_written boolean
+) returns bigint[]
+language plpgsql stable as $$                   -- plpgsql keeps its plans; sql plans at every call
+-- plans: index only
+begin
+  return (select coalesce(array_agg(distinct r.run_no), '{}')
+  from unnest(e_item, e_kind, e_key, e_extra) u (item, kind, k, x)
+  cross join lateral (
+    select x.run_no from thread x where u.k is null and x.thread_no = p_thread_no[u.item]
+    union all select x from latest_run(u.k) x where u.k is not null) r
+  where u.kind = 'hook' and r.run_no is not null
+    and (not p_written or u.x::json ->> 'search' is not null and exists (
+      select from execution e where e.run_no = r.run_no and e.state = 'open' and e.signal_in)));
+end $$;
+` },
   { name: 'insert_tasks', sql: `-- Makes the tasks of 'task' effects and says which queues have work.
 create or replace function insert_tasks(
   p_thread_no bigint[], e_item int[], e_kind text[], e_op int[], e_key text[], e_value text[], e_extra text[]
@@ -2068,6 +2264,86 @@ begin
     order by b.thread_no for no key update skip locked
   ) b
   where t.thread_no = b.thread_no;
+end $$;
+` },
+  { name: 'open_hooks', sql: `-- Opens hooks: a further thread of a run for each one that its run accepts, with the search fields it brings along.
+-- p_opener and p_op are the thread and operation that asked, null for a client; with p_signal_id they wait for that
+-- signal of the hook, and are told of its failure. A cancel request that the opener, or for others the main thread, has
+-- not seen yet reaches the hook too, as if it had been there before.
+-- Answers for each the number of its thread as text, or why not: unknown | pending | inactive | closed | full (its fields
+-- are too large beside those that are there); and hints.
+-- The caller holds the executions, and the documents of such fields; these it may leave to this function while it holds no
+-- threads.
+create or replace function open_hooks(
+  p_run_no bigint[], p_opener bigint[], p_op int[], p_request_no bigint[], p_task_queue text[], p_workflow_name text[],
+  p_args text[], p_signal_id text[], p_config text[], p_search text[], out statuses text[], out hints text[]
+) language plpgsql as $$
+-- plans: index only
+declare
+  v_at int[];                    -- the positions that are accepted
+  v_services int[];
+  v_threads text[];
+begin
+  statuses := array(
+    select case
+      when e.run_no is null then 'unknown'
+      when e.state = 'pending' then 'pending'
+      when e.state <> 'open' then 'inactive'
+      when not e.signal_in then 'closed' end
+    from unnest(p_run_no) with ordinality u (run_no, n)
+    left join lateral (select x.run_no, x.state, x.signal_in from execution x where x.run_no = u.run_no offset 0) e on true
+    order by u.n);
+  hints := '{}';
+  v_at := array(select u.n from unnest(statuses) with ordinality u (status, n) where u.status is null order by u.n);
+  if v_at = '{}' then
+    return;
+  end if;
+  perform lock_documents(array(select p_run_no[a] from unnest(v_at) a where p_search[a] is not null), '{}');
+  for i in 1 .. cardinality(v_at) loop
+    if p_search[v_at[i]] is not null
+      and merge_search(array[p_run_no[v_at[i]]], array[p_search[v_at[i]]]) <> '{}' then
+      statuses[v_at[i]] := 'full';
+    end if;
+  end loop;
+  v_at := array(select u.a from unnest(v_at) with ordinality u (a, i) where statuses[u.a] is null order by u.i);
+  if v_at = '{}' then
+    return;
+  end if;
+  v_services := ensure_services(
+    array_fill('workflow'::text, array[cardinality(v_at)]),
+    array(select p_task_queue[a] from unnest(v_at) with ordinality u (a, i) order by i),
+    array(select p_workflow_name[a] from unnest(v_at) with ordinality u (a, i) order by i));
+  with asked as materialized (
+    select nextval('run_number') as thread_no, u.a, p_run_no[u.a] as run_no, v_services[u.i] as service_no,
+      row_number() over (partition by p_run_no[u.a] order by u.i) - 1 as nth, u.i
+    from (select x.a, x.i from unnest(v_at) with ordinality x (a, i) order by x.i) u
+  ), made as (
+    insert into hook (thread_no, run_no, opener_thread, opener_op, request_no, hook_no, state, args, signal_id, config)
+    select a.thread_no, a.run_no, case when p_signal_id[a.a] is not null then p_opener[a.a] end,
+      case when p_signal_id[a.a] is not null then p_op[a.a] end,
+      p_request_no[a.a], coalesce(l.hook_no + 1, 0) + a.nth, 'open', p_args[a.a],
+      p_signal_id[a.a], p_config[a.a]
+    from asked a
+    left join lateral (
+      select x.hook_no from hook x where x.run_no = a.run_no order by x.hook_no desc limit 1) l on true
+  ), threads as (
+    insert into thread (thread_no, run_no, service_no, state, ready_at, epoch)
+    select a.thread_no, a.run_no, a.service_no, 'ready', clock(), 0 from asked a
+  ), told as (
+    insert into inbox (thread_no, kind)
+    select a.thread_no, 'cancel'
+    from asked a
+    cross join lateral (
+      select coalesce(min(x.thread_no), a.run_no) as thread_no from thread x
+      where x.thread_no = p_opener[a.a] and x.run_no = a.run_no) o
+    where exists (select from inbox i where i.thread_no = o.thread_no and i.kind = 'cancel')
+    order by a.i
+  )
+  select array_agg(a.thread_no::text order by a.i) into v_threads from asked a;
+  for i in 1 .. cardinality(v_at) loop
+    statuses[v_at[i]] := v_threads[i];
+  end loop;
+  hints := array(select distinct 'q' || s from unnest(v_services) s);
 end $$;
 ` },
   { name: 'owned', sql: `-- What the database says a worker owns, of claims older than p_claims_before (a younger one may still be on its way to
@@ -2808,6 +3084,51 @@ begin
   select distinct 0, null::int, 'q' || s from unnest(v_services) s;
 end $$;
 ` },
+  { name: 'start_hooks', sql: `-- Opens the hooks of 'hook' effects. Answers per effect the number of its thread, or why it was refused (see open_hooks),
+-- as (item, op, awaited, hooked, word); hints have no op.
+create or replace function start_hooks(
+  p_thread_no bigint[], e_item int[], e_kind text[], e_op int[], e_key text[], e_value text[], e_extra text[]
+) returns table (item int, op int, awaited boolean, hooked boolean, word text)
+language plpgsql as $$
+-- plans: index only
+#variable_conflict use_column
+declare
+  v_item int[];
+  v_op int[];
+  v_id text[];
+  v_args text[];
+  v_extra json[];
+  v_signal_id text[];
+  v_opened record;
+begin
+  select array_agg(u.item order by n), array_agg(u.op order by n), array_agg(u.k order by n), array_agg(u.v order by n),
+    array_agg(u.x::json order by n)
+  into v_item, v_op, v_id, v_args, v_extra
+  from unnest(e_item, e_kind, e_op, e_key, e_value, e_extra) with ordinality u (item, kind, op, k, v, x, n)
+  where u.kind = 'hook';
+  v_signal_id := array(select u.x ->> 'signalId' from unnest(v_extra) with ordinality u (x, n) order by n);
+  select o.* into v_opened from open_hooks(
+    array(
+      select case
+        when u.id is null then (select x.run_no from thread x where x.thread_no = p_thread_no[u.item])
+        else latest_run(u.id) end
+      from unnest(v_item, v_id) with ordinality u (item, id, n) order by n),
+    array(select p_thread_no[u.item] from unnest(v_item) with ordinality u (item, n) order by n),
+    v_op,
+    array_fill(null::bigint, array[cardinality(v_item)]),
+    array(select u.x ->> 'taskQueue' from unnest(v_extra) with ordinality u (x, n) order by n),
+    array(select u.x ->> 'workflowName' from unnest(v_extra) with ordinality u (x, n) order by n),
+    v_args,
+    v_signal_id,
+    array(select u.x ->> 'config' from unnest(v_extra) with ordinality u (x, n) order by n),
+    array(select u.x ->> 'search' from unnest(v_extra) with ordinality u (x, n) order by n)) o;
+  return query
+  select u.item, u.op, u.signal_id is not null, u.word ~ '^[0-9]', u.word
+  from unnest(v_item, v_op, v_signal_id, v_opened.statuses) with ordinality u (item, op, signal_id, word, n) order by n;
+  return query
+  select 0, null::int, null::boolean, null::boolean, h from unnest(v_opened.hints) h;
+end $$;
+` },
   { name: 'store_document', sql: `-- Writes one of a run's documents back when it changed; the other, which may be large, stays where it is.
 create or replace function store_document(p_run_no bigint, p_kind text, p_before jsonb, p_after jsonb) returns void
 language plpgsql as $$
@@ -2956,7 +3277,7 @@ $$;
 -- meets the fence. p_failure is what result() rejects with; null ends without one. p_descend: its descendants are noted
 -- to end too, which \`descend\` does, generation by generation.
 -- Idempotent by commit number. Answers: terminated | again | unknown | completed; hints.
--- Locks: the execution; its threads and the parent's (sorted).
+-- Locks: the execution; its threads, the parent's and those of whoever awaits its hooks (sorted).
 create or replace function terminate(p_patient boolean, p_request_no bigint, p_workflow_id text, p_failure text, p_expire_s double precision, p_descend boolean)
 returns table (status text, hints text)
 language plpgsql as $$
@@ -2982,7 +3303,10 @@ begin
     return;
   end if;
   perform from thread t
-  where t.run_no = v_run or t.thread_no = (select e.parent_thread from execution e where e.run_no = v_run)
+  where t.thread_no in (
+    select r.thread_no from thread r where r.run_no = v_run
+    union all select e.parent_thread from execution e where e.run_no = v_run
+    union all select k.opener_thread from hook k where k.run_no = v_run)
   order by t.thread_no for no key update;
   -- pause: locked
   return query select 'terminated', array_to_string(end_run(v_run, p_request_no, p_failure, p_expire_s, p_descend), ',');
@@ -2990,8 +3314,9 @@ end $$;
 ` },
   { name: 'terminate_runs', sql: `-- The 'terminate' effects of a commit, in order. Answers what differs from the usual (it was open, and has ended), as
 -- decisions by item: unknown, completed, or ended for a run that terminated itself; then hints on item 0. The caller
--- holds the executions of p_runs, their threads and their parents' (commit). What was started or continued since, by
--- this commit itself for example, is locked here, out of order, hence without waiting (55P03).
+-- holds the executions of p_runs, their threads, their parents' and those of whoever awaits their hooks (commit). What
+-- was started or continued since, by this commit itself for example, is locked here, out of order, hence without waiting
+-- (55P03).
 create or replace function terminate_runs(
   p_thread_no bigint[], p_runs bigint[],
   e_item int[], e_kind text[], e_op int[], e_key text[], e_value text[], e_number double precision[], e_extra text[]
@@ -3011,7 +3336,9 @@ begin
       if not v_run = any(p_runs) then
         perform from execution e where e.run_no = v_run for no key update nowait;
         perform from thread t
-        where t.run_no = v_run or t.thread_no = (select e.parent_thread from execution e where e.run_no = v_run)
+        where t.run_no = v_run
+          or t.thread_no = (select e.parent_thread from execution e where e.run_no = v_run)
+          or t.thread_no in (select k.opener_thread from hook k where k.run_no = v_run)
         order by t.thread_no for no key update nowait;
       end if;
       select e.state into v_state from execution e where e.run_no = v_run;
@@ -3206,10 +3533,22 @@ union all
 select 'I31 the children of an open chain are to end', n.chain_no::text from termination n
 where exists (select from execution e where e.chain_no = n.chain_no and e.state in ('open', 'pending'))
 union all
+select 'I32 a thread is neither a main one nor a hook, or both', t.thread_no::text
+from thread t left join hook k using (thread_no)
+where (t.thread_no = t.run_no) <> (k.thread_no is null) or k.run_no <> t.run_no
+union all
+select 'I32 a hook and its thread disagree, or it outlives its run', t.thread_no || ' ' || k.state
+from hook k join thread t using (thread_no) left join execution e on e.run_no = t.run_no
+where (k.state = 'open') <> (t.state <> 'done') or t.state <> 'done' and coalesce(e.state, '') <> 'open'
+union all
+select 'I32 somebody awaits a hook that failed', k.thread_no::text
+from hook k join wait w on w.thread_no = k.opener_thread and w.op = k.opener_op
+where k.state not in ('open', 'completed')
+union all
 select 'I28 a row without its thread', x.kind || ' ' || x.thread_no from (
   select 'history' as kind, thread_no from history union all select 'inbox', thread_no from inbox
   union all select 'timer', thread_no from timer union all select 'wait', thread_no from wait
-  union all select 'task', thread_no from activity_task) x
+  union all select 'task', thread_no from activity_task union all select 'hook', thread_no from hook) x
 where not exists (select from thread t where t.thread_no = x.thread_no)
 union all
 select 'I28 a document without its run', d.run_no::text from document d

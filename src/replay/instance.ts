@@ -32,6 +32,8 @@ export interface ExecutionInfo {
   readonly workflowName: string;
   readonly taskQueue: string;
   readonly namespace: string;
+  /** Null on the main thread; else which of the run's hooks it is, from 0. */
+  readonly hookNo: number | null;
   readonly runNo: number;
   readonly run: number;
   readonly seed: string;

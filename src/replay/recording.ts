@@ -339,6 +339,7 @@ function describeCommand(command: Command): string {
     timer: 'a sleep',
     wait: 'a condition',
     child: 'child workflow',
+    hook: 'hook',
     signal: 'a signal',
     cancel: 'the cancelling of a scope',
     terminate: 'a terminate',

@@ -157,6 +157,7 @@ async function replayOf(flow: SimulatedWorkflow, code: () => unknown): Promise<I
       workflowName: 'w',
       taskQueue: 'test',
       namespace: 'durable',
+      hookNo: null,
       runNo: 1,
       run: 0,
       seed: '1',

@@ -348,6 +348,11 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
           (event.kind === 'signal' || event.kind === 'decided') && this.open.has(event.op) && ends(ending, event.op),
       );
       if (given > 0) return this.#mailbox.splice(given, 1)[0];
+      // A hook's failure has taken the wait as well, but comes in its turn: a hook that is cancelled with its caller fails.
+      for (const { event } of this.#mailbox) {
+        const failing = event.kind === 'fail' ? this.open.get(event.op) : undefined;
+        if (failing?.kind === 'hook') failing.failed = true;
+      }
     }
     return this.#mailbox.shift();
   }
@@ -482,6 +487,7 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
           epoch: this.epoch,
           seq: this.#seq,
           lastCommitNo: this.#lastCommitNo,
+          isHook: this.info.hookNo !== null,
         },
         this.info,
       );

@@ -25,6 +25,7 @@ const specs: CommandSpec = {
       originId: 'w-1',
     },
   },
+  hook: { workflowId: null, taskQueue: 'reviews', args: '[5]', signalId: null, config: null, search: null },
   signal: { signalId: 'go', payload: '3', expireMs: 9 },
   cancel: { ops: [] },
   terminate: { workflowId: 'other', failure: null, expireS: null, descend: false },
@@ -43,7 +44,7 @@ const specs: CommandSpec = {
 const command = <K extends CommandKind>(kind: K, spec: Partial<CommandSpec[K]> = {}, name = ''): Command =>
   ({ kind, name, fingerprint: 0, counter: 0, spec: { ...specs[kind], ...spec } }) as Command;
 
-const thread = { threadNo: 7, epoch: 2, seq: 4, lastCommitNo: 99 };
+const thread = { threadNo: 7, epoch: 2, seq: 4, lastCommitNo: 99, isHook: false };
 const defaults = { taskQueue: 'orders', retry };
 const start: Event = { kind: 'start' };
 
@@ -128,6 +129,27 @@ describe('what a command does to the database', () => {
       expire: 5,
     });
     expect(draft.decided).toEqual([1]);
+  });
+
+  it('a hook is opened, in another workflow by its id; the opening of one that is not awaited is decided', () => {
+    const { item, draft } = drafted(new Map(), [
+      start,
+      [0, command('hook', {}, 'review')],
+      [1, command('hook', { workflowId: 'w-2', signalId: 'back', config: '{}', search: { a: '1' } }, 'review')],
+    ]);
+    expect(item.effects).toEqual([
+      { kind: 'hook', op: 0, value: '[5]', extra: expect.stringContaining('"signalId":null') as string },
+      { kind: 'hook', op: 1, key: 'w-2', value: '[5]', extra: expect.stringContaining('"signalId":"back"') as string },
+      { kind: 'wait', op: 1, key: 'back' },
+    ]);
+    expect(JSON.parse(item.effects[1]?.extra ?? '')).toEqual({
+      taskQueue: 'reviews',
+      workflowName: 'review',
+      signalId: 'back',
+      config: '{}',
+      search: { a: '1' },
+    });
+    expect(draft.decided).toEqual([0]);
   });
 
   it('a signal is sent, and its delivery decided', () => {
@@ -243,6 +265,18 @@ describe('what an event does to the database', () => {
       [{ kind: 'unwait', op: 0 }],
     ],
     [
+      'a hook whose signal came, or that failed, waits no more already',
+      command('hook', { signalId: 'back' }, 'review'),
+      { kind: 'fail', op: 0, failure: failureFromError(new Error('x')) },
+      [],
+    ],
+    [
+      'an awaited hook goes on when its caller is cancelled, who waits no more',
+      command('hook', { signalId: 'back' }, 'review'),
+      { kind: 'cancel', ops: [0] },
+      [{ kind: 'unwait', op: 0 }],
+    ],
+    [
       'a task that is cancelled is withdrawn',
       command('activity', {}, 'charge'),
       { kind: 'cancel', ops: [0] },
@@ -315,6 +349,15 @@ describe('an entry', () => {
     const numbers = Array.from({ length: 1_000 }, () => drafted(new Map()).item.commitNo);
     expect(new Set(numbers).size).toBe(1_000);
     expect(numbers.every(Number.isSafeInteger)).toBe(true);
+  });
+
+  it('of a hook locks its thread', () => {
+    const draft = new EntryDraft(new Map(), () => false);
+    draft.add(start, 0, [{ op: 0, command: command('timer') }]);
+    expect(draft.item({ ...thread, isHook: true }, defaults).effects).toEqual([
+      { kind: 'timer', op: 0, number: 250 },
+      { kind: 'own', op: -1 },
+    ]);
   });
 
   it('is empty until something is added or taken in', () => {

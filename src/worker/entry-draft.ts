@@ -29,6 +29,9 @@ export interface ArmedTimer {
 
 type Closing = { state: NonNullable<CommitItem['closing']>; result: string | null };
 
+/** Locks the thread: see the locks of sql/functions/commit.sql. */
+const OWN: Effect = { kind: 'own', op: -1 };
+
 /** Most lists of most entries stay empty; making them all took a tenth of what a step allocates. */
 const NONE: readonly never[] = Object.freeze([]);
 
@@ -129,10 +132,11 @@ export class EntryDraft {
 
   /** @throws {PayloadCodecError} when the codec failed. */
   item(
-    thread: { threadNo: number; epoch: number; seq: number; lastCommitNo: number | null },
+    thread: { threadNo: number; epoch: number; seq: number; lastCommitNo: number | null; isHook: boolean },
     defaults: ActivityDefaults,
   ): CommitItem {
     if (this.#unsealable !== null) throw this.#unsealable;
+    if (thread.isHook) this.#effects = added(this.#effects, OWN);
     return {
       threadNo: thread.threadNo,
       epoch: thread.epoch,
@@ -175,6 +179,9 @@ export class EntryDraft {
         break;
       case 'child':
         if (cancelled && operation.awaited) this.#effects = added(this.#effects, { kind: 'uncall', op });
+        break;
+      case 'hook':
+        if (cancelled && !operation.failed) this.#effects = added(this.#effects, { kind: 'unwait', op });
         break;
     }
   }
@@ -228,6 +235,14 @@ export class EntryDraft {
         const { workflowId, taskQueue, args, awaited, options } = command.spec;
         const extra = JSON.stringify({ taskQueue, workflowName: command.name, awaited, ...options });
         this.#effects = added(this.#effects, { kind: 'child', op, key: workflowId, value: args, extra });
+        break;
+      }
+      case 'hook': {
+        const { workflowId, taskQueue, args, signalId, config, search } = command.spec;
+        const hook = { taskQueue, workflowName: command.name, signalId, config, search };
+        const target = workflowId === null ? {} : { key: workflowId };
+        this.#effects = added(this.#effects, { kind: 'hook', op, ...target, value: args, extra: JSON.stringify(hook) });
+        if (signalId !== null) this.#effects = added(this.#effects, { kind: 'wait', op, key: signalId });
         break;
       }
       case 'signal':

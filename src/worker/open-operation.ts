@@ -15,6 +15,8 @@ export type OpenOperation =
   | { readonly kind: 'timer' }
   | { readonly kind: 'wait'; readonly timeoutMs: number | null }
   | { readonly kind: 'child'; readonly awaited: boolean }
+  /** `failed`: its failure is here, to be delivered, so nothing waits in the database any more. */
+  | { readonly kind: 'hook'; readonly awaited: boolean; failed: boolean }
   | { readonly kind: 'signal' }
   /** A scope that the code cancelled, and what was pending in it. */
   | { readonly kind: 'cancel'; readonly ops: readonly number[] }
@@ -32,6 +34,8 @@ export function openedBy({ command }: ProducedCommand): OpenOperation | null {
       return { kind: 'wait', timeoutMs: command.spec.timeoutMs };
     case 'child':
       return { kind: 'child', awaited: command.spec.awaited };
+    case 'hook':
+      return { kind: 'hook', awaited: command.spec.signalId !== null, failed: false };
     case 'cancel':
       return { kind: 'cancel', ops: command.spec.ops };
     case 'timer':

@@ -157,9 +157,11 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
       workflowName: name,
       taskQueue: serving.taskQueue,
       namespace: this.#host.namespace,
+      hookNo: row.hook_no,
       runNo: row.run_no,
       run: row.run,
-      seed: String(row.request_no),
+      // Each thread draws its own numbers.
+      seed: row.hook_no === null ? String(row.request_no) : `${row.request_no}-${row.thread_no}`,
       createdMs: row.created_ms,
       parentWorkflowId: row.parent_workflow_id,
       originId: row.origin_id,
@@ -179,6 +181,7 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
     // Decoded for each instance: a function may change what it is given. Here, where what cannot be read blocks the thread
     // instead of failing the function.
     const args = decodePayload(thread.row.args, thread.seal) as unknown[];
+    if (thread.row.hook_signal !== null) args.push({ signal: thread.row.hook_signal, $durable: true });
     return new Instance({
       info: { ...thread.info, attempt },
       run: (instance) =>
@@ -191,7 +194,9 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
           },
           served?.serving.guard,
         ),
-      conclude: (outcome, info) => conclude(outcome, info, (value) => encodePayload(value, 'result')),
+      // Nobody gets what a hook returns, so it may be anything.
+      conclude: (outcome, info) =>
+        conclude(outcome, info, (value) => (info.hookNo === null ? encodePayload(value, 'result') : null)),
       recording,
       onLateCommand: () => outside.runInAsyncScope(() => thread.lateCommand()),
     });
@@ -255,7 +260,7 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
   }
 
   trace(thread: ActiveThread, spans: readonly TraceAttributes[]): void {
-    this.#host.spans.report(thread.info, spans);
+    this.#host.spans.report({ ...thread.info, seed: String(thread.row.request_no) }, spans); // one trace for all threads
   }
 
   becameIdle(thread: ActiveThread): void {
@@ -268,7 +273,11 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
     this.#idle.delete(thread.threadNo);
   }
 
-  closed(thread: ActiveThread): void {
+  closed(thread: ActiveThread, item: CommitItem): void {
+    const { workflowId, workflowName, hookNo } = thread.info;
+    // Nobody else may hear of it. Not its message, which may hold what a codec hides.
+    if (hookNo !== null && item.closing === 'failed')
+      this.#host.logger.warn({ workflowId, hook: workflowName }, 'a hook failed for good');
     this.#drop(thread);
   }
 

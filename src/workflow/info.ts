@@ -8,7 +8,7 @@ export interface WorkflowInfo {
   readonly workflowTopic: string;
   readonly taskQueue: string;
   readonly namespace: string;
-  /** `''` on the main thread. */
+  /** Which thread it is: `''` on the main one, `',0,0'`, `',0,1'` ... on hooks. */
   readonly workflowDimension: string;
   /** The run within the workflow id: 0, and one more with each `continueAsNew`. */
   readonly run: number;
@@ -38,7 +38,7 @@ export function workflowInfo(): WorkflowInfo {
     workflowTopic: `${info.taskQueue}-${info.workflowName}`,
     taskQueue: info.taskQueue,
     namespace: info.namespace,
-    workflowDimension: '',
+    workflowDimension: info.hookNo === null ? '' : `,0,${info.hookNo}`,
     run: info.run,
     attempt: info.attempt,
     startedAt: new Date(info.createdMs),

@@ -6,7 +6,11 @@ import { executeChild, startChild } from './child.js';
 import { condition } from './condition.js';
 import { continueAsNew } from './continue-as-new.js';
 import { emit } from './emit.js';
+
 import { entity } from './entity.js';
+
+import { execHook, execHookBatch, hook } from './hook.js';
+
 import { workflowInfo } from './info.js';
 import { deprecatePatch, patched } from './patched.js';
 import { proxyActivities } from './proxy-activities.js';
@@ -43,6 +47,9 @@ export const workflow = {
   entity,
   executeChild,
   startChild,
+  hook,
+  execHook,
+  execHookBatch,
   continueAsNew,
   terminate,
   patched,

@@ -368,9 +368,9 @@ describe('calls that name the same things in opposite order', () => {
     await expectAnswers([held.release(), late]);
   });
 
-  // They deadlock: a commit for a hook thread does not lock it, and the end of its run writes the hook's last entry behind
-  // its own. Nothing makes hook threads yet; whoever lets them be made sees this test turn green, or not.
-  it.fails('ends of two runs, each with a hook that the other’s worker is committing', async () => {
+  // A commit for a hook locks the hook's thread: else the end of its run, which writes the hook's last entry behind its own,
+  // would meet the one written here only then.
+  it('ends of two runs, each with a hook that the other’s worker is committing', async () => {
     const [w1, w2] = [await worker('w1'), await worker('w2')];
     const main1 = await running(control, w1, 'run-1');
     const main2 = await running(control, w2, 'run-2');

@@ -21,6 +21,8 @@ import {
   endGeneration,
   entry,
   finish,
+  hookAll,
+  hookItem,
   keepHouse,
   mailOf,
   onEveryDatabase,
@@ -212,6 +214,7 @@ onEveryDatabase('a transaction that is not read committed', (session) => {
       const calls: Record<string, () => Promise<unknown>> = {
         start: () => start(session(), 'b'),
         signal: () => signal(session(), 'go'),
+        hook: () => hookAll(session(), [hookItem('a')]),
         cancel: () => cancel(session(), 'a'),
         terminate: () => terminate(session(), 'a'),
         descend: () => endGeneration(session()),

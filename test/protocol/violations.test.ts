@@ -14,6 +14,7 @@ import {
   hookOf,
   limits,
   onEveryDatabase,
+  openHook,
   park,
   queue,
   register,
@@ -63,6 +64,10 @@ async function healthyData(session: Session): Promise<void> {
   expect(await park(session, parent, [0])).toBe('parked');
   await claimOnly(session, worker, 'kid');
 
+  const asker = await running(session, worker, 'asker');
+  await step(session, asker, { opens: 1, effects: openHook(0, null, { awaits: 'answer' }) });
+  await complete(session, await claimOnly(session, worker, 'asker'));
+
   const told = await running(session, worker, 'told');
   await step(session, told, { opens: 1, effects: [child(0, 'told-kid')] });
   await complete(session, await claimOnly(session, worker, 'told-kid'));
@@ -80,6 +85,8 @@ const of = (id: string, run = 0) =>
   `(select run_no from durable.execution where workflow_id = '${id}' and run = ${run})`;
 const EXECUTION = (id: string, run = 0) => `workflow_id = '${id}' and run = ${run}`;
 const THREAD = (id: string) => `thread_no = ${of(id)}`;
+
+const HOOK_OF = (id: string) => `run_no = ${of(id)} and thread_no <> run_no`;
 
 /** SQL that breaks healthy data in this way and no other. */
 const PLANTED: Record<string, string[]> = {
@@ -171,7 +178,23 @@ const PLANTED: Record<string, string[]> = {
   'I31 the children of an open chain are to end': [
     `insert into durable.termination (chain_no, asked_at) values (${of('busy')}, now())`,
   ],
+  'I32 a thread is neither a main one nor a hook, or both': [
+    `delete from durable.hook where ${HOOK_OF('busy')}`,
+    `update durable.hook set run_no = ${of('ready')} where ${HOOK_OF('busy')}`,
+    `insert into durable.hook (thread_no, run_no, hook_no, state, args) values (${of('ready')}, ${of('ready')}, 0, 'open', '[]')`,
+  ],
+  'I32 a hook and its thread disagree, or it outlives its run': [
+    `update durable.hook set state = 'ended' where ${HOOK_OF('busy')}`,
+    `update durable.hook set state = 'open' where ${HOOK_OF('asker')}`,
+    `update durable.hook set run_no = ${of('finished')} where ${HOOK_OF('busy')};
+     update durable.thread set run_no = ${of('finished')} where ${HOOK_OF('busy')}`,
+  ],
+  'I32 somebody awaits a hook that failed': [
+    `update durable.hook set state = 'failed' where ${HOOK_OF('asker')}`,
+    `update durable.hook set state = 'ended' where ${HOOK_OF('asker')}`,
+  ],
   'I28 a row without its thread': [
+    `insert into durable.hook (thread_no, run_no, hook_no, state, args) values (9999, 9999, 0, 'open', '[]')`,
     `insert into durable.inbox (thread_no, kind) values (9999, 'cancel')`,
     `insert into durable.timer (thread_no, op, due_at) values (9999, 0, now() + interval '1 hour')`,
     `insert into durable.wait (thread_no, op, chain_no, signal_id) values (9999, 0, 9999, 'x')`,

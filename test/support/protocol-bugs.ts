@@ -76,12 +76,12 @@ export const plantedBugs: readonly PlantedBug[] = [
   },
   {
     name: 'B4 the outcome of a child is delivered without the lock of its parent',
-    edits: [['commit', 'union all select e.parent_thread from execution e where e.run_no = any(v_runs)', '']],
+    edits: [['commit', 'union all select e.parent_thread from execution e where e.run_no = any(v_ending)', '']],
     caughtBy: 'R1 park / the end of a child',
   },
   {
     name: 'B4 a wait begins without the lock of its thread',
-    edits: [['commit', "u.kind in ('wait', 'unwait', 'untask')", "u.kind in ('unwait', 'untask')"]],
+    edits: [['commit', "u.kind in ('wait', 'unwait', 'untask', 'own')", "u.kind in ('unwait', 'untask', 'own')"]],
     caughtBy: 'R6 a signal to the workflow / the wait for it',
   },
   {
@@ -251,7 +251,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   },
   {
     name: 'B22 continueAsNew drops what was not consumed',
-    edits: [['clear_threads', 'or g.thread_no = any(p_continued))', ')']],
+    edits: [['clear_threads', 'or g.thread_no = any(p_lasting))', ')']],
     caughtBy: 'continueAsNew begins the next run with what was not consumed',
   },
   {

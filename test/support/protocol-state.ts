@@ -16,6 +16,9 @@ const VIEWS: Record<string, string> = {
     select n.name as thread, t.state, w.worker_key as owner, t.epoch, t.ready_at is not null as claimable,
       t.blocked_on, t.blocked_reason as reason
     from thread t join named n using (thread_no) left join worker w on w.worker_no = t.owner order by 1`,
+  hooks: `
+    select n.name as thread, k.state, o.name as opener, k.opener_op as op, k.hook_no as no, k.args, k.signal_id as signal, k.config
+    from hook k join named n using (thread_no) left join named o on o.thread_no = k.opener_thread order by 1`,
   history: `
     select n.name as thread, h.seq, w.worker_key as worker, h.epoch, h.closes, h.body, h.outcome, h.result,
       h.opened_count as opened, h.resolved
@@ -60,7 +63,7 @@ const QUERY = `
     .join(', ')}) as state`
   // Names of our tables only, so that no session needs a path.
   .replace(
-    /\b(from|join|from \() ?(execution|thread|history|inbox|timer|wait|signal|activity_task|document|emission|termination|worker|request_0|request_1)\b/g,
+    /\b(from|join|from \() ?(execution|thread|hook|history|inbox|timer|wait|signal|activity_task|document|emission|termination|worker|request_0|request_1)\b/g,
     `$1 ${SCHEMA}.$2`,
   );
 

@@ -13,6 +13,8 @@ import { type CommitItem, commit, type Effect } from '../../src/postgres/protoco
 import {
   cancelWorkflow,
   descend,
+  type HookItem,
+  openHooks,
   type SignalAnswer,
   type SignalItem,
   type StartAnswer,
@@ -205,6 +207,18 @@ export async function signalAll(session: Session, items: readonly SignalItem[]):
   return (await sendSignals(session, SCHEMA, items)).answers;
 }
 
+/** A hook of the usual function. */
+export function hookItem(workflowId: string, given: Partial<HookItem> = {}): HookItem {
+  const usual = { taskQueue: QUEUE, workflowName: FLOW, args: '[]', config: null, search: null };
+  return { requestNo: nextNumber(), workflowId, ...usual, ...given };
+}
+
+/** @returns for each `hooked`, or why not. */
+export async function hookAll(session: Session, items: readonly HookItem[]): Promise<string[]> {
+  const { answers } = await openHooks(session, SCHEMA, items);
+  return answers.map((answer) => (answer.status === 'hooked' ? 'hooked' : answer.reason));
+}
+
 export async function signal(
   session: Session,
   signalId: string,
@@ -343,7 +357,7 @@ export async function waiting(session: Session, worker: Worker, workflowId: stri
   return thread;
 }
 
-/** A further thread of the run, as hooks have. No function makes one yet. */
+/** A hook of the run that is under way, whatever opened it. */
 export async function hookOf(
   session: Session,
   main: Thread,
@@ -351,9 +365,13 @@ export async function hookOf(
   worker = main.worker,
 ): Promise<Thread> {
   const owned = state === 'owned';
-  const [row] = await session.sql<{ thread_no: number }>(
-    `insert into ${SCHEMA}.thread (thread_no, run_no, service_no, state, owner, claim_no, epoch, blocked_on)
-     values (nextval('${SCHEMA}.run_number'), $1::bigint, $2::int, $3, $4::int, $5::bigint, 1, $6::int[]) returning thread_no`,
+  const [row] = await session.sql<{ thread_no: number; hook_no: number }>(
+    `with made as (
+       insert into ${SCHEMA}.thread (thread_no, run_no, service_no, state, owner, claim_no, epoch, blocked_on)
+       values (nextval('${SCHEMA}.run_number'), $1::bigint, $2::int, $3, $4::int, $5::bigint, 1, $6::int[]) returning *)
+     insert into ${SCHEMA}.hook (thread_no, run_no, hook_no, state, args)
+     select m.thread_no, m.run_no, (select count(*) from ${SCHEMA}.hook k where k.run_no = m.run_no), 'open', '[]' from made m
+     returning thread_no, hook_no`,
     main.run_no,
     main.service_no,
     state,
@@ -361,7 +379,8 @@ export async function hookOf(
     owned ? nextNumber() : null,
     owned ? null : '{0}',
   );
-  return { ...main, thread_no: row?.thread_no ?? 0, epoch: 1, worker, seq: 0, lastCommitNo: null, nextOp: 0 };
+  const { thread_no = 0, hook_no = 0 } = row ?? {};
+  return { ...main, thread_no, hook_no, epoch: 1, worker, seq: 0, lastCommitNo: null, nextOp: 0 };
 }
 
 /** @returns `parked`, or why not. */
@@ -399,7 +418,7 @@ export interface Step {
   readonly body?: string;
 }
 
-/** The thread's next entry. It stays the next one until `advance`. */
+/** The thread's next entry. It stays the next one until `advance`. A hook's locks its thread, as a worker's does. */
 export function entry(thread: Thread, given: Step = {}): CommitItem {
   return {
     threadNo: thread.thread_no,
@@ -414,7 +433,7 @@ export function entry(thread: Thread, given: Step = {}): CommitItem {
     closing: given.closing ?? null,
     result: given.result ?? null,
     consumed: given.consumes ?? [],
-    effects: given.effects ?? [],
+    effects: [...(given.effects ?? []), ...(thread.hook_no === null ? [] : [{ kind: 'own', op: -1 } as const])],
   };
 }
 
@@ -533,6 +552,22 @@ export const child = (op: number, workflowId: string, given: Record<string, unkn
   value: '[]',
   extra: JSON.stringify({ taskQueue: QUEUE, workflowName: FLOW, awaited: true, ...given }),
 });
+
+/** A hook of the workflow, or of its own (null); awaited under `awaits`. */
+export const openHook = (
+  op: number,
+  workflowId: string | null = null,
+  { awaits, args = '[]', ...given }: { awaits?: string; args?: string } & Record<string, unknown> = {},
+): Effect[] => [
+  {
+    kind: 'hook',
+    op,
+    ...(workflowId !== null && { key: workflowId }),
+    value: args,
+    extra: JSON.stringify({ taskQueue: QUEUE, workflowName: FLOW, signalId: awaits ?? null, ...given }),
+  },
+  ...(awaits === undefined ? [] : [wait(op, awaits)]),
+];
 
 // ---- tasks
 

@@ -315,6 +315,7 @@ export async function replayHistory(
       workflowName: 'simulated',
       taskQueue: 'test',
       namespace: 'durable',
+      hookNo: null,
       runNo: 11,
       run: 0,
       seed: '123456789',

@@ -87,6 +87,8 @@ export class SimulatedStore {
       cancel_requested: false,
       parent_workflow_id: null,
       origin_id: null,
+      hook_no: null,
+      hook_signal: null,
       timers: JSON.stringify([...this.timers].map(([op, dueAt]) => [op, dueAt - this.now])),
       tasks: JSON.stringify([...this.tasks.keys()]),
       mail: JSON.stringify([...this.inbox.values()].map((m) => [m.inbox_no, m.kind, m.op, m.payload])),

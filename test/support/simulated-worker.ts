@@ -284,6 +284,7 @@ export class SimulatedWorker implements ThreadPort {
       workflowName: 'simulated',
       taskQueue: 'test',
       namespace: 'durable',
+      hookNo: null,
       runNo,
       run: 0,
       seed: '123456789',

@@ -56,7 +56,7 @@ export async function replaysFrom(
   if ([...open.values()].some(({ kind }) => kind === 'retry')) return null;
   const recording = new Recording(steps);
   const instance = new Instance({
-    info: { ...run, namespace: 'durable', expireS: null, retry, attempt: failedAttempts(steps) + 1 },
+    info: { ...run, namespace: 'durable', hookNo: null, expireS: null, retry, attempt: failedAttempts(steps) + 1 },
     run: (instance) =>
       runAs(instance, async () => {
         const [name, args] = [run.workflowName, JSON.parse(run.args) as never[]];

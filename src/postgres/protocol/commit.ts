@@ -14,6 +14,8 @@ export type EffectKind =
   | 'untask'
   | 'child'
   | 'uncall'
+  | 'hook'
+  | 'own'
   | 'signal'
   | 'terminate'
   | 'emit'

@@ -1,5 +1,6 @@
 /** Calls of clients: start, signal, cancel, terminate, look. */
 
+import type { HookRefusal } from '../../core/history.js';
 import type { Lane, QueryOptions } from '../database.js';
 import { bigint, bigints, boolean, booleans, call, double, doubles, text, texts } from './call.js';
 
@@ -94,6 +95,49 @@ export async function sendSignals(
     options,
   );
   return answersByItem(rows, items.length, (row) => row.status as SignalAnswer);
+}
+
+export interface HookItem {
+  readonly requestNo: number;
+  readonly workflowId: string;
+  readonly taskQueue: string;
+  readonly workflowName: string;
+  readonly args: string;
+  readonly config: string | null;
+  readonly search: string | null;
+}
+
+export type HookAnswer =
+  | { readonly status: 'hooked'; readonly id: string }
+  | { readonly status: 'unhooked'; readonly reason: HookRefusal };
+
+export async function openHooks(
+  lane: Lane,
+  schema: string,
+  items: readonly HookItem[],
+  options?: QueryOptions,
+): Promise<{ answers: HookAnswer[]; hints: string | null }> {
+  const rows = await lane.query<{ item: number; status: string }>(
+    call(
+      schema,
+      'hook',
+      [
+        boolean(false),
+        bigints(items.map((item) => item.requestNo)),
+        texts(items.map((item) => item.workflowId)),
+        texts(items.map((item) => item.taskQueue)),
+        texts(items.map((item) => item.workflowName)),
+        texts(items.map((item) => item.args)),
+        texts(items.map((item) => item.config)),
+        texts(items.map((item) => item.search)),
+      ],
+      { prepare: true },
+    ),
+    options,
+  );
+  return answersByItem(rows, items.length, ({ status }) =>
+    /^\d/.test(status) ? { status: 'hooked', id: status } : { status: 'unhooked', reason: status as HookRefusal },
+  );
 }
 
 /** Rows carry the item they answer; row 0 carries the hints. */

@@ -22,6 +22,10 @@ export interface ClaimedThread {
   readonly cancel_requested: boolean;
   readonly parent_workflow_id: string | null;
   readonly origin_id: string | null;
+  /** Null: the main thread. Of a hook, `args` and `config` are its own. */
+  readonly hook_no: number | null;
+  /** The signal that whoever opened the hook awaits: its function's last argument. */
+  readonly hook_signal: string | null;
   /** `[[op, ms until due], ...]` */
   readonly timers: string | null;
   /** `[op, ...]` that have a task row */
