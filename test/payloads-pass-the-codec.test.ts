@@ -25,6 +25,7 @@ class OutOfStock extends Error {
 }
 
 const attempts = new Map<string, number>();
+const tokens = new Map<string, string>();
 
 const activities = {
   async echo<T>(value: T): Promise<T> {
@@ -39,6 +40,16 @@ const activities = {
     if (attempt === 1) throw new Error(`first ${SECRET}`);
     return `${SECRET} at last`;
   },
+  async beats() {
+    const { heartbeat, heartbeatDetails, attempt } = activity.getContext();
+    if (attempt > 1) return heartbeatDetails;
+    heartbeat({ reached: SECRET });
+    throw new Error(`beat ${SECRET}`);
+  },
+  async asks(key: string) {
+    tokens.set(key, activity.getContext().taskToken);
+    throw new activity.CompleteAsyncError();
+  },
   async fails() {
     throw new OutOfStock(`no ${SECRET}`, { cause: new TypeError(`cause ${SECRET}`) });
   },
@@ -46,9 +57,10 @@ const activities = {
 type Activities = typeof activities;
 
 const { echo, headers } = proxyActivities<Activities>({ headers: { token: SECRET } });
+const { beats, asks } = proxyActivities<Activities>({ retry: retryAtOnce });
 const { failsOnce } = proxyActivities<Activities>({ retry: retryAtOnce });
 const { fails } = proxyActivities<Activities>({ retry: { maximumAttempts: 0 } });
-const pool = proxyActivities<Pick<Activities, 'echo' | 'failsOnce' | 'fails'>>({
+const pool = proxyActivities<Pick<Activities, 'echo' | 'failsOnce' | 'fails' | 'beats'>>({
   taskQueue: 'pool',
   retry: { ...retryAtOnce, maximumAttempts: 1 },
 });
@@ -68,6 +80,16 @@ const workflows = {
       .executeChild({ workflowName: 'throws', args: [word], config: { maximumAttempts: 0 } })
       .catch((error: Error) => error.message);
     return { echoed, tried, far, child, early, late, headers: await headers(), caught, farCaught, childFailed };
+  },
+  async everythingElse(key: string, word: string) {
+    await workflow.emit({ told: { word } });
+    const shared = await workflow.entity();
+    await shared.set({ 'perdure:sealed': 'plain' });
+    const inline = await workflow.run('inline', () => ({ word }));
+    const answered: unknown[] = [await asks(`${key} 1`), await asks(`${key} 2`).catch((error: Error) => error.message)];
+    const ended = await workflow.startChild({ workflowName: 'waits', args: [key, word] });
+    await workflow.terminate(ended, { reason: `end of ${word}` });
+    return { inline, answered, beaten: await beats(), far: await pool.beats(), document: await shared.get() };
   },
   async continues(word: string, again = true): Promise<string> {
     if (again) await workflow.continueAsNew(word, false);
@@ -265,6 +287,40 @@ describe.concurrent.each([kept, replayed])('with a codec ($name)', (tempo) => {
       expect(stored).toContain('perdure:sealed');
       expect(stored).toContain('on purpose');
       // Nor was any sent, for rows that are gone meanwhile.
+      expect(keys.sent()).not.toContain(SECRET);
+      expect(keys.sent()).toContain('perdure:sealed');
+    });
+  });
+
+  it('so do heartbeats, answers from outside, inline steps and emitted events, but no documents', async () => {
+    await withKeys(tempo, async (keys) => {
+      const codec = sealingCodec('k1');
+      const { engine } = keys;
+      const client = keys.client(codec);
+      await keys.worker(codec);
+      await keys.pool(codec);
+      const key = uuid();
+      const handle = await client.workflow.start(start('everythingElse', [key, SECRET]));
+      const heard: unknown[] = [];
+      const subscription = await client.workflow.subscribe({ workflowId: handle.workflowId, from: 0 }, (event) => {
+        heard.push(event.data);
+      });
+      await until('it asks', () => tokens.has(`${key} 1`));
+      await client.activity.complete(tokens.get(`${key} 1`) as string, { answer: SECRET });
+      await until('it asks again', () => tokens.has(`${key} 2`));
+      const final = new Errors.DurableFatalError(`refused ${SECRET}`);
+      await client.activity.fail(tokens.get(`${key} 2`) as string, final);
+      expect(await engine.result(handle)).toEqual({
+        inline: { word: SECRET },
+        answered: [{ answer: SECRET }, `refused ${SECRET}`],
+        beaten: { reached: SECRET },
+        far: { reached: SECRET },
+        document: { 'perdure:sealed': 'plain' },
+      });
+      await until('the event is heard', () => heard.length > 0);
+      expect(heard).toEqual([{ word: SECRET }]);
+      subscription.unsubscribe();
+      await subscription.ended;
       expect(keys.sent()).not.toContain(SECRET);
       expect(keys.sent()).toContain('perdure:sealed');
     });

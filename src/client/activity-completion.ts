@@ -1,5 +1,5 @@
 import { encodeFailure } from '../codec/failure-text.js';
-import { encodePayload } from '../codec/payload.js';
+import { encodePayload, encodeValue } from '../codec/payload.js';
 import type { Seal } from '../codec/payload-codec.js';
 import { decodeTaskToken, type TaskToken } from '../codec/task-token.js';
 import { ActivityNotFoundError, CancelledFailure } from '../core/errors.js';
@@ -81,8 +81,7 @@ export class ActivityCompletion {
   async reportCancellation(taskToken: string, details?: unknown): Promise<void> {
     const token = decodeTaskToken('activity.reportCancellation', taskToken);
     const error = new CancelledFailure('the activity was cancelled outside');
-    if (details !== undefined)
-      Object.assign(error, { details: JSON.parse(encodePayload(details, 'details') ?? 'null') });
+    if (details !== undefined) Object.assign(error, { details: JSON.parse(encodeValue(details, 'details') ?? 'null') });
     try {
       await this.#send(token, {
         kind: 'fail',

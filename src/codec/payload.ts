@@ -35,7 +35,13 @@ const defaultPayloadLimits: PayloadLimits = { maxBytes: 8 * 1024 * 1024 };
  * @example
  * encodePayload({ id: 'o-1', at: new Date(0) }, 'args[0]'); // {"id":"o-1","at":"1970-01-01T00:00:00.000Z"}
  */
-export function encodePayload(value: unknown, path: string, { maxBytes } = defaultPayloadLimits): string | null {
+export function encodePayload(value: unknown, path: string, limits?: PayloadLimits): string | null {
+  const text = encodeValue(value, path, limits);
+  return text === null ? null : storedForm(text);
+}
+
+/** As {@link encodePayload}, for what never passes a codec: documents, and parts of larger values. */
+export function encodeValue(value: unknown, path: string, { maxBytes } = defaultPayloadLimits): string | null {
   if (value === undefined) return null;
   const text = JSON.stringify(isPlain(value, maxBytes) ? value : plainValue(value, path, maxBytes)) as
     | string
@@ -46,7 +52,7 @@ export function encodePayload(value: unknown, path: string, { maxBytes } = defau
     const bytes = utf8Length(text);
     if (bytes > maxBytes) throw tooLarge(path, bytes, maxBytes);
   }
-  return storedForm(text);
+  return text;
 }
 
 /**

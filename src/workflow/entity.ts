@@ -1,4 +1,4 @@
-import { encodePayload } from '../codec/payload.js';
+import { encodeValue } from '../codec/payload.js';
 import { checkDocumentValue, documentPath } from '../core/document-path.js';
 import { refusal } from '../core/refusal.js';
 import { DocumentSession } from './document-session.js';
@@ -155,7 +155,7 @@ function documentText(call: string, name: string, document: unknown): string {
 
 /** @param depth How deep in the document it will stand. */
 function valueText(call: string, name: string, value: unknown, depth: number): string {
-  const text = encodePayload(value, `${call}: ${name}`);
+  const text = encodeValue(value, `${call}: ${name}`);
   if (text === null) throw refusal(call, name, { must: 'a value that JSON can hold' }, value);
   checkDocumentValue(call, name, text, depth);
   return text;
