@@ -184,6 +184,34 @@ async function counts(key: string) {
   return { seen, end: await search.get('n') };
 }
 
+/** Fifty threads beside the main function, which counts too. */
+async function hooked() {
+  const [search, entity] = [await workflow.search(), await workflow.entity()];
+  const hooks = Array.from({ length: 50 }, (_, n) =>
+    workflow.execHook<number[]>({
+      taskQueue: 'test',
+      workflowName: 'countsBeside',
+      args: [n],
+      search: { data: { [`hook ${n}`]: n } },
+    }),
+  );
+  const [own, ...others] = await Promise.all([search.incr('n', 0.1), ...hooks]);
+  return {
+    seen: [own, ...others.flat()].sort((a, b) => a - b),
+    end: await search.get('n'),
+    brought: await search.mget('hook 0', 'hook 49'),
+    list: (await entity.get<number[]>('list')).sort((a, b) => a - b),
+  };
+}
+
+async function countsBeside(n: number, { signal }: { signal: string }) {
+  const [search, entity] = [await workflow.search(), await workflow.entity()];
+  const first = await search.incr('n', 0.1);
+  await workflow.sleep(n % 4);
+  await entity.append('list', n);
+  await workflow.signal(signal, [first, await search.incr('n', 0.1)]);
+}
+
 async function goesOn(round: number): Promise<unknown> {
   const [search, entity] = [await workflow.search(), await workflow.entity()];
   void search.incr('rounds', 1);
@@ -210,7 +238,7 @@ async function keepsEntity(state: string, total: unknown) {
   if (state === 'open') await workflow.condition('close');
 }
 
-const workflows = { fields, documents, refusals, counts, goesOn, lends, borrows, keepsEntity };
+const workflows = { fields, documents, refusals, counts, hooked, countsBeside, goesOn, lends, borrows, keepsEntity };
 
 describeInBothTempos('what the threads of a workflow share', { workflow: workflows, activities }, (engine, tempo) => {
   const engineObject = () => engine().client.getHotMeshClient(null, 'durable');
@@ -245,6 +273,15 @@ describeInBothTempos('what the threads of a workflow share', { workflow: workflo
   it('fifty branches that count at once lose nothing, and each sees another sum', async () => {
     const seen = Array.from({ length: 100 }, (_, n) => (n + 1) / 10);
     expect(await engine().run('counts', [guid()])).toEqual({ seen, end: '10' });
+  });
+
+  it('fifty hooks that count at once lose nothing, and each sees another sum', async () => {
+    expect(await engine().run('hooked')).toEqual({
+      seen: Array.from({ length: 101 }, (_, n) => (n + 1) / 10),
+      end: '10.1',
+      brought: ['0', '49'],
+      list: Array.from({ length: 50 }, (_, n) => n),
+    });
   });
 
   it('continueAsNew takes all along, with what was written beside it', async () => {

@@ -419,6 +419,17 @@ export const plantedBugs: readonly PlantedBug[] = [
     caughtBy: 'a repeated commit counts once, and gives what it gave before',
   },
   {
+    name: 'the document of a run that is continued is moved without its lock',
+    edits: [
+      [
+        'commit',
+        "if v_kinds && '{search,entity,hook}' or v_closing <> '{}' and 'continued' = any(p_closing) then",
+        "if v_kinds && '{search,entity,hook}' then",
+      ],
+    ],
+    caughtBy: 'a run continues as new / its hook counts',
+  },
+  {
     name: 'continueAsNew leaves the documents behind',
     edits: [['continue_runs', 'where d.run_no = a.run_no', 'where d.run_no = a.run_no and false']],
     caughtBy: 'continueAsNew takes the documents along',
