@@ -170,7 +170,7 @@ it.each([
   ['CancellationScope.nonCancellable', async () => workflow.CancellationScope.nonCancellable(async () => 1)],
 ])('%s outside of a workflow says so', async (name, call) => {
   await expect(call()).rejects.toThrow(
-    `${name}: called outside of a workflow. Call it from a function that a worker runs`,
+    `${name}: called outside of a workflow. Call it from a function that a worker runs; wrap the callback of an event emitter, a queue or a timer with AsyncResource.bind`,
   );
   await expect(call()).rejects.toBeInstanceOf(Errors.WorkflowContextError);
 });

@@ -242,7 +242,8 @@ export const errorTable: readonly ErrorEntry[] = [
     code: null,
     sqlState: null,
     meaning: 'A function that belongs inside a workflow was called where no workflow runs.',
-    remedy: 'Call it from a function that a worker runs.',
+    remedy:
+      'Call it from a function that a worker runs; wrap callbacks of emitters and queues with AsyncResource.bind.',
   },
   {
     type: 'SharedPromiseError',

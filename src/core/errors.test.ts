@@ -101,7 +101,7 @@ describe('an error class', () => {
     expect('code' in new errors.CancelledFailure()).toBe(false);
     expect(new errors.TerminatedError('enough', { code: 444, job_id: 'a' })).toMatchObject({ code: 444, job_id: 'a' });
     expect(new errors.WorkflowContextError('sleep').message).toBe(
-      'sleep: called outside of a workflow. Call it from a function that a worker runs',
+      'sleep: called outside of a workflow. Call it from a function that a worker runs; wrap the callback of an event emitter, a queue or a timer with AsyncResource.bind',
     );
     expect(new errors.SharedPromiseError('sleep').message).toContain('AsyncResource.bind');
   });

@@ -136,7 +136,8 @@ export class WorkflowContextError extends PerdureError {
   /** @param call The function as the user wrote it, e.g. `sleep`. */
   constructor(
     readonly call: string,
-    message = `${call}: called outside of a workflow. Call it from a function that a worker runs`,
+    message = `${call}: called outside of a workflow. Call it from a function that a worker runs; ` +
+      'wrap the callback of an event emitter, a queue or a timer with AsyncResource.bind',
   ) {
     super(message);
   }
@@ -145,11 +146,14 @@ export class WorkflowContextError extends PerdureError {
 /**
  * A durable call ran in the context of another execution than the one it was made for: typically a batching loader or a
  * memoised promise shared by several workflows of one process, whose callback runs in the context of whoever came first.
+ * Final: tried again it may pass by chance, when the other execution has ended.
  */
 export class SharedPromiseError extends PerdureError {
   static {
     markErrorClass(this, 'SharedPromiseError');
   }
+
+  readonly nonRetryable = true;
 
   /** @param call The function as the user wrote it, e.g. `sleep`. */
   constructor(readonly call: string) {

@@ -1,4 +1,5 @@
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
+import { EventEmitter } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { turns } from '../../test/support/simulated-worker.js';
 import { SimulatedWorkflow } from '../../test/support/simulated-workflow.js';
@@ -118,7 +119,7 @@ describe('what was made for one workflow and is used in another', () => {
     const second = await SimulatedWorkflow.begin(code);
     expect(second.ending).toMatchObject({
       state: 'failed',
-      value: { type: 'DurableMaxedError', message: expect.stringContaining('AsyncResource.bind') },
+      value: { type: 'DurableFatalError', message: expect.stringContaining('AsyncResource.bind') },
     });
     expect(second.commands).toEqual(['fail']);
     await first.complete('charge', 1);
@@ -167,6 +168,62 @@ describe('what was made for one workflow and is used in another', () => {
       await flow.complete('charge', 'mine');
       expect(flow.ending?.value).toBe('mine');
     }
+  });
+
+  it.each<[string, () => { run(): unknown }]>([
+    [
+      'a scope',
+      () => ({
+        run: (
+          (scope) => () =>
+            scope.run(async () => 1)
+        )(new workflow.CancellationScope()),
+      }),
+    ],
+    [
+      'the cancelling of a scope',
+      () => ({
+        run: (
+          (scope) => () =>
+            scope.cancel()
+        )(new workflow.CancellationScope()),
+      }),
+    ],
+  ])('%s gives a SharedPromiseError too', async (_what, make) => {
+    let shared: { run(): unknown } | undefined;
+    await SimulatedWorkflow.begin(async () => {
+      shared = make();
+      await call('wait');
+    });
+    const second = await SimulatedWorkflow.begin(async () => {
+      try {
+        await shared?.run();
+        return 'it passed';
+      } catch (error) {
+        return [error instanceof SharedPromiseError, (error as Error).message.includes('AsyncResource.bind')];
+      }
+    });
+    expect(second.ending?.value).toEqual([true, true]);
+  });
+
+  it('the callback of an event emitter belongs to nobody, and says how to bind it', async () => {
+    const emitter = new EventEmitter();
+    const asked = (bind: boolean) => async () => {
+      const answer = new Promise<unknown>((resolve) => {
+        const ask = () => resolve(call('charge').catch((error: Error) => error.message));
+        emitter.once('go', bind ? AsyncResource.bind(ask) : ask);
+      });
+      return await answer;
+    };
+    const [loose, bound] = await Promise.all([
+      SimulatedWorkflow.begin(asked(false)),
+      SimulatedWorkflow.begin(asked(true)),
+    ]);
+    emitter.emit('go'); // from outside of any workflow
+    await Promise.all([loose.settle(), bound.settle()]);
+    expect(loose.ending?.value).toMatch(/charge: called outside of a workflow.*AsyncResource\.bind/);
+    await bound.complete('charge', 'mine');
+    expect(bound.ending?.value).toBe('mine');
   });
 
   it('a proxy made at module level belongs to nobody', async () => {

@@ -8,9 +8,8 @@ import { continueAsNew } from './continue-as-new.js';
 import { emit } from './emit.js';
 
 import { entity } from './entity.js';
-
+import { getHotMesh } from './get-hot-mesh.js';
 import { execHook, execHookBatch, hook } from './hook.js';
-
 import { workflowInfo } from './info.js';
 import { deprecatePatch, patched } from './patched.js';
 import { proxyActivities } from './proxy-activities.js';
@@ -65,6 +64,7 @@ export const workflow = {
   didInterrupt,
   didRun,
   isSideEffectAllowed,
+  getHotMesh,
   // the older generation
   sleepFor: sleep,
   waitFor: condition,
