@@ -44,6 +44,15 @@ async function works(id: string) {
   return seen;
 }
 
+/** A child whose commit can be told from others: its workflow id stands in it. */
+async function begets(workflowId: string) {
+  return await workflow.executeChild({ workflowName: 'echoes', workflowId, args: [Number(workflowId.at(-1))] });
+}
+
+async function echoes(value: unknown) {
+  return value;
+}
+
 async function waits(signalId: string) {
   return [await workflow.condition(signalId), await workflow.condition(signalId, 200)];
 }
@@ -53,6 +62,8 @@ async function continues(id: string, n: number): Promise<unknown> {
   if (n < 3) return await workflow.continueAsNew(id, n + 1);
   return n;
 }
+
+const isCommit = (request: Buffer) => /durable"?[._]commit\b/.test(request.toString('latin1'));
 
 let held = gate<void>();
 
@@ -106,7 +117,7 @@ async function worker(options: WorkerTuning = {}): Promise<Worker> {
   return await Worker.create({
     connection,
     taskQueue: 'test',
-    workflow: { works, child, waits, continues, flakyOnce, awaitsTheProcess },
+    workflow: { works, child, begets, echoes, waits, continues, flakyOnce, awaitsTheProcess },
     activities,
     // Long enough for every repetition: only the broken connection is tested here.
     options: { logLevel: 'silent', parkAfter: 0, leaseDuration: '20s', shutdownGrace: 100, ...options },
@@ -260,3 +271,62 @@ describe('a task whose queueing was not answered', () => {
 async function flakyOnce(id: string) {
   return await workflow.proxyActivities<typeof activities>({ retry: { initialInterval: 0 } }).flaky(id, 1);
 }
+
+/**
+ * Who should look is said with the answer, and a repeated call does not know it any more. Whoever listens would look only
+ * at the next poll, after five seconds: nearly as long, each time, when it was told of something just before.
+ */
+describe('hints that were lost with an answer', () => {
+  const sooner = 3_000;
+
+  it('are made up for: a child is begun at once', async () => {
+    const running = await worker({ parkAfter: 1_000 });
+    const took: number[] = [];
+    for (let n = 0; n < 3; n++) {
+      const id = `lost-kid-${n}`;
+      const cut = proxy.cutNextQuery('at-answer', (request) => isCommit(request) && request.includes(id));
+      const handle = await engine.start('begets', [id]);
+      await cut;
+      const since = Date.now();
+      expect(await engine.result(handle)).toBe(n);
+      took.push(Date.now() - since);
+    }
+    expect(Math.min(...took), `${took}`).toBeLessThan(sooner);
+    await running.stop();
+  });
+
+  it('are made up for: a workflow of another process hears of a signal at once', async () => {
+    const running = await engine.addWorker({ workflow: { waits }, options: { parkAfter: 0 } });
+    const client = new Client({ connection });
+    const took: number[] = [];
+    for (let n = 0; n < 3; n++) {
+      const handle = await client.workflow.start({ taskQueue: 'test', workflowName: 'waits', args: [`lost-${n}`] });
+      await engine.awaitsSignal(handle, `lost-${n}`);
+      await until('it is parked', async () => {
+        const [row] = await engine.sql<{ state: string }>(
+          'select t.state from thread t join execution e using (run_no) where e.workflow_id = $1',
+          [handle.workflowId],
+        );
+        return row?.state === 'parked';
+      });
+      const cut = proxy.cutNextQuery('at-answer', (request) => request.includes(`lost-${n}`));
+      const sending = client.workflow.signal(`lost-${n}`, n);
+      await cut;
+      const since = Date.now();
+      expect(await sending).toBe('delivered');
+      await until('it went on', async () => {
+        const rows = await engine.sql(
+          `select from wait w join execution e on e.run_no = w.thread_no where e.workflow_id = $1
+           union all select from inbox i join execution e on e.run_no = i.thread_no where e.workflow_id = $1`,
+          [handle.workflowId],
+        );
+        return rows.length === 0;
+      });
+      took.push(Date.now() - since);
+      await engine.result(handle);
+    }
+    expect(Math.min(...took), `${took}`).toBeLessThan(sooner);
+    await running.stop();
+    await client.close();
+  });
+});

@@ -393,6 +393,20 @@ describe('a subscriber', () => {
     expect(await found.passed).toBeInstanceOf(Errors.WorkflowContextError);
   });
 
+  it('is told of it in other processes too', async () => {
+    const engine = await open();
+    const listener = new pg.Client({ connectionString: engine.database.url });
+    await listener.connect();
+    const told = gate<string>();
+    listener.on('notification', ({ payload = '' }) => {
+      if (/[:,]m(,|$)/.test(payload)) told.open(payload);
+    });
+    await listener.query('listen perdure_durable');
+    await engine.run('packs', ['o']);
+    await told.passed;
+    await listener.end();
+  });
+
   it('needs no notifications', async () => {
     const engine = await Engine.withoutWorker(kept);
     opened.push(engine);

@@ -30,5 +30,5 @@ begin
   cross join lateral (select x.run_no from thread x where x.thread_no = p_thread_no[u.item] offset 0) t
   cross join lateral (select x.chain_no, x.run_no, x.expire_s from execution x where x.run_no = t.run_no offset 0) e
   where u.kind = 'emit';
-  return '{e}';
+  return '{m}';
 end $$;

@@ -94,7 +94,7 @@ describe('a reader of emitted events', () => {
     const { positions } = await subscribe();
     await vi.advanceTimersByTimeAsync(60_000);
     database.emit('a');
-    database.hear('e');
+    database.hear('m');
     await settled();
     expect(positions()).toEqual([1]);
   });
@@ -186,7 +186,7 @@ describe('a reader of emitted events', () => {
     await settled();
     database.asked.length = 0;
     await vi.advanceTimersByTimeAsync(60_000);
-    database.hear('e');
+    database.hear('m');
     expect(database.asked).toEqual([]);
     const other = await subscribe();
     reader.close();

@@ -11,7 +11,7 @@
 
 import { ConnectionError, InvalidArgumentError } from '../core/errors.js';
 import type { Lane, QueryOptions } from '../postgres/database.js';
-import { ANYTHING, type Notifier } from '../postgres/notifications.js';
+import { ANYTHING, LOST, type Notifier } from '../postgres/notifications.js';
 import { type EmissionQuery, fetchEmissions } from '../postgres/protocol/emissions.js';
 import { type DealWith, OpenSubscription, type Subscription } from './subscription.js';
 
@@ -43,7 +43,7 @@ export class EmissionReader {
     this.#schema = schema;
     this.#stopHearing = notifier.subscribe((hint) => {
       if (hint === ANYTHING) this.#listening = true;
-      if (hint !== 'e' && hint !== ANYTHING) return;
+      if (hint !== 'm' && hint !== LOST && hint !== ANYTHING) return;
       this.#pollMs = FIRST_POLL_MS;
       this.#ask();
     });

@@ -11,7 +11,7 @@ import type { Database, Lane, QueryOptions } from '../postgres/database.js';
 import { untilFree } from '../postgres/held-row.js';
 import { migrate } from '../postgres/migrate.js';
 import { schemaName } from '../postgres/namespace.js';
-import { type Notifier, openNotifier } from '../postgres/notifications.js';
+import { LOST, type Notifier, openNotifier } from '../postgres/notifications.js';
 import {
   createEntityIndex,
   type FoundEntity,
@@ -109,9 +109,10 @@ export class Link {
     this.schema = schemaName(namespace);
     this.#database = database;
     this.#notifier = openNotifier(database, this.schema);
+    const repeated = () => this.#notifier.notify(LOST);
     this.#lanes = {
-      start: database.lane('client'),
-      side: database.lane('client side'),
+      start: database.lane('client', repeated),
+      side: database.lane('client side', repeated),
       read: database.lane('client read'),
     };
     const { start: main, side } = this.#lanes;

@@ -8,7 +8,7 @@
 import { ConnectionError } from '../core/errors.js';
 import type { Lane } from '../postgres/database.js';
 import type { Notifier } from '../postgres/notifications.js';
-import { ANYTHING } from '../postgres/notifications.js';
+import { ANYTHING, LOST } from '../postgres/notifications.js';
 import { fetchResults, type ResultRow } from '../postgres/protocol/executions.js';
 
 /** Pauses before the first, second, ... question for a chain that no hint named. */
@@ -75,8 +75,8 @@ export class ResultWatcher {
   }
 
   #hear(hint: string): void {
-    if (hint === ANYTHING) {
-      this.#heard = true;
+    if (hint === ANYTHING || hint === LOST) {
+      this.#heard ||= hint === ANYTHING;
       for (const chainNo of this.#waiting.keys()) this.#ask(chainNo);
     } else if (hint.startsWith('r')) {
       const chainNo = Number(hint.slice(1));

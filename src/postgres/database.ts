@@ -68,8 +68,11 @@ export interface Database {
   /**
    * Opens a connection of its own for `purpose` (shown as application_name), or a share of one where a Pool has few to give.
    * Lazy: connects on the first query.
+   *
+   * @param repeated Told when a query was answered that had been sent before without an answer: what only the first answer said
+   *   (hints) is lost.
    */
-  lane(purpose: string): Lane;
+  lane(purpose: string, repeated?: () => void): Lane;
   /**
    * Calls `heard` with each payload on `channel`, and `reconnected` after each (re)connection, when notifications may
    * have been lost. Does not wait for the first connection. Resolves to null where the connection cannot listen

@@ -5,7 +5,9 @@
  * Owns: collecting hints, sending them as a statement of its own (inside the commits NOTIFY costs 38 to 46 % of them, at 4 to 8
  * committers), delivering them here and from other processes. Does not own: what a hint means.
  *
- * 1. A hint holds a kind and a small number (`q12`, `w7`, `r`), no id and no data: everybody can LISTEN.
+ * 1. A hint holds a kind and perhaps a small number, no id and no data: everybody can LISTEN. `q12`: work for service 12.
+ *    `w7`: mail for worker 7. `r5`: chain 5 has ended. `m`: something was emitted. `t` tidying, `e` limits in time of tasks, `d`
+ *    descendants to end: housekeeping. `a`: see {@link LOST}.
  * 2. Nothing here is waited for and nothing throws. What cannot be sent is dropped.
  * 3. A hint given here is heard here even if the database is away, and once: what a notifier sent itself is ignored when
  *    it comes back.
@@ -16,6 +18,9 @@ import { messageOf } from './patience.js';
 
 /** "Anything may have been missed": after the listening connection was made, or made again. Never comes from outside. */
 export const ANYTHING = '*';
+
+/** Hints were lost with the answer they came with: whoever hears this looks everywhere. */
+export const LOST = 'a';
 
 const HINT = /^[a-z]{1,8}\d{0,16}$/;
 const STATEMENT_EVERY_MS = 5;

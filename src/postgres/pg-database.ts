@@ -77,7 +77,7 @@ export class PgDatabase extends SharedDatabase {
     return !this.#pooled && this.#supply.max >= LISTEN_FROM;
   }
 
-  lane(purpose: string): Lane {
+  lane(purpose: string, repeated?: () => void): Lane {
     this.assertOpen();
     const connection = this.#connectionFor(purpose);
     this.#connections.set(connection, (this.#connections.get(connection) ?? 0) + 1);
@@ -85,7 +85,7 @@ export class PgDatabase extends SharedDatabase {
       this.#lanes.delete(lane);
       await this.#leave(connection);
     };
-    const lane: PgLane = new PgLane(connection, this.#names, leave, this.#supply.max === 1);
+    const lane: PgLane = new PgLane(connection, this.#names, leave, this.#supply.max === 1, repeated);
     this.#lanes.add(lane);
     return lane;
   }

@@ -27,16 +27,24 @@ export class PgLane implements Lane {
   readonly #names: StatementNames;
   readonly #leave: () => Promise<void>;
   readonly #restsWhenIdle: boolean;
+  readonly #repeated: (() => void) | undefined;
   readonly #callers = new Set<Patience>();
   /** The caller whose query is on the wire. */
   #served: Patience | null = null;
   #closed = false;
 
-  constructor(connection: PgConnection, names: StatementNames, leave: () => Promise<void>, restsWhenIdle: boolean) {
+  constructor(
+    connection: PgConnection,
+    names: StatementNames,
+    leave: () => Promise<void>,
+    restsWhenIdle: boolean,
+    repeated?: () => void,
+  ) {
     this.#connection = connection;
     this.#names = names;
     this.#leave = leave;
     this.#restsWhenIdle = restsWhenIdle;
+    this.#repeated = repeated;
   }
 
   async query<R extends object = Row>(query: Query, options: QueryOptions = {}): Promise<R[]> {
@@ -96,7 +104,11 @@ export class PgLane implements Lane {
       const name = this.#names.of(query);
       const sent: PgQuery = { text: query.text, ...(name !== undefined && { name }), values, types };
       try {
-        return await this.#whileServed(patience, () => this.#connection.send(client, sent, deadlineMs, isUnanswered));
+        const rows = await this.#whileServed(patience, () =>
+          this.#connection.send(client, sent, deadlineMs, isUnanswered),
+        );
+        if (isUnanswered) this.#repeated?.();
+        return rows;
       } catch (error) {
         patience.failed(error);
         const pause = this.#react(error, name !== undefined, failures);

@@ -12,7 +12,7 @@ export abstract class SharedDatabase implements Database {
     this.#closed = closed;
   }
 
-  abstract lane(purpose: string): Lane;
+  abstract lane(purpose: string, repeated?: () => void): Lane;
   abstract listen(channel: string, heard: (payload: string) => void, reconnected: () => void): Promise<Listener | null>;
 
   /** One user more. */

@@ -13,7 +13,7 @@ import type { Database } from '../postgres/database.js';
 import { untilFree } from '../postgres/held-row.js';
 import { migrate } from '../postgres/migrate.js';
 import { schemaName } from '../postgres/namespace.js';
-import { ANYTHING, type Notifier, openNotifier } from '../postgres/notifications.js';
+import { ANYTHING, LOST, type Notifier, openNotifier } from '../postgres/notifications.js';
 import { descend } from '../postgres/protocol/executions.js';
 import { reap, retireWorker, takeOver, tidy } from '../postgres/protocol/workers.js';
 import { SqlError } from '../postgres/sql-error.js';
@@ -75,12 +75,13 @@ export class Host implements HostContext {
     this.logger = consoleLogger(tuning.logLevel);
     this.spans = new SpanReporter(this.logger);
     this.#database = database;
+    const repeated = () => this.tell(LOST);
     this.lanes = {
-      commit: database.lane('commit'),
-      side: database.lane('side'),
+      commit: database.lane('commit', repeated),
+      side: database.lane('side', repeated),
       claim: database.lane('claim'),
-      task: database.lane('task'),
-      lease: database.lane('lease'),
+      task: database.lane('task', repeated),
+      lease: database.lane('lease', repeated),
     };
     this.registration = new Registration({
       lane: this.lanes.lease,
@@ -262,11 +263,20 @@ export class Host implements HostContext {
     if (hint === ANYTHING) {
       this.#heard = true;
       this.#lookEverywhere();
+    } else if (hint === LOST) {
+      this.#lookEverywhere();
+      for (const duty of HOUSEKEEPING) this.#keepHouse(duty);
     } else if (hint.startsWith('q')) {
       this.services.poke(Number(hint.slice(1)));
     } else if (hint === `w${this.registration.workerNo}`) {
       this.#threads.fetchMail();
-    } else if (hint === 'e') {
+    } else {
+      this.#keepHouse(hint);
+    }
+  }
+
+  #keepHouse(hint: string): void {
+    if (hint === 'e') {
       this.#deadlines.look();
     } else if (hint === 'd') {
       this.#descend().catch((error) => this.callFailed('descend', error));

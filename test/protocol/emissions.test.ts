@@ -48,7 +48,7 @@ onEveryDatabase('emitted events', (session) => {
   it('are told to whoever listens', async () => {
     const thread = await running(session(), await register(session()), 'a');
     await commitOne(session(), thread, entry(thread, { effects: [emit('one')] }));
-    expect(session().rows).toContainEqual({ item: 0, status: 'hints', detail: 'e' });
+    expect(session().rows).toContainEqual({ item: 0, status: 'hints', detail: 'm' });
   });
 
   it('of a refused commit are not there, and those of a repeated one not twice', async () => {
