@@ -1,4 +1,4 @@
--- Sets search fields of runs from outside (client.hook, a start that fills a reservation): p_search is a JSON object of text
+-- Sets search fields of runs from outside (client.hook): p_search is a JSON object of text
 -- for each run, null for none. Several of one run count in their order. Answers the runs refused because their document
 -- would grow too large; of those nothing is set.
 -- Locks: documents. The caller holds the executions, and does not hold threads yet.

@@ -65,7 +65,9 @@ begin
         ready_at = case when v_old.pending_ms is null then v_now end, service_no = v_services[v_old.n]
       where t.thread_no = v_old.run_no and t.state = 'pending';
       if p_search[v_old.n] is not null then
-        perform merge_search(array[v_old.run_no], array[p_search[v_old.n]]);
+        -- whatever their size together: each is bounded by its caller, and nothing else has been added yet
+        perform lock_documents(array[v_old.run_no], '{}');
+        update document d set search = coalesce(d.search, '{}') || p_search[v_old.n]::jsonb where d.run_no = v_old.run_no;
       end if;
     end loop;
   end if;

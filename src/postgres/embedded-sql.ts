@@ -2223,7 +2223,7 @@ begin
     from jsonb_each(p_from) f), '{}');
 end $$;
 ` },
-  { name: 'merge_search', sql: `-- Sets search fields of runs from outside (client.hook, a start that fills a reservation): p_search is a JSON object of text
+  { name: 'merge_search', sql: `-- Sets search fields of runs from outside (client.hook): p_search is a JSON object of text
 -- for each run, null for none. Several of one run count in their order. Answers the runs refused because their document
 -- would grow too large; of those nothing is set.
 -- Locks: documents. The caller holds the executions, and does not hold threads yet.
@@ -2994,7 +2994,9 @@ begin
         ready_at = case when v_old.pending_ms is null then v_now end, service_no = v_services[v_old.n]
       where t.thread_no = v_old.run_no and t.state = 'pending';
       if p_search[v_old.n] is not null then
-        perform merge_search(array[v_old.run_no], array[p_search[v_old.n]]);
+        -- whatever their size together: each is bounded by its caller, and nothing else has been added yet
+        perform lock_documents(array[v_old.run_no], '{}');
+        update document d set search = coalesce(d.search, '{}') || p_search[v_old.n]::jsonb where d.run_no = v_old.run_no;
       end if;
     end loop;
   end if;

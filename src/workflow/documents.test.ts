@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, expectTypeOf, it } from 'vitest';
 import { SimulatedWorkflow } from '../../test/support/simulated-workflow.js';
 import { DocumentError, NondeterminismError } from '../core/errors.js';
 import { workflow } from './workflow.js';
@@ -199,6 +199,33 @@ describe('what cannot be stored is refused at the call, which records nothing an
     expect(flow.ending?.value).toContain(message);
     expect(flow.commands).toEqual(['complete']);
   });
+});
+
+it('types follow the calls', () => {
+  type Sessions = {
+    search: Awaited<ReturnType<typeof workflow.search>>;
+    entity: Awaited<ReturnType<typeof workflow.entity>>;
+  };
+  const typed = async ({ search, entity }: Sessions) => {
+    expectTypeOf(await search.get('a')).toEqualTypeOf<string>();
+    expectTypeOf(await search.mget('a', 'b')).toEqualTypeOf<string[]>();
+    expectTypeOf(await search.incr('a', 1)).toEqualTypeOf<number>();
+    expectTypeOf(await workflow.enrich({ a: 1, b: 'x', c: true })).toEqualTypeOf<true>();
+    expectTypeOf(await entity.set({ a: 1 })).toEqualTypeOf<{ a: number }>();
+    expectTypeOf(await entity.get()).toEqualTypeOf<Record<string, unknown>>();
+    expectTypeOf(await entity.get<number>('a')).toEqualTypeOf<number>();
+    expectTypeOf(await entity.append<string>('a', 'x')).toEqualTypeOf<string[]>();
+    expectTypeOf(await entity.append({ a: ['x'] })).toEqualTypeOf<Record<string, unknown>>();
+    expectTypeOf(await entity.toggle('a')).toEqualTypeOf<boolean>();
+    expectTypeOf(await entity.setIfNotExists('a', 5)).toEqualTypeOf<number>();
+    // @ts-expect-error text is not a number
+    await search.incr('a', '1');
+    // @ts-expect-error a field is text, a number or a boolean
+    await search.set({ a: {} });
+    // @ts-expect-error a path needs its value
+    await entity.append('a');
+  };
+  expectTypeOf(typed).returns.toEqualTypeOf<Promise<void>>();
 });
 
 it('a call that was refused by the store may be caught by its class', async () => {

@@ -140,6 +140,13 @@ onEveryDatabase('start', (session) => {
       });
     });
 
+    it('keeps its search fields and those of the start, however large', async () => {
+      const large = (field: string) => JSON.stringify({ [field]: 'x'.repeat(1_000_000) });
+      const [reserved] = await startAll(session(), [startItem('a', { pendingMs: 60_000, search: large('a') })]);
+      expect(await startAll(session(), [startItem('a', { search: large('b') })])).toEqual([reserved]);
+      expect(Object.keys(JSON.parse((await look('a'))?.search ?? '{}') as object)).toEqual(['a', 'b']);
+    });
+
     it('is refused to a second one while it lasts, and free again when it has lapsed', async () => {
       await startAll(session(), [reserve('a', 60_000)]);
       expect(await startAll(session(), [reserve('a')])).toMatchObject([{ status: 'duplicate' }]);

@@ -71,7 +71,7 @@ const twoCount = (stored: boolean): Race<Pair & { items: readonly [CommitItem, C
   other: (session, { w2, items }) => commitAll(session, w2, [items[1]]),
 });
 
-/** What `client.hook` and a start that fills a reservation do. */
+/** What `client.hook` does. */
 const setFromOutside = (session: Session, runNo: number) =>
   session.sql(
     `select ${SCHEMA}.merge_search(array[$1::bigint, $1::bigint], array['{"n":"5"}', '{"m":"6"}'])::text as refused`,
