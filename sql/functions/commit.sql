@@ -233,7 +233,7 @@ begin
     v_hints := v_hints || insert_tasks(p_thread_no, e_item, e_kind, e_op, e_key, e_value, e_extra);
     if v_kinds && '{limits}' then
       perform limit_tasks(p_thread_no, e_item, e_kind, e_op, e_extra);
-      v_hints := v_hints || 'e'::text;               -- look when the next limit is due: see expire_tasks
+      v_hints := v_hints || 'x'::text;               -- look when the next limit is due: see expire_tasks
     end if;
   end if;
   if v_kinds && '{uncall}' then

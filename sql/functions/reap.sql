@@ -31,6 +31,6 @@ begin
   return array_to_string(
     release_dead_workers()
     -- a time limit of an activity is near: see expire_tasks
-    || case when exists (select from activity_task a where a.expires_at < clock() + interval '2 s') then array['e'] else '{}' end,
+    || case when exists (select from activity_task a where a.expires_at < clock() + interval '2 s') then array['x'] else '{}' end,
     ',');
 end $$;

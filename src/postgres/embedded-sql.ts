@@ -1054,7 +1054,7 @@ begin
     v_hints := v_hints || insert_tasks(p_thread_no, e_item, e_kind, e_op, e_key, e_value, e_extra);
     if v_kinds && '{limits}' then
       perform limit_tasks(p_thread_no, e_item, e_kind, e_op, e_extra);
-      v_hints := v_hints || 'e'::text;               -- look when the next limit is due: see expire_tasks
+      v_hints := v_hints || 'x'::text;               -- look when the next limit is due: see expire_tasks
     end if;
   end if;
   if v_kinds && '{uncall}' then
@@ -2537,7 +2537,7 @@ begin
   return array_to_string(
     release_dead_workers()
     -- a time limit of an activity is near: see expire_tasks
-    || case when exists (select from activity_task a where a.expires_at < clock() + interval '2 s') then array['e'] else '{}' end,
+    || case when exists (select from activity_task a where a.expires_at < clock() + interval '2 s') then array['x'] else '{}' end,
     ',');
 end $$;
 ` },

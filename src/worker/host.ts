@@ -32,7 +32,7 @@ import { watchStrayRejections } from './stray-rejections.js';
 import { TaskDeadlines } from './task-deadlines.js';
 
 /** Hints of work that the process which hears them first does: tidying, deadlines, descendants to end. */
-const HOUSEKEEPING = new Set(['t', 'e', 'd']);
+const HOUSEKEEPING = new Set(['t', 'x', 'd']);
 
 /** Taken before anybody puts something in its place: it is asked several times a step. */
 const monotonicMs = performance.now.bind(performance);
@@ -276,7 +276,7 @@ export class Host implements HostContext {
   }
 
   #keepHouse(hint: string): void {
-    if (hint === 'e') {
+    if (hint === 'x') {
       this.#deadlines.look();
     } else if (hint === 'd') {
       this.#descend().catch((error) => this.callFailed('descend', error));
