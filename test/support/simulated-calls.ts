@@ -1,6 +1,8 @@
 /** What a random program calls, as the engine has it, for one execution as one instance. */
 
 import type { Instance } from '../../src/replay/instance.js';
+import { DocumentSession } from '../../src/workflow/document-session.js';
+import { Entity } from '../../src/workflow/entity.js';
 import { workflow } from '../../src/workflow/workflow.js';
 import type { Calls } from './simulated-program.js';
 import { turns } from './simulated-worker.js';
@@ -60,6 +62,10 @@ export class EngineCalls implements Calls {
 
   signal(id: string, data: unknown, path: string): Promise<unknown> {
     return this.#at(path, () => workflow.signal(id, data));
+  }
+
+  append(item: string, path: string): Promise<unknown> {
+    return this.#at(path, () => new Entity(new DocumentSession('entity', 'entity')).append('list', item));
   }
 
   child(workflowName: string, args: readonly unknown[], id: string | undefined, path: string): Promise<unknown> {

@@ -19,6 +19,8 @@ export type Node =
   | { readonly do: 'sleep'; readonly ms: number; readonly turns: number }
   | { readonly do: 'condition'; readonly signal: number; readonly timeoutMs: number | null }
   | { readonly do: 'signal'; readonly signal: number }
+  /** Adds its path to a list in the entity document, which the store answers with. */
+  | { readonly do: 'append' }
   /** `taken`: with a workflow id that other calls ask for too. */
   | { readonly do: 'child'; readonly fails: boolean; readonly taken: boolean; readonly turns: number }
   | { readonly do: 'startChild'; readonly taken: boolean }
@@ -57,6 +59,7 @@ export interface Calls {
   sleep(ms: number, path: string): Promise<unknown>;
   condition(id: string, timeoutMs: number | null, path: string): Promise<unknown>;
   signal(id: string, data: unknown, path: string): Promise<unknown>;
+  append(item: string, path: string): Promise<unknown>;
   child(name: string, args: readonly unknown[], workflowId: string | undefined, path: string): Promise<unknown>;
   startChild(name: string, args: readonly unknown[], workflowId: string | undefined, path: string): Promise<unknown>;
   continueAsNew(args: readonly unknown[]): Promise<never>;
@@ -133,6 +136,8 @@ class Execution {
         );
       case 'signal':
         return String(await this.#told(path, () => this.#calls.signal(signalId(node.signal), [path, this.seen], path)));
+      case 'append':
+        return JSON.stringify(await this.#told(path, () => this.#calls.append(path, path)));
       case 'startChild': {
         const args: CallArguments = [path, this.seen, false];
         const start = () => this.#calls.startChild('started', args, node.taken ? TAKEN_ID : undefined, path);
@@ -295,6 +300,7 @@ export function programs({ turns }: ProgramShape): fc.Arbitrary<Program> {
     { weight: 2, arbitrary: condition },
     { weight: 1, arbitrary: child },
     { weight: 1, arbitrary: fc.record({ do: fc.constant('signal' as const), signal }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('append' as const) }) },
     { weight: 1, arbitrary: fc.record({ do: fc.constant('startChild' as const), taken }) },
     {
       weight: 2,
@@ -393,7 +399,7 @@ export function hasTurns({ body }: Program): boolean {
  * times of its own it is open which that is.
  */
 function hasUncancellable({ body }: Program): boolean {
-  return /"do":"(signal|startChild|shield)"/.test(JSON.stringify(body));
+  return /"do":"(signal|append|startChild|shield)"/.test(JSON.stringify(body));
 }
 
 /**
