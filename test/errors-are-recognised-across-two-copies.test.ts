@@ -98,6 +98,9 @@ const workflows = {
   async catchesChild(key: string, what: keyof typeof thrown) {
     return await own.workflow.executeChild({ workflowName: 'fails', args: [key, what] }).catch(seen);
   },
+  async catchesHook(key: string, what: keyof typeof thrown) {
+    return await own.workflow.execHook({ taskQueue: 'test', workflowName: 'fails', args: [key, what] }).catch(seen);
+  },
   async isCancelled() {
     return await own.workflow.sleep('1 hour').then(
       () => 'slept',
@@ -111,7 +114,7 @@ describeInBothTempos('an error of another copy', { workflow: workflows, activiti
     ['fatal', { ours: true, theirs: true, name: 'DurableFatalError', message: 'theirs', cause: undefined }],
     ['maxed', { ours: false, theirs: false, name: 'DurableMaxedError', message: 'theirs', cause: undefined }],
     ['subclass', { ours: true, theirs: true, name: 'TheirOwn', message: 'theirs', cause: 'RangeError' }],
-  ] as const)('(%s) is final for an activity, a workflow and a child', async (what, expected) => {
+  ] as const)('(%s) is final for an activity, a workflow, a child and a hook', async (what, expected) => {
     const key = `${tempo.name} ${what}`;
     const options = { config: retryAtOnce };
     expect(await engine().run('catches', [`${key} activity`, what], options)).toEqual(expected);
@@ -119,7 +122,8 @@ describeInBothTempos('an error of another copy', { workflow: workflows, activiti
     expect(seen(error)).toEqual(expected);
     if (what === 'subclass') expect(error.detail).toBe(7);
     expect(await engine().run('catchesChild', [`${key} child`, what], options)).toEqual(expected);
-    for (const by of ['activity', 'workflow', 'child']) expect(attempts.get(`${key} ${by}`), by).toBe(1);
+    expect(await engine().run('catchesHook', [`${key} hook`, what], options)).toEqual(expected);
+    for (const by of ['activity', 'workflow', 'child', 'hook']) expect(attempts.get(`${key} ${by}`), by).toBe(1);
   });
 
   it('is a cancellation to both', async () => {

@@ -61,6 +61,13 @@ const workflows = {
   async headersOf(_key: string) {
     return await withHeaders.headers();
   },
+  async hooks(key: string) {
+    return await workflow.execHook({ taskQueue: 'test', workflowName: 'hooked', args: [key] });
+  },
+  async hooked(key: string, { signal }: { signal: string }) {
+    journal.note(key, `hooked ${workflow.workflowInfo().workflowDimension}`);
+    await workflow.signal(signal, await workflow.run('inline', () => 7));
+  },
   async failsTwice(key: string) {
     journal.note(`${key} runs`);
     if (workflow.workflowInfo().attempt <= 2) throw new Error('again');
@@ -129,6 +136,15 @@ describeInBothTempos(
         '-out2', '-out1',
         '-in2', '-in1',
       ]);
+    });
+
+    it('lie around hooks and inline steps too', async () => {
+      const key = uuid();
+      expect(await engine().run('hooks', [key])).toBe(7);
+      const entries = journal.of(key).filter((entry, index, list) => list.indexOf(entry) === index); // replays repeat some
+      expect(entries.slice(0, 3)).toEqual(['+in1', '+in2', 'hooked ,0,0']);
+      expect(entries).toContain('+out1 inline');
+      expect(journal.of(key).filter((entry) => entry === '+in1').length).toBeGreaterThanOrEqual(2);
     });
 
     it('run once for each attempt of the function', async () => {

@@ -89,7 +89,19 @@ const workflows = {
     const answered: unknown[] = [await asks(`${key} 1`), await asks(`${key} 2`).catch((error: Error) => error.message)];
     const ended = await workflow.startChild({ workflowName: 'waits', args: [key, word] });
     await workflow.terminate(ended, { reason: `end of ${word}` });
-    return { inline, answered, beaten: await beats(), far: await pool.beats(), document: await shared.get() };
+    const hook = { taskQueue: 'test', args: [word], config: { maximumAttempts: 0 } };
+    const hooked = [
+      await workflow.execHook({ ...hook, workflowName: 'answers' }),
+      await workflow.execHook({ ...hook, workflowName: 'throws' }).catch((error: Error) => error.message),
+      await workflow.condition(`hooked-${key}`),
+    ];
+    return { inline, answered, hooked, beaten: await beats(), far: await pool.beats(), document: await shared.get() };
+  },
+  async answers(word: string, { signal }: { signal: string }) {
+    await workflow.signal(signal, { answer: await echo(word) });
+  },
+  async signals(key: string, word: string) {
+    await workflow.signal(`hooked-${key}`, word);
   },
   async continues(word: string, again = true): Promise<string> {
     if (again) await workflow.continueAsNew(word, false);
@@ -292,7 +304,7 @@ describe.concurrent.each([kept, replayed])('with a codec ($name)', (tempo) => {
     });
   });
 
-  it('so do heartbeats, answers from outside, inline steps and emitted events, but no documents', async () => {
+  it('so do hooks, heartbeats, answers from outside, inline steps and emitted events, but no documents', async () => {
     await withKeys(tempo, async (keys) => {
       const codec = sealingCodec('k1');
       const { engine } = keys;
@@ -310,9 +322,12 @@ describe.concurrent.each([kept, replayed])('with a codec ($name)', (tempo) => {
       await until('it asks again', () => tokens.has(`${key} 2`));
       const final = new Errors.DurableFatalError(`refused ${SECRET}`);
       await client.activity.fail(tokens.get(`${key} 2`) as string, final);
+      const { workflowId } = handle;
+      await client.workflow.hook({ workflowId, taskQueue: 'test', workflowName: 'signals', args: [key, SECRET] });
       expect(await engine.result(handle)).toEqual({
         inline: { word: SECRET },
         answered: [{ answer: SECRET }, `refused ${SECRET}`],
+        hooked: [{ answer: SECRET }, `threw ${SECRET}`, SECRET],
         beaten: { reached: SECRET },
         far: { reached: SECRET },
         document: { 'perdure:sealed': 'plain' },
