@@ -82,7 +82,10 @@ function install(): void {
   for (const [target, prefix, keys, instead] of watchedCalls())
     for (const key of keys) {
       const original = (target as Record<string, AnyFunction | undefined>)[key];
-      if (typeof original === 'function') replace(target, key, watching(original, `${prefix}${key}()`, instead));
+      if (typeof original !== 'function') continue;
+      const call = `${prefix}${key}()`;
+      const watcher = original.length === 0 && asked.has(key) ? watchingAsked : watching;
+      replace(target, key, watcher(original.bind(target), original, call, instead));
     }
   syncBuiltinESMExports();
 }
@@ -106,10 +109,21 @@ function replace(target: object, key: string, ours: unknown): void {
 }
 
 /** `original`, told of. Own properties come along: `promisify(setTimeout)` looks for one. */
-function watching(original: AnyFunction, call: string, instead: string): AnyFunction {
-  const watcher = function (this: unknown, ...args: never[]): unknown {
+function watching(run: AnyFunction, original: AnyFunction, call: string, instead: string): AnyFunction {
+  const watcher = (...args: never[]): unknown => {
     met(call, instead, watcher);
-    return Reflect.apply(original, this, args);
+    return run(...args);
+  };
+  return Object.defineProperties(watcher, ownProperties(original));
+}
+
+/** What takes no arguments and is asked very often, by an embedded database's code for one. */
+const asked = new Set(['now', 'random']);
+
+function watchingAsked(run: () => unknown, original: AnyFunction, call: string, instead: string): AnyFunction {
+  const watcher = (): unknown => {
+    met(call, instead, watcher);
+    return run();
   };
   return Object.defineProperties(watcher, ownProperties(original));
 }
@@ -124,7 +138,7 @@ function replaceDate(): void {
     return Reflect.construct(original, args, new.target === watcher ? original : new.target) as Date;
   };
   Object.defineProperties(watcher, ownProperties(original));
-  const now = watching(original.now, 'Date.now()', CLOCK);
+  const now = watchingAsked(original.now, original.now, 'Date.now()', CLOCK);
   Object.defineProperty(watcher, 'now', { value: now, writable: true, configurable: true, enumerable: false });
   Object.defineProperty(watcher, 'prototype', { value: original.prototype, writable: false });
   replace(globalThis, 'Date', watcher);
