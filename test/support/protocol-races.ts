@@ -3,6 +3,7 @@
 import type { CommitItem, Effect } from '../../src/postgres/protocol/commit.js';
 import type { StartItem } from '../../src/postgres/protocol/executions.js';
 import { documentRaces } from './document-races.js';
+import { hookRaces } from './hook-races.js';
 import type { Race } from './pause-race.js';
 import {
   block,
@@ -1063,5 +1064,6 @@ export const races: readonly Race[] = [
   ...repetitions,
   ...others,
   ...documentRaces,
+  ...hookRaces,
   ...taskRaces,
 ];
