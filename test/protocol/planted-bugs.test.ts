@@ -6,7 +6,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { PausableDatabase } from '../support/pause.js';
 import { plant, plantedBugs } from '../support/protocol-bugs.js';
-import { checks, raceOf, type Stage } from '../support/protocol-checks.js';
+import { checks, raceOf } from '../support/protocol-checks.js';
+import type { Stage } from '../support/stage.js';
 
 let stage: Stage;
 

@@ -3,19 +3,10 @@
  * numbers). The text to replace is that of sql/functions: a bug that does not fit any more fails by name.
  */
 
+import { hookBugs } from './hook-bugs.js';
 import type { PausableDatabase } from './pause.js';
+import type { PlantedBug } from './planted-bug.js';
 import { SCHEMA } from './protocol-session.js';
-
-export interface PlantedBug {
-  readonly name: string;
-  /** [function, text, text instead] */
-  readonly edits: readonly (readonly [string, string, string])[];
-  /** Around it: what the functions alone do not decide. */
-  readonly before?: string;
-  readonly after?: string;
-  /** A check of protocol-checks.ts, or the name of a race. */
-  readonly caughtBy: string;
-}
 
 export const plantedBugs: readonly PlantedBug[] = [
   {
@@ -444,6 +435,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     edits: [['retire_worker', 'perform from worker w where w.worker_no = p_worker_no for update;', '']],
     caughtBy: 'R5 stopping in order / its own late commit',
   },
+  ...hookBugs,
 ];
 
 /** Puts the bug into the database. @returns what takes it out again. */

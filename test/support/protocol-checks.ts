@@ -6,7 +6,8 @@
 import { expect } from 'vitest';
 import { fetchEmissions } from '../../src/postgres/protocol/emissions.js';
 import { fetchOwned, loadHistory } from '../../src/postgres/protocol/threads.js';
-import { outcomeOf, type PausableDatabase, untilAnswered } from './pause.js';
+import { hookChecks } from './hook-checks.js';
+import { outcomeOf, untilAnswered } from './pause.js';
 import { explain, runRace } from './pause-race.js';
 import {
   cancel,
@@ -57,16 +58,7 @@ import {
 import { races } from './protocol-races.js';
 import { failureOf, queryOf, SCHEMA, type Session } from './protocol-session.js';
 import { stateOf } from './protocol-state.js';
-
-export interface Stage {
-  readonly database: PausableDatabase;
-  readonly control: Session;
-  readonly one: Session;
-  readonly other: Session;
-  readonly holder: Session;
-}
-
-export type Check = (stage: Stage) => Promise<void>;
+import type { Check, Stage } from './stage.js';
 
 /** The race of this name, in every interleaving. */
 export const raceOf =
@@ -480,5 +472,5 @@ async function crossed(
 }
 
 export const checks: Record<string, Check> = Object.fromEntries(
-  Object.entries(written).map(([name, check]) => [name, soundly(check)]),
+  Object.entries({ ...written, ...hookChecks }).map(([name, check]) => [name, soundly(check)]),
 );
