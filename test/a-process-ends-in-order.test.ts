@@ -1,10 +1,11 @@
 import pg from 'pg';
 import { describe, expect, it } from 'vitest';
-import { Client, Durable, Errors, shutdown, Worker, workflow } from '../src/index.js';
+import { Client, Durable, Errors, registerActivityWorker, shutdown, Worker, workflow } from '../src/index.js';
 import { createMigratedDatabase } from './support/database.js';
 import { startPrivateCluster } from './support/private-cluster.js';
 import { type Exit, spawnFixture } from './support/process.js';
-import { Engine, pause } from './support/worker.js';
+import { startProxy } from './support/proxy.js';
+import { Engine, Journal, pause, until } from './support/worker.js';
 
 async function endsWithin<T>(ms: number, what: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
@@ -154,5 +155,66 @@ describe('shutdown', () => {
     await endsWithin(10_000, worker.stop());
     await endsWithin(5_000, client.close());
     expect(await endsWithin(1_000, pending)).toBeInstanceOf(Error);
+  });
+});
+
+describe('a worker that is told to stop while a claim is under way', () => {
+  const journal = new Journal();
+  const remote = workflow.proxyActivities<{ work(): Promise<void> }>({ taskQueue: 'remote' });
+  const tuning = { logLevel: 'silent', leaseDuration: '20s', shutdownGrace: 0 };
+  const noting = (who: string) => async () => journal.note('done by', who);
+
+  /** A database that is slow to answer: what the claim brings comes when the worker has begun to stop. */
+  async function slowly(): Promise<{ engine: Engine; connection: Engine['connection']; slow: (on: boolean) => void }> {
+    const engine = await Engine.withoutWorker();
+    const proxy = await startProxy(engine.database.url);
+    const options = { connectionString: proxy.url(engine.database.url) };
+    const slow = (on: boolean) => {
+      proxy.delayMs = on ? 900 : 0;
+    };
+    return { engine, connection: { class: pg.Client, options }, slow };
+  }
+
+  it('begins no activity that it brings: another does it, and it is done once', async () => {
+    const { engine, connection, slow } = await slowly();
+    await engine.addWorker({ workflow: { calls: async () => await remote.work() } });
+    const config = { connection, taskQueue: 'remote', options: tuning };
+    const leaving = await registerActivityWorker(config, { work: noting('the activity worker that left') });
+    slow(true);
+    const handle = await engine.start('calls');
+    await until(
+      'it is claimed',
+      async () => (await engine.sql('select from activity_task where owner > 1')).length > 0,
+    );
+    const stopped = leaving.stop();
+    slow(false); // the answer is on its way, and late
+    await stopped;
+    await engine.addActivityWorker('remote', { work: noting('its successor') });
+    await engine.result(handle);
+    expect(journal.of('done by')).toEqual(['its successor']);
+    await engine.close();
+  });
+
+  it('begins no workflow that it brings', async () => {
+    const { engine, connection, slow } = await slowly();
+    const leaving = await Worker.create({
+      connection,
+      taskQueue: 'test',
+      workflow: { begins: async () => journal.note('begun by', 'the worker that left') },
+      options: tuning,
+    });
+    slow(true);
+    const handle = await engine.start('begins');
+    await until(
+      'it is claimed',
+      async () => (await engine.sql('select from thread where owner is not null')).length > 0,
+    );
+    const stopped = leaving.stop();
+    slow(false);
+    await stopped;
+    await engine.addWorker({ workflow: { begins: async () => journal.note('begun by', 'its successor') } });
+    await engine.result(handle);
+    expect(journal.of('begun by')).toEqual(['its successor']);
+    await engine.close();
   });
 });

@@ -72,36 +72,47 @@ describe('three processes', () => {
   });
 });
 
+/** Between polls five seconds pass where hints are heard, one where they are not: 3 s is far from both. */
 describe('what one process does', () => {
-  it.each([
-    [true, 700],
-    [false, 3_000],
-  ])('another hears of (notifications: %s) within %s ms', async (notifications, ms) => {
-    const engine = await Engine.withoutWorker(kept);
-    const fleet = new Fleet({
-      url: engine.database.url,
-      tuning: { leaseDuration: '30s', parkAfter: 0, notifications },
-    });
-    await fleet.add();
-    await pause(3_000); // nothing to do for a while: it polls seldom
-    const latencies: number[] = [];
-    for (let n = 0; n < 3; n++) {
-      const started = Date.now();
-      await fleet.run(engine.client, ['seq', ['wait', 'a'], ['step', 'b']]);
-      latencies.push(Date.now() - started);
-    }
-    expect(Math.min(...latencies)).toBeLessThan(ms);
-    const handle = await engine.start('program', [['wait', 'late']]);
-    await engine.awaitsSignal(handle, `${handle.workflowId} late`);
-    await pause(1_500); // parked
-    const signalled = Date.now();
-    await handle.signal(`${handle.workflowId} late`, 'x');
-    await engine.result(handle);
-    expect(Date.now() - signalled).toBeLessThan(2 * ms);
-    await fleet.killAll();
-    await engine.expectNoViolations();
-    await engine.close();
-  });
+  const sooner = 3_000;
+
+  it.each([true, false])(
+    'another hears of long before it would stumble on it (notifications: %s)',
+    async (notifications) => {
+      const engine = await Engine.withoutWorker(kept);
+      const fleet = new Fleet({
+        url: engine.database.url,
+        tuning: { leaseDuration: '30s', parkAfter: 0, notifications },
+      });
+      await fleet.add();
+      await pause(3_000); // nothing to do for a while: it polls seldom
+      const took: { started: number[]; signalled: number[] } = { started: [], signalled: [] };
+      for (let n = 0; n < 3; n++) {
+        let since = Date.now();
+        await fleet.run(engine.client, ['seq', ['wait', 'a'], ['step', 'b']]);
+        took.started.push(Date.now() - since);
+        const handle = await engine.start('program', [['wait', 'late']]);
+        await engine.awaitsSignal(handle, `${handle.workflowId} late`);
+        await until('it is parked', async () => {
+          const [row] = await engine.sql<{ state: string }>(
+            'select t.state from thread t join execution e using (run_no) where e.workflow_id = $1',
+            [handle.workflowId],
+          );
+          return row?.state === 'parked';
+        });
+        since = Date.now();
+        await handle.signal(`${handle.workflowId} late`, 'x');
+        await engine.result(handle);
+        took.signalled.push(Date.now() - since);
+      }
+      // The quickest of three: a machine that is busy for a moment is no reason.
+      expect(Math.min(...took.started), `${took.started}`).toBeLessThan(sooner);
+      expect(Math.min(...took.signalled), `${took.signalled}`).toBeLessThan(sooner);
+      await fleet.killAll();
+      await engine.expectNoViolations();
+      await engine.close();
+    },
+  );
 });
 
 describe('connections that are all taken', () => {
@@ -137,7 +148,7 @@ describe('connections that are all taken', () => {
     await pause(800);
     await free();
     const worker = await creating;
-    expect(await within(15_000, (await starting).result(), () => 'hangs')).toBe(0.05);
+    expect(await within(60_000, (await starting).result(), () => 'hangs')).toBe(0.05);
     // And again while it works: what it has it keeps; what it lacks it waits for.
     await take();
     const more = Array.from({ length: 5 }, async () => {
@@ -146,7 +157,7 @@ describe('connections that are all taken', () => {
     });
     await pause(500);
     await free();
-    expect(await within(15_000, Promise.all(more), () => 'hangs')).toEqual(Array(5).fill(0.02));
+    expect(await within(60_000, Promise.all(more), () => 'hangs')).toEqual(Array(5).fill(0.02));
     await worker.stop();
     await client.close();
     await until('all connections are gone', async () => {

@@ -252,8 +252,10 @@ export class ActivityRunner implements RunsAttempts {
       this.#giveUpLost(task, row.name, row.losses, row.epoch);
       return;
     }
-    if (!this.#host.registration.alive) {
-      void this.#rows.finish(task, { kind: 'release', payload: null, delayMs: RELEASED_FOR_MS }, row.epoch);
+    if (!this.#host.registration.alive || serving.draining) {
+      // A claim that was under way when the worker was told to stop brings what others may take at once.
+      const delayMs = serving.draining ? 0 : RELEASED_FOR_MS;
+      void this.#rows.finish(task, { kind: 'release', payload: null, delayMs }, row.epoch);
       return;
     }
     const workflow = { taskQueue: row.workflow_queue, workflowName: row.workflow_name };

@@ -114,12 +114,13 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
   }
 
   #adopt(row: ClaimedThread, claimNo: number): void {
+    if (this.#threads.has(row.thread_no)) return; // a claim that lost its answer and was repeated
     const served = this.#host.services.workflow(row.service_no);
-    if (served === undefined) {
+    // Not served, or not any more: the claim was under way when the worker was told to stop.
+    if (served === undefined || served.serving.draining) {
       void this.release([{ threadNo: row.thread_no, epoch: row.epoch }]);
       return;
     }
-    if (this.#threads.has(row.thread_no)) return; // a claim that lost its answer and was repeated
     const cached = this.#cache.get(row.thread_no);
     this.#cache.delete(row.thread_no);
     // A cache is valid only if its last commit is the database's.
