@@ -1,0 +1,53 @@
+/** The TypeScript in the documents that people come with from elsewhere, held to the types of the package. */
+
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import ts from 'typescript';
+import { expect, it } from 'vitest';
+import { Durable } from '../src/index.js';
+
+const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '');
+const documents = ['from-hotmesh.md', 'from-temporal.md'];
+const textOf = (document: string) => readFileSync(`${root}/docs/${document}`, 'utf8');
+
+it.each(documents)('what stands in %s compiles', (document) => {
+  mkdirSync(`${root}/node_modules/.cache`, { recursive: true });
+  const folder = mkdtempSync(`${root}/node_modules/.cache/documents-`);
+  try {
+    const snippets = [...textOf(document).matchAll(/```ts\n(.*?)```/gs)].map(([, code]) => code as string);
+    expect(snippets.length).toBeGreaterThan(0);
+    writeFileSync(
+      `${folder}/activities.ts`,
+      'export declare function charge(id: string): Promise<string>;\nexport declare function refund(id: string): Promise<string>;\n',
+    );
+    const files = snippets.map((code, n) => {
+      const file = `${folder}/snippet-${n}.ts`;
+      writeFileSync(file, code);
+      return file;
+    });
+    const program = ts.createProgram(files, {
+      target: ts.ScriptTarget.ES2022,
+      module: ts.ModuleKind.NodeNext,
+      moduleResolution: ts.ModuleResolutionKind.NodeNext,
+      strict: true,
+      noEmit: true,
+      skipLibCheck: true,
+      types: ['node'],
+      typeRoots: [`${root}/node_modules/@types`],
+      paths: { perdure: [`${root}/src/index.ts`] },
+    });
+    const found = ts
+      .getPreEmitDiagnostics(program)
+      .filter(({ file }) => file?.fileName.startsWith(folder) ?? true)
+      .map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'));
+    expect(found).toEqual([]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+it('every call of a workflow stands in the table of names', () => {
+  const [, inside = ''] = textOf('from-hotmesh.md').split('## Inside a workflow');
+  const named = new Set([...inside.matchAll(/`(\w+)/g)].map(([, name]) => name));
+  expect(Object.keys(Durable.workflow).filter((name) => !named.has(name))).toEqual([]);
+});
