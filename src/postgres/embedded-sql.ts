@@ -3408,7 +3408,7 @@ language sql stable as $$
         (p_task.limits::json ->> x.field)::double precision / 1000),
       'stack', '', 'type', 'DurableTimeoutError', 'code', 596, 'nonRetryable', true,
       'details', json_build_object('timeoutType', p_limit))::text, '}')
-    || '}' || case when p_task.last_failure not like '{"perdure:%' then ',"cause":' || p_task.last_failure else '' end || '}'
+    || '}' || case when p_task.last_failure like '{%' and p_task.last_failure not like '{"perdure:%' then ',"cause":' || p_task.last_failure else '' end || '}'
   from (select case p_limit
     when 'SCHEDULE_TO_CLOSE' then 'scheduleToClose' when 'SCHEDULE_TO_START' then 'scheduleToStart'
     when 'START_TO_CLOSE' then 'startToClose' else 'heartbeat' end) x (field)

@@ -10,6 +10,9 @@ import { describeWorkflow, fetchResults } from '../../src/postgres/protocol/exec
 import { loadHistory } from '../../src/postgres/protocol/threads.js';
 import { takeOver } from '../../src/postgres/protocol/workers.js';
 import {
+  answer,
+  answerItem,
+  beat,
   block,
   cancel,
   child,
@@ -20,6 +23,7 @@ import {
   empty,
   endGeneration,
   entry,
+  expire,
   finish,
   hookAll,
   hookItem,
@@ -42,6 +46,7 @@ import {
   startAll,
   startItem,
   step,
+  take,
   takeTasks,
   task,
   taskItem,
@@ -225,6 +230,10 @@ onEveryDatabase('a transaction that is not read committed', (session) => {
         block: () => block(session(), thread),
         claim_tasks: () => takeTasks(session(), worker),
         finish_tasks: () => finish(session(), worker, [outcomeOf(taken!, 'done')]),
+        heartbeat_tasks: () => beat(session(), worker, taken!),
+        expire_tasks: () => expire(session()),
+        take_step: () => take(session(), thread, 1),
+        answer_task: () => answer(session(), answerItem(thread, 1)),
         queue_tasks: () => queue(session(), worker, [taskItem(thread, 1)]),
         register_worker: () => register(session(), 'new'),
         renew_lease: () => renew(session(), worker),

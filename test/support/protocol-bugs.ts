@@ -436,6 +436,53 @@ export const plantedBugs: readonly PlantedBug[] = [
     caughtBy: 'R5 stopping in order / its own late commit',
   },
   ...hookBugs,
+  {
+    name: 'limits are looked at without the lock of the thread',
+    edits: [['expire_tasks', 'order by t.thread_no for no key update skip locked);', 'order by t.thread_no);']],
+    caughtBy: 'the limits are looked at / its thread parks',
+  },
+  {
+    name: 'limits are not looked at again behind the lock',
+    edits: [['expire_tasks', 'if v_limit is null then', 'if false then']],
+    caughtBy: 'a heartbeat puts off the limit of silence',
+  },
+  {
+    name: 'an answer from outside is delivered without the lock of the thread',
+    edits: [
+      [
+        'answer_task',
+        'from thread t where t.thread_no = p_thread_no for no key update;',
+        'from thread t where t.thread_no = p_thread_no;',
+      ],
+    ],
+    caughtBy: 'an answer from outside / its thread parks',
+  },
+  {
+    name: 'an answer from outside is not remembered',
+    edits: [['answer_task', 'if v_answer is not null then', 'if false then']],
+    caughtBy: 'a repeated answer from outside is known',
+  },
+  {
+    name: 'an activity that was answered becomes a task all the same',
+    edits: [
+      [
+        'queue_tasks',
+        'and not exists (select from inbox i where i.thread_no = u.thread_no and i.op = u.op)\n    order',
+        'order',
+      ],
+    ],
+    caughtBy: 'an activity that was answered becomes no task',
+  },
+  {
+    name: 'a bound activity is taken by who had its thread before',
+    edits: [['take_step', ' and t.epoch = p_epoch for', ' for']],
+    caughtBy: 'a bound activity goes with its thread',
+  },
+  {
+    name: 'a claim takes what came too late',
+    edits: [['claim_tasks', 'and (a.expires_at is null or a.expires_at > v_now)  --', '--']],
+    caughtBy: 'what came too late is not claimed',
+  },
 ];
 
 /** Puts the bug into the database. @returns what takes it out again. */

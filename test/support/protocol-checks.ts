@@ -10,6 +10,9 @@ import { hookChecks } from './hook-checks.js';
 import { outcomeOf, untilAnswered } from './pause.js';
 import { explain, runRace } from './pause-race.js';
 import {
+  answer,
+  answerItem,
+  beat,
   cancel,
   child,
   claim,
@@ -20,10 +23,12 @@ import {
   die,
   emit,
   entry,
+  expire,
   expireLease,
   finish,
   fire,
   keepHouse,
+  limits,
   mailOf,
   nextNumber,
   outcomeOf as outcomeOfTask,
@@ -31,6 +36,7 @@ import {
   queue,
   reapDead,
   register,
+  release,
   running,
   search,
   send,
@@ -42,6 +48,7 @@ import {
   startAll,
   startItem,
   step,
+  take,
   takeTasks,
   task,
   taskItem,
@@ -300,6 +307,52 @@ const written: Record<string, Check> = {
     const thread = await running(control, worker, 'a');
     await step(control, thread, { opens: 1, effects: [task(0)] });
     await step(control, thread, { resolves: [0], effects: [untask(0)] });
+    expect(await takeTasks(control, worker)).toEqual([]);
+  },
+
+  'a bound activity goes with its thread': async ({ control }) => {
+    const worker = await register(control);
+    const thread = await running(control, worker, 'a');
+    await step(control, thread, { opens: 1 });
+    await queue(control, worker, [taskItem(thread, 0, { taskQueue: null })]);
+    await release(control, thread);
+    const again = await claimOnly(control, worker, 'a');
+    expect(await take(control, thread, 0)).toBeNull();
+    expect(await take(control, again, 0)).toMatchObject({ attempt: 1 });
+  },
+
+  'a heartbeat puts off the limit of silence': async ({ control }) => {
+    const worker = await register(control);
+    const thread = await running(control, worker, 'a');
+    await step(control, thread, { opens: 1, effects: [task(0), limits(0, { heartbeat: 60_000 })] });
+    const [taken] = await takeTasks(control, worker);
+    await setClock(control, '50 seconds');
+    await beat(control, worker, taken!);
+    await setClock(control, '70 seconds');
+    await expire(control);
+    expect(await stateOf(control)).toMatchObject({ tasks: [{ owner: 'worker', attempt: 1 }] });
+  },
+
+  'a repeated answer from outside is known': async ({ control }) => {
+    const thread = await running(control, await register(control), 'a');
+    await step(control, thread, { opens: 1, effects: [task(0)] });
+    const item = answerItem(thread, 0);
+    expect([await answer(control, item), await answer(control, item)]).toEqual(['done', 'done']);
+  },
+
+  'an activity that was answered becomes no task': async ({ control }) => {
+    const worker = await register(control);
+    const thread = await running(control, worker, 'a');
+    await step(control, thread, { opens: 1 });
+    await answer(control, answerItem(thread, 0));
+    await queue(control, worker, [taskItem(thread, 0)]);
+    expect((await stateOf(control)).tasks).toEqual([]);
+  },
+
+  'what came too late is not claimed': async ({ control }) => {
+    const worker = await register(control);
+    const thread = await running(control, worker, 'a');
+    await step(control, thread, { opens: 1, effects: [task(0), limits(0, { scheduleToStart: 0 })] });
     expect(await takeTasks(control, worker)).toEqual([]);
   },
 
