@@ -3,7 +3,7 @@
 import { encodePayload } from '../codec/payload.js';
 import { CompleteAsyncError } from '../core/errors.js';
 import { type Failure, failureFromError, isRetryable, nextRetryDelayMs } from '../core/failure.js';
-import { type ActivityContext, runInActivity } from './context.js';
+import { type ActivityCall, type ActivityContext, runInActivity } from './context.js';
 import type { LazyAbort } from './lazy-abort.js';
 import { type AttemptLimits, TimeLimits } from './time-limits.js';
 
@@ -31,7 +31,10 @@ export type CallFacts = Omit<ActivityContext, 'signal' | 'taskToken' | 'heartbea
 
 export interface Attempt {
   readonly run: (...args: never[]) => unknown;
-  readonly context: CallFacts;
+  readonly activityName: string;
+  readonly arguments: readonly unknown[];
+  /** The rest of what its context tells. */
+  readonly facts: () => CallFacts;
   readonly port: AttemptPort;
   readonly abort: LazyAbort;
   readonly limits: AttemptLimits | null;
@@ -46,8 +49,8 @@ export interface Attempt {
  * @param ended Called once, later than this returns. Must not throw.
  */
 export function runAttempt(attempt: Attempt, ended: (outcome: AttemptOutcome) => void): void {
-  const { run, context, abort, nonRetryableErrorTypes } = attempt;
-  const limits = attempt.limits === null ? null : new TimeLimits(context.activityName, attempt.limits, abort);
+  const { run, abort, nonRetryableErrorTypes } = attempt;
+  const limits = attempt.limits === null ? null : new TimeLimits(attempt.activityName, attempt.limits, abort);
   const failed = (error: unknown): AttemptOutcome => {
     if (error instanceof CompleteAsyncError) return { kind: 'outside' };
     const timedOut = limits !== null && error === limits.error;
@@ -59,7 +62,7 @@ export function runAttempt(attempt: Attempt, ended: (outcome: AttemptOutcome) =>
     };
   };
   // An async function, so that what it throws at once is a rejection like any other.
-  const call = runInActivity(new Call(attempt, limits), async () => run(...(context.arguments as never[])));
+  const call = runInActivity(new Call(attempt, limits), async () => run(...(attempt.arguments as never[])));
   (limits === null ? call : Promise.race([call, limits.reached])).then(
     (value) => {
       limits?.clear();
@@ -81,8 +84,24 @@ function encoded(value: unknown, failed: (error: unknown) => AttemptOutcome): At
   }
 }
 
+class Call implements ActivityCall {
+  readonly #attempt: Attempt;
+  readonly #limits: TimeLimits | null;
+  #context: ActivityContext | null = null;
+
+  constructor(attempt: Attempt, limits: TimeLimits | null) {
+    this.#attempt = attempt;
+    this.#limits = limits;
+  }
+
+  get context(): ActivityContext {
+    this.#context ??= new AttemptContext(this.#attempt, this.#limits);
+    return this.#context;
+  }
+}
+
 /** The context of one attempt; what few activities ask for is made when it is asked for. */
-class Call implements ActivityContext {
+class AttemptContext implements ActivityContext {
   declare readonly activityName: string;
   declare readonly arguments: readonly unknown[];
   declare readonly headers: Readonly<Record<string, unknown>>;
@@ -97,7 +116,7 @@ class Call implements ActivityContext {
   readonly #limits: TimeLimits | null;
 
   constructor(attempt: Attempt, limits: TimeLimits | null) {
-    Object.assign(this, attempt.context);
+    Object.assign(this, attempt.facts());
     this.#attempt = attempt;
     this.#limits = limits;
   }

@@ -31,15 +31,20 @@ export interface ActivityContext {
   readonly taskToken: string;
 }
 
-const storage = new AsyncLocalStorage<ActivityContext>();
+/** A call that runs. Its context is made when it is asked for: most activities do without. */
+export interface ActivityCall {
+  readonly context: ActivityContext;
+}
 
-export function runInActivity<T>(context: ActivityContext, run: () => T): T {
-  return storage.run(context, run);
+const storage = new AsyncLocalStorage<ActivityCall>();
+
+export function runInActivity<T>(call: ActivityCall, run: () => T): T {
+  return storage.run(call, run);
 }
 
 /** The call the current async context belongs to, or undefined. */
 export function activityHere(): ActivityContext | undefined {
-  return storage.getStore();
+  return storage.getStore()?.context;
 }
 
 /**
@@ -53,7 +58,7 @@ export function activityHere(): ActivityContext | undefined {
  * }
  */
 function getContext(): ActivityContext {
-  const context = storage.getStore();
+  const context = activityHere();
   if (context === undefined)
     throw new ActivityContextError('Durable.activity.getContext() called outside of an activity execution context');
   return context;
@@ -75,7 +80,7 @@ function getContext(): ActivityContext {
  * }
  */
 function heartbeat(details?: unknown): void {
-  const context = storage.getStore();
+  const context = activityHere();
   if (context === undefined)
     throw new ActivityContextError('Durable.activity.heartbeat() called outside of an activity execution context');
   context.heartbeat(details);

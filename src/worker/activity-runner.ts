@@ -315,7 +315,9 @@ export class ActivityRunner implements RunsAttempts {
       limits: call.limits,
       heartbeatDetails: call.heartbeatDetails,
       nonRetryableErrorTypes: activity.retry.nonRetryableErrorTypes ?? [],
-      context: {
+      activityName: activity.name,
+      arguments: call.args,
+      facts: () => ({
         activityName: activity.name,
         arguments: call.args,
         headers: call.headers,
@@ -326,7 +328,7 @@ export class ActivityRunner implements RunsAttempts {
         namespace: this.#host.namespace,
         attempt: activity.attempt,
         idempotencyKey: `${activity.seed}-${activity.threadNo}-${activity.op}`,
-      },
+      }),
     };
     runAttempt(attempt, (outcome) => {
       activity.over = true;

@@ -82,15 +82,14 @@ export class Services {
     taskQueue: string,
     name: string,
   ): UserFunction | null {
-    const onQueue = this.activityServings(taskQueue);
-    const own = onQueue.find(
-      (serving) => serving.taskQueue === workflow.taskQueue && serving.workflows.has(workflow.workflowName),
-    );
-    for (const serving of own === undefined ? onQueue : [own, ...onQueue]) {
-      const found = serving.activityFunctions.get(name);
-      if (found !== undefined) return found;
+    let found: UserFunction | null = null;
+    for (const serving of this.activityServings(taskQueue)) {
+      const run = serving.activityFunctions.get(name);
+      if (run === undefined) continue;
+      if (serving.taskQueue === workflow.taskQueue && serving.workflows.has(workflow.workflowName)) return run;
+      found ??= run;
     }
-    return null;
+    return found;
   }
 
   #index(): void {
