@@ -99,7 +99,47 @@ async function rounds(round: number): Promise<string> {
   return 'never here';
 }
 
-const workflows = { cheapest, cheapestAtOnce, clerk, inTime, order, givesUpNews, lets, rounds };
+/** Does not wait for a hook's answer any more; the hook itself goes on. */
+async function asksInVain(id: string) {
+  const scope = new CancellationScope();
+  const answer = nameOf(scope.run(() => workflow.execHook({ taskQueue: 'test', workflowName: 'aside', args: [id] })));
+  await workflow.condition(`${id} enough`);
+  scope.cancel();
+  const first = await answer;
+  await workflow.condition(`${id} aside is done`);
+  return first;
+}
+
+async function aside(id: string, { signal }: { signal: string }) {
+  await workflow.condition(`${id} think`);
+  await workflow.signal(signal, 'an answer', '1 minute');
+  await workflow.signal(`${id} aside is done`);
+}
+
+/** A hook has scopes of its own. */
+async function hooked(id: string) {
+  return await workflow.execHook({ taskQueue: 'test', workflowName: 'limited', args: [id] });
+}
+
+async function limited(id: string, { signal }: { signal: string }) {
+  const late = await nameOf(CancellationScope.withTimeout(10, () => workflow.condition(`${id} never`)));
+  await workflow.signal(signal, late);
+}
+
+const workflows = {
+  asksInVain,
+  aside,
+  hooked,
+  limited,
+  cheapest,
+  cheapestAtOnce,
+  clerk,
+  inTime,
+  order,
+  givesUpNews,
+  lets,
+  rounds,
+};
 
 describeInBothTempos('a cancellation scope', { workflow: workflows, activities }, (engine) => {
   const begin = async (name: string, suppliers: string[]) => {
@@ -205,6 +245,24 @@ describeInBothTempos('a cancellation scope', { workflow: workflows, activities }
       message: 'Cancellation scope cancelled',
       code: 598,
     });
+  });
+
+  it('gives up the answer of a hook, which goes on', async () => {
+    const id = uuid();
+    const handle = await engine().start('asksInVain', [id]);
+    await engine().awaitsSignal(handle, `${id} enough`);
+    await until('the hook waits', async () => {
+      const waits = await engine().sql('select from wait where signal_id = $1', [`${id} think`]);
+      return waits.length === 1;
+    });
+    await handle.signal(`${id} enough`);
+    await engine().awaitsSignal(handle, `${id} aside is done`);
+    await handle.signal(`${id} think`);
+    expect(await engine().result(handle)).toBe('CancelledFailure');
+  });
+
+  it('works in a hook as it does elsewhere', async () => {
+    expect(await engine().run('hooked', [uuid()])).toBe('CancelledFailure');
   });
 
   it('ends with its run', async () => {

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, expectTypeOf, it } from 'vitest';
 import { SimulatedWorkflow } from '../../test/support/simulated-workflow.js';
 import { InvalidArgumentError, SharedPromiseError, WorkflowContextError } from '../core/errors.js';
 import { CancellationScope } from './cancellation.js';
@@ -355,6 +355,28 @@ describe('asking for the cancelling of a scope', () => {
       ];
     });
     expect(flow.ending?.value).toEqual([true, true, true, false]);
+  });
+});
+
+describe('the types of scopes', () => {
+  it('are those of what runs in them', () => {
+    const run = async () => ({ id: 7 });
+    type Ran = Promise<{ id: number }>;
+    expectTypeOf(CancellationScope.cancellable<{ id: number }>).returns.toEqualTypeOf<Ran>();
+    const inside = () => [
+      CancellationScope.nonCancellable(run),
+      CancellationScope.withTimeout('1s', run),
+      new CancellationScope({ timeout: 5, cancellable: false }).run(run),
+    ];
+    expectTypeOf(inside).returns.toEqualTypeOf<Ran[]>();
+    expectTypeOf<CancellationScope['cancelRequested']>().toEqualTypeOf<Promise<never>>();
+    expectTypeOf<CancellationScope['parent']>().toEqualTypeOf<CancellationScope | undefined>();
+    // @ts-expect-error a length is a string or a number
+    void (() => CancellationScope.withTimeout(true, run));
+    // @ts-expect-error no such option
+    void (() => new CancellationScope({ timout: 5 }));
+    const error: unknown = new Error('x');
+    if (workflow.isCancellation(error)) expectTypeOf(error.message).toBeString();
   });
 });
 
