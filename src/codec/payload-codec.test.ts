@@ -162,6 +162,20 @@ describe('steps', () => {
   it('hold no fingerprint of what is sealed, which would confirm a guess', () => {
     expect(sealCommand(activity, seal).fingerprint).toBe(0);
     expect(sealCommand(signal, seal).fingerprint).toBe(7); // of its id, which is plain
+    const attributes = '{"word":"marzipan"}';
+    const trace = {
+      kind: 'trace',
+      name: '',
+      fingerprint: fingerprint(attributes),
+      counter: 1,
+      spec: { attributes },
+    } as const;
+    const stored = sealCommand(trace, seal);
+    expect(stored.fingerprint).toBe(0);
+    const body = encodeSteps([{ event: { kind: 'start' }, now: 1, commands: [stored] }], defaults);
+    expect(body).not.toContain('marzipan');
+    const read = decodeSteps(0, body, 0, new Map(), defaults, seal);
+    expect(read.steps[0]?.commands[0]?.command).toEqual(trace);
   });
 
   it('and the input of a task, and a decided signal', () => {

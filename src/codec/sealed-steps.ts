@@ -34,7 +34,7 @@ const payloadFields: { readonly [K in CommandKind]: readonly (keyof CommandSpec[
 };
 
 /**
- * A command as it is stored. The fingerprint of sealed arguments is left out: 32 bits are enough to confirm a guess. It is
+ * A command as it is stored. The fingerprint of sealed arguments (or attributes) is left out: 32 bits are enough to confirm a guess. It is
  * computed anew when they are opened.
  *
  * @throws {PayloadCodecError} when the codec fails.
@@ -42,7 +42,8 @@ const payloadFields: { readonly [K in CommandKind]: readonly (keyof CommandSpec[
 export function sealCommand(command: Command, seal: Seal): Command {
   if (!seal.active || payloadFields[command.kind].length === 0) return command;
   const spec = sealSpec(command.kind, command.spec, seal);
-  return { ...command, spec, ...('args' in spec && { fingerprint: 0 }) } as Command;
+  const hidden = 'args' in spec || 'attributes' in spec;
+  return { ...command, spec, ...(hidden && { fingerprint: 0 }) } as Command;
 }
 
 /** What a command carries, as it is stored. @throws {PayloadCodecError} when the codec fails. */
@@ -80,7 +81,7 @@ export function openSteps(steps: ParsedSteps, seal: Seal): void {
         if (!isSealed(value)) continue;
         const opened = seal.unsealed(value);
         (spec as Record<string, unknown>)[field] = opened;
-        if (field === 'args') command[2] = fingerprint(JSON.stringify(opened));
+        if (field === 'args' || field === 'attributes') command[2] = fingerprint(JSON.stringify(opened));
       }
     }
   }
