@@ -73,7 +73,7 @@ describe.each([
 describe('programs (their worker declared dead over and over)', () => {
   it('give what they give in plain JavaScript, and every result is recorded once', async () => {
     const { engine, ledger } = await setUp({ ...kept, tuning: { ...kept.tuning, leaseDuration: '1s' } });
-    const programs = programsOf(100, seed + 1, 4, 3);
+    const programs = programsOf(60, seed + 1, 4, 3);
     let running = true;
     let deaths = 0;
     const entries = async () => (await engine.sql<{ n: number }>('select count(*)::int as n from history'))[0]?.n ?? 0;
@@ -81,7 +81,8 @@ describe('programs (their worker declared dead over and over)', () => {
     const oftenLost = async () => (await engine.sql('select from activity_task where losses >= 3')).length > 0;
     const reaping = (async () => {
       const random = randomFrom(seed + 2);
-      while (running) {
+      // Not for ever: on a busy machine a worker might die before it has read what its predecessor left.
+      while (running && deaths < 20) {
         // However slow the machine: something was recorded since the last death.
         const before = await entries();
         while (running && ((await entries()) === before || (await oftenLost()))) await pause(10);

@@ -24,18 +24,24 @@ export interface StoredRun {
   readonly parentWorkflowId: string | null;
   readonly originId: string | null;
   readonly taskQueue: string;
+  /** Of a hook. */
+  readonly hookNo: number | null;
+  readonly hookSignal: string | null;
   readonly entries: readonly { readonly body: string; readonly outcome: string | null }[];
 }
 
 /** Every run of a database whose thread ended by itself, with its history. */
 export async function storedRuns(engine: Engine): Promise<StoredRun[]> {
   return await engine.sql<StoredRun & Record<string, unknown>>(
-    `select e.workflow_id as "workflowId", s.name as "workflowName", e.run, e.run_no::int as "runNo", e.request_no::text as seed,
-       e.args, e.config, extract(epoch from e.created_at)::float8 * 1000 as "createdMs", s.task_queue as "taskQueue",
+    `select e.workflow_id as "workflowId", s.name as "workflowName", e.run, e.run_no::int as "runNo",
+       e.request_no::text || coalesce('-' || k.thread_no, '') as seed,
+       k.hook_no as "hookNo", k.signal_id as "hookSignal",
+       coalesce(k.args, e.args) as args, coalesce(k.config, e.config) as config, extract(epoch from e.created_at)::float8 * 1000 as "createdMs", s.task_queue as "taskQueue",
        e.parent_workflow_id as "parentWorkflowId", e.origin_id as "originId",
        (select json_agg(json_build_object('body', h.body, 'outcome', h.outcome) order by h.seq)
-        from history h where h.thread_no = e.run_no) as entries
-     from execution e join service s using (service_no) where e.state in ('completed', 'failed', 'cancelled', 'continued')`,
+        from history h where h.thread_no = t.thread_no) as entries
+     from thread t join execution e using (run_no) join service s on s.service_no = t.service_no left join hook k using (thread_no)
+     where coalesce(k.state, e.state) in ('completed', 'failed', 'cancelled', 'continued')`,
   );
 }
 
@@ -56,11 +62,12 @@ export async function replaysFrom(
   if ([...open.values()].some(({ kind }) => kind === 'retry')) return null;
   const recording = new Recording(steps);
   const instance = new Instance({
-    info: { ...run, namespace: 'durable', hookNo: null, expireS: null, retry, attempt: failedAttempts(steps) + 1 },
+    info: { ...run, namespace: 'durable', expireS: null, retry, attempt: failedAttempts(steps) + 1 },
     run: (instance) =>
       runAs(instance, async () => {
-        const [name, args] = [run.workflowName, JSON.parse(run.args) as never[]];
-        return await functions[name]?.(...args);
+        const args = JSON.parse(run.args) as unknown[];
+        if (run.hookSignal !== null) args.push({ signal: run.hookSignal, $durable: true });
+        return await functions[run.workflowName]?.(...(args as never[]));
       }),
     conclude: (outcome, info) => conclude(outcome, info, (value) => encodePayload(value, 'result')),
     recording,
