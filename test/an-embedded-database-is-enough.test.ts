@@ -204,3 +204,92 @@ describe('in a folder', () => {
     await third.waitFor(({ type }) => type === 'ready', 30_000);
   });
 });
+
+describe('inside a transaction on the same PGlite', () => {
+  const naps = { nap: async () => await workflow.sleep(5) };
+  const startOptions = { taskQueue: 'test', workflowName: 'nap', args: [] };
+
+  it('a call is refused at once, instead of waiting for itself; the transaction and the engine go on', async () => {
+    const db = new PGlite();
+    const connection = { class: db };
+    const client = new Client({ connection });
+    const fresh = new Client({ connection, namespace: 'other' }); // has not connected yet
+    const options = { logLevel: 'silent', shutdownGrace: 100 };
+    const worker = await Worker.create({ connection, taskQueue: 'test', workflow: naps, options });
+    const handle = await client.workflow.start(startOptions);
+    await db.exec('create table note (text text)');
+
+    const calls: Record<string, () => Promise<unknown>> = {
+      start: () => client.workflow.start(startOptions),
+      'start of a client that never connected': () => fresh.workflow.start(startOptions),
+      signal: () => client.workflow.signal('s'),
+      subscribe: () => client.workflow.subscribe({}, () => {}),
+      result: () => handle.result(),
+      status: () => handle.status(),
+      'handle.signal': () => handle.signal('s'),
+      cancel: () => handle.cancel(),
+      terminate: () => handle.terminate(),
+      'Worker.create': () => Worker.create({ connection, taskQueue: 'more', workflow: naps, options }),
+    };
+    const left = new Promise<unknown>((resolve) => {
+      void db.transaction(async () => {
+        setTimeout(() => client.workflow.start(startOptions).then((later) => resolve(later.result()), resolve), 500);
+      });
+    });
+    const returned = await db.transaction(async (transaction) => {
+      await transaction.query('insert into note values ($1)', ['kept']);
+      const refused: string[] = [];
+      for (const [name, call] of Object.entries(calls)) {
+        const error = await call().catch((error: unknown) => error);
+        if (error instanceof Errors.InsideTransactionError) refused.push(name);
+      }
+      return refused;
+    });
+    expect(returned).toEqual(Object.keys(calls));
+    expect((await db.query('select * from note')).rows).toEqual([{ text: 'kept' }]);
+    expect(await handle.result()).toBe(0.005);
+    expect(await left, 'what a transaction left behind is outside of it').toBe(0.005);
+    await expect(db.transaction(() => Promise.reject(new RangeError('mine')))).rejects.toThrow(RangeError);
+
+    await new PGlite().transaction(async () => {
+      expect(await (await client.workflow.start(startOptions)).result(), 'the transaction of another').toBe(0.005);
+    });
+    await worker.stop();
+    await client.close();
+    await fresh.close();
+    expect(await violations(db)).toEqual([]);
+    await db.close();
+  });
+
+  it('workflows and activities go on: they wait for it, and nothing waits for them', async () => {
+    const db = new PGlite();
+    const connection = { class: db };
+    await db.exec('create table note (text text)');
+    const client = new Client({ connection });
+    const options = { logLevel: 'silent', shutdownGrace: 100 };
+    const notes = {
+      async note() {
+        return await db.transaction(async (transaction) => {
+          await transaction.query(`insert into note values ('by an activity')`);
+          await pause(50);
+          return Durable.activity.getContext().attempt;
+        });
+      },
+    };
+    const { note } = workflow.proxyActivities<typeof notes>();
+    const write = async () => [await note(), await note()];
+    const worker = await Worker.create({
+      connection,
+      taskQueue: 'test',
+      workflow: { write },
+      activities: notes,
+      options,
+    });
+    const handle = await client.workflow.start({ taskQueue: 'test', workflowName: 'write', args: [] });
+    expect(await handle.result()).toEqual([1, 1]);
+    expect((await db.query('select count(*)::int as n from note')).rows).toEqual([{ n: 2 }]);
+    await worker.stop();
+    await client.close();
+    await db.close();
+  });
+});

@@ -14,7 +14,13 @@ import {
 import { flag, identifier, identifierOrNone, parseOptions, seconds } from '../core/options.js';
 import { type RetryOptions, resolveRetryPolicy } from '../core/retry-policy.js';
 import { type SearchOptions, searchOption, searchTexts } from '../core/search-fields.js';
-import { type ConnectionOptions, type ConnectionsByRole, codecOf } from '../postgres/connection.js';
+import {
+  assertReachable,
+  type ConnectionOptions,
+  type ConnectionsByRole,
+  codecOf,
+  watchConnection,
+} from '../postgres/connection.js';
 import { schemaName } from '../postgres/namespace.js';
 import { randomNumber } from '../postgres/protocol/commit.js';
 import { ActivityCompletion } from './activity-completion.js';
@@ -112,6 +118,7 @@ export class Client {
       throw new InvalidArgumentError('Client: connection must be { class, options }; got nothing');
     this.connection = options.connection;
     this.#seal = new Seal(codecOf(options.connection));
+    watchConnection(options.connection);
     this.activity = new ActivityCompletion((namespace) => this.#link(namespace), this.#seal);
     this.#namespace = given.namespace ?? 'durable';
     schemaName(this.#namespace);
@@ -188,7 +195,7 @@ export class Client {
       checkTaskQueue('getHandle', taskQueue);
       checkWorkflowName('getHandle', workflowName);
       checkWorkflowId('getHandle', workflowId);
-      return new WorkflowHandle(this.#link(namespace), workflowId, `${taskQueue}-${workflowName}`, null, this.#seal);
+      return this.#handle(this.#link(namespace), workflowId, `${taskQueue}-${workflowName}`, null);
     },
   };
 
@@ -225,7 +232,7 @@ export class Client {
     };
     const answer = await (await link).start(item);
     if (answer.status === 'duplicate') throw new DuplicateJobError(workflowId);
-    return new WorkflowHandle(link, workflowId, `${taskQueue}-${workflowName}`, answer.runNo, this.#seal);
+    return this.#handle(link, workflowId, `${taskQueue}-${workflowName}`, answer.runNo);
   }
 
   async #hook(options: ClientHookOptions): Promise<string> {
@@ -273,12 +280,24 @@ export class Client {
     return new Engine(await this.#link(namespace), {
       subscribe: (options, callback) => this.workflow.subscribe({ ...options, namespace }, callback),
       signal: (signalId, data) => this.#signal(signalId, data, namespace),
-      handle: (workflowId) => new WorkflowHandle(this.#link(namespace), workflowId, '', null, this.#seal),
+      handle: (workflowId) => this.#handle(this.#link(namespace), workflowId, '', null),
     });
   }
 
-  /** Connects on first use; a failure is not kept. */
+  #handle(link: Promise<Link>, workflowId: string, topic: string, chainNo: number | null): WorkflowHandle {
+    const reach = () => {
+      assertReachable(this.connection);
+      return link;
+    };
+    return new WorkflowHandle(reach, workflowId, topic, chainNo, this.#seal);
+  }
+
+  /**
+   * Connects on first use; a failure is not kept.
+   * @throws {InsideTransactionError}
+   */
   #link(namespace = this.#namespace): Promise<Link> {
+    assertReachable(this.connection);
     const known = this.#links.get(namespace);
     if (known !== undefined) return known.link;
     schemaName(namespace);

@@ -55,14 +55,20 @@ export interface WorkflowStateMetadata {
 export class WorkflowHandle {
   readonly workflowId: string;
   readonly workflowTopic: string;
-  readonly #link: Promise<Link>;
+  readonly #reach: () => Promise<Link>;
   readonly #chainNo: number | null;
   readonly #seal: Seal;
   readonly #startedAt: number;
 
   /** @internal `chainNo`: of the run that was just started. */
-  constructor(link: Promise<Link>, workflowId: string, workflowTopic: string, chainNo: number | null, seal: Seal) {
-    this.#link = link;
+  constructor(
+    reach: () => Promise<Link>,
+    workflowId: string,
+    workflowTopic: string,
+    chainNo: number | null,
+    seal: Seal,
+  ) {
+    this.#reach = reach;
     this.workflowId = workflowId;
     this.workflowTopic = workflowTopic;
     this.#chainNo = chainNo;
@@ -83,7 +89,7 @@ export class WorkflowHandle {
    */
   async result<T = unknown>(options: { readonly state?: boolean; readonly throwOnError?: boolean } = {}): Promise<T> {
     const { throwOnError = true } = parseOptions('result', resultOptions, options);
-    const link = await this.#link;
+    const link = await this.#reach();
     const chainNo = this.#chainNo ?? (await this.#describe()).chain_no;
     const row = await link.watcher.outcome(chainNo, performance.now() - this.#startedAt < FRESH_MS);
     const error = this.#errorOf(row);
@@ -105,7 +111,7 @@ export class WorkflowHandle {
    * @throws when there is no such workflow: `Job <id> not found`.
    */
   async status(): Promise<number> {
-    const found = await (await this.#link).describe(this.workflowId, this.#chainNo);
+    const found = await (await this.#reach()).describe(this.workflowId, this.#chainNo);
     if (found === null) throw new GetStateError(this.workflowId, `Job ${this.workflowId} not found`);
     return statusOf(found);
   }
@@ -122,7 +128,7 @@ export class WorkflowHandle {
     const data = stateOf(this.workflowId, found, this.#seal);
     if (!metadata) return data;
     const err = data.$error === undefined ? {} : { err: JSON.stringify(data.$error) };
-    const app = (await this.#link).namespace;
+    const app = (await this.#reach()).namespace;
     return {
       data,
       metadata: {
@@ -144,7 +150,7 @@ export class WorkflowHandle {
   async queryState(fields: readonly string[]): Promise<Record<string, string | null>> {
     if (!Array.isArray(fields)) throw refusal('queryState', 'fields', { must: 'an array of names' }, fields);
     const stored = fields.map((field) => storedField('queryState', field));
-    const found = (await (await this.#link).searchFields(this.workflowId)) ?? {};
+    const found = (await (await this.#reach()).searchFields(this.workflowId)) ?? {};
     return Object.fromEntries(
       fields.map((field, index) => {
         const name = stored[index] as string;
@@ -165,7 +171,7 @@ export class WorkflowHandle {
     checkSignalId('signal', signalId);
     const payload = this.#seal.seal(encodePayload(data, 'data'));
     const expireMs = expire === undefined ? SIGNAL_EXPIRE_MS : parseDuration('signal', expire, 'expire');
-    const link = await this.#link;
+    const link = await this.#reach();
     const answer = await link.signal({
       requestNo: randomNumber(),
       signalId,
@@ -183,7 +189,7 @@ export class WorkflowHandle {
    * `CancelledFailure`, once. Silent when there is no such workflow or it has ended. Idempotent.
    */
   async cancel(): Promise<void> {
-    await (await this.#link).cancel(this.workflowId);
+    await (await this.#reach()).cancel(this.workflowId);
   }
 
   /**
@@ -196,7 +202,7 @@ export class WorkflowHandle {
    */
   async terminate(options: TerminateOptions = {}): Promise<void> {
     const { failure, expireS, descend, suppress } = resolveTermination('terminate', this.workflowId, options);
-    const link = await this.#link;
+    const link = await this.#reach();
     const status = await link.terminate({
       requestNo: randomNumber(),
       workflowId: this.workflowId,
@@ -209,7 +215,7 @@ export class WorkflowHandle {
   }
 
   async #describe(): Promise<Description> {
-    const found = await (await this.#link).describe(this.workflowId, this.#chainNo);
+    const found = await (await this.#reach()).describe(this.workflowId, this.#chainNo);
     if (found === null) throw new GetStateError(this.workflowId);
     return found;
   }

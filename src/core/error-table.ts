@@ -21,6 +21,7 @@ import {
   GetStateError,
   HookRefusedError,
   InactiveJobError,
+  InsideTransactionError,
   InvalidArgumentError,
   PayloadError,
   PayloadTooLargeError,
@@ -244,6 +245,15 @@ export const errorTable: readonly ErrorEntry[] = [
     meaning: 'A function that belongs inside a workflow was called where no workflow runs.',
     remedy:
       'Call it from a function that a worker runs; wrap callbacks of emitters and queues with AsyncResource.bind.',
+  },
+  {
+    type: 'InsideTransactionError',
+    errorClass: InsideTransactionError,
+    family: 'misuse',
+    code: null,
+    sqlState: null,
+    meaning: 'A call was made inside a transaction on the PGlite object that it needs itself.',
+    remedy: 'Make the call before the transaction, or when that has ended.',
   },
   {
     type: 'SharedPromiseError',

@@ -20,6 +20,7 @@ export {
   GetStateError,
   HookRefusedError,
   InactiveJobError,
+  InsideTransactionError,
   InvalidArgumentError,
   PayloadError,
   type PayloadSize,

@@ -172,3 +172,19 @@ export class DeterminismError extends PerdureError {
     markErrorClass(this, 'DeterminismError');
   }
 }
+
+/**
+ * A call of a client was made inside a transaction on the PGlite object that both use. The object runs one thing at a
+ * time: the call would wait for the transaction, and the transaction for the call.
+ */
+export class InsideTransactionError extends PerdureError {
+  static {
+    markErrorClass(this, 'InsideTransactionError');
+  }
+
+  constructor(
+    message = 'this call is made inside db.transaction() of the PGlite that it needs itself, so each would wait for the other. Make it before the transaction, or when that has ended',
+  ) {
+    super(message);
+  }
+}

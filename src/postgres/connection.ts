@@ -12,8 +12,9 @@ import type { Database, DatabaseLogger } from './database.js';
 import { PgDatabase, supplyFromClass, supplyFromPool } from './pg-database.js';
 import { isPgClient, isPgClientClass, isPgPool, isPgPoolClass } from './pg-driver.js';
 import { PgliteDatabase } from './pglite-database.js';
-import { isPglite, isPgliteClass } from './pglite-driver.js';
+import { isPglite, isPgliteClass, type Pglite } from './pglite-driver.js';
 import { folderOf, pgliteFromClass, pgliteFromInstance } from './pglite-source.js';
+import { assertOutsideTransaction, watchTransactions } from './pglite-transactions.js';
 import type { SharedDatabase } from './shared-database.js';
 
 /** How to reach a database. */
@@ -79,6 +80,23 @@ export function codecOf(connection: ConnectionOptions | ConnectionsByRole): Payl
   // The rest of a connection is looked at when it is used.
   if (!isObject(given) || given.codec === undefined) return undefined;
   return checkCodec('connection', 'codec', given.codec);
+}
+
+/** Lets {@link assertReachable} know of transactions that the user opens on a PGlite object of their own. */
+export function watchConnection(connection: ConnectionOptions | ConnectionsByRole): void {
+  const db = pgliteOf(connection);
+  if (db !== null) watchTransactions(db);
+}
+
+/** @throws {InsideTransactionError} where a call would wait for the transaction it is made in. */
+export function assertReachable(connection: ConnectionOptions | ConnectionsByRole): void {
+  const db = pgliteOf(connection);
+  if (db !== null) assertOutsideTransaction(db);
+}
+
+function pgliteOf(connection: unknown): Pglite | null {
+  const given = ofStore(connection);
+  return isObject(given) && isPglite(given.class) ? given.class : null;
 }
 
 function ofStore(connection: unknown): unknown {

@@ -1,6 +1,6 @@
 /** The hosts of this process, one per database and namespace, made with the first worker and closed behind the last. */
 
-import { openDatabase } from '../postgres/connection.js';
+import { assertReachable, openDatabase, watchConnection } from '../postgres/connection.js';
 import type { Database } from '../postgres/database.js';
 import { Host } from './host.js';
 import type { ResolvedWorker } from './options.js';
@@ -17,6 +17,8 @@ const entries: Entry[] = [];
 
 /** Serves through the host of the worker's database and namespace. @returns what ends it. */
 export async function serve(worker: ResolvedWorker, serving: Serving): Promise<() => Promise<void>> {
+  assertReachable(worker.connection);
+  watchConnection(worker.connection);
   const database = openDatabase(worker.connection);
   let entry = entries.find((known) => known.database === database && known.namespace === worker.namespace);
   if (entry === undefined) {
