@@ -61,7 +61,11 @@ onEveryDatabase('a child', (session) => {
     const thread = await claimOnly(session(), worker, 'child');
     const item = entry(thread, { closing, result: '{"r":1}' });
     expect(await commitOne(session(), thread, item)).toMatchObject({ status: 'done' });
-    expect(session().rows).toContainEqual({ item: 0, status: 'hints', detail: `q${parent.service_no},r` });
+    expect(session().rows).toContainEqual({
+      item: 0,
+      status: 'hints',
+      detail: `q${parent.service_no},r${thread.run_no}`,
+    });
     expect(await commitOne(session(), thread, item)).toMatchObject({ status: 'again' });
     expect(await stateOf(session())).toMatchObject({
       inbox: [{ thread: 'parent/0', kind, op: 0, payload: '{"r":1}' }],
