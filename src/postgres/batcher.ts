@@ -4,7 +4,8 @@
  * Owns: how items form calls, and that a fault does not spread. Does not own: what is sent.
  *
  * Invariants:
- * 1. One call is in flight on the main lane. At low load a batch is one item; nothing waits for company.
+ * 1. One call is in flight on the main lane. At low load a batch is one item; nothing waits for company. At high load the
+ *    next call is sent before the answers of the last one are dealt with, so that client and server work at the same time.
  * 2. An item is in one batch at a time. Callers submit two items of one execution one after the other.
  * 3. When a call fails, its batch moves to the side lane and is split until the culprit stands alone; only that item
  *    sees the error. The main lane goes on meanwhile.
@@ -40,6 +41,10 @@ interface Entry<Item, Answer> {
   readonly caller: Caller<Answer>;
 }
 
+type HandOut = () => void;
+
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+
 export class Batcher<Item, Answer> {
   readonly #options: Required<BatcherOptions<Item, Answer>>;
   #queue: Entry<Item, Answer>[] = [];
@@ -70,10 +75,21 @@ export class Batcher<Item, Answer> {
   async #pump(): Promise<void> {
     this.#sending = true;
     // Let everything that this turn makes ready join.
-    await new Promise<void>((resolve) => setImmediate(resolve));
+    await turn();
+    let handOut: HandOut | null = null;
     while (this.#queue.length > 0) {
       const batch = this.#take();
-      if (!(await this.#try(this.#options.main, batch))) this.#setAside(batch);
+      const asked = this.#ask(this.#options.main, batch);
+      if (handOut !== null) {
+        await turn(); // the call has left
+        handOut();
+      }
+      handOut = await asked;
+      if (handOut === null) this.#setAside(batch);
+      else if (this.#queue.length === 0) {
+        handOut();
+        handOut = null;
+      }
     }
     this.#sending = false;
   }
@@ -103,8 +119,9 @@ export class Batcher<Item, Answer> {
   async #pumpAside(): Promise<void> {
     this.#sendingAside = true;
     for (let batch = this.#aside.shift(); batch !== undefined; batch = this.#aside.shift()) {
-      if (await this.#try(this.#options.side, batch)) continue;
-      if (batch.length === 1) {
+      const handOut = await this.#ask(this.#options.side, batch);
+      if (handOut !== null) handOut();
+      else if (batch.length === 1) {
         this.#aside.push(batch); // held by somebody: its turn comes again
         await restFromHeldRow();
       } else {
@@ -115,23 +132,25 @@ export class Batcher<Item, Answer> {
     this.#sendingAside = false;
   }
 
-  /** @returns false when the batch has to be split, or sent again. */
-  async #try(lane: Lane, batch: Entry<Item, Answer>[]): Promise<boolean> {
+  /** Never rejects. @returns what gives the answers to the callers; null when the batch has to be split, or sent again. */
+  async #ask(lane: Lane, batch: Entry<Item, Answer>[]): Promise<HandOut | null> {
     try {
       const answers = await this.#options.send(
         lane,
         batch.map((entry) => entry.item),
       );
-      for (let index = 0; index < batch.length; index++) batch[index]?.caller.answered(answers[index] as Answer);
-      return true;
+      return () => {
+        for (let index = 0; index < batch.length; index++) batch[index]?.caller.answered(answers[index] as Answer);
+      };
     } catch (error) {
       const known = error instanceof SqlError ? (errorFromSqlState(error.code, error.message) ?? error) : error;
       const single = batch.length === 1 && !isHeld(error);
       if (single || concernsAll(known)) {
-        for (const entry of batch) entry.caller.failed(known);
-        return true;
+        return () => {
+          for (const entry of batch) entry.caller.failed(known);
+        };
       }
-      return false;
+      return null;
     }
   }
 }
