@@ -20,7 +20,7 @@ async function endsWithin<T>(ms: number, what: Promise<T>): Promise<T> {
 }
 
 describe('a process', () => {
-  it.concurrent.each(['Client', 'Pool'])(
+  it.each(['Client', 'Pool'])(
     'with %s of pg ends by itself after shutdown, and may begin again before',
     async (driver) => {
       const { url, drop } = await createMigratedDatabase();

@@ -56,6 +56,10 @@ export interface StartOptions {
   readonly config?: RetryOptions;
   readonly parentWorkflowId?: string;
   readonly originJobId?: string;
+  /** Accepted for compatibility, without effect: a parent always hears of its child's end. */
+  readonly persistent?: boolean;
+  /** Accepted for compatibility, without effect. */
+  readonly guid?: string;
 }
 
 const startShape = v.strictObject({
@@ -72,6 +76,8 @@ const startShape = v.strictObject({
   config: v.optional(v.unknown()),
   parentWorkflowId: v.optional(identifier),
   originJobId: v.optional(identifier),
+  guid: v.optional(v.unknown()),
+  persistent: v.optional(v.unknown()),
 });
 
 /** Options of `client.workflow.hook`. */

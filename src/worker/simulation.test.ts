@@ -18,7 +18,7 @@ import {
 } from '../../test/support/simulated-run.js';
 
 const numRuns = Number(process.env.SIMULATED_PROGRAMS ?? 1_000);
-const timeout = 30_000 + 30 * numRuns;
+const timeout = 120_000 + 60 * numRuns;
 const faults: Faults = { kills: 3, takeovers: 1, parks: 3 };
 
 /** All the ways of running a program, held against each other. */
