@@ -4,11 +4,12 @@
  */
 const LAYERS = {
   core: [],
+  context: [],
   codec: ['core'],
   postgres: ['core', 'codec'],
   replay: ['core'],
-  workflow: ['replay', 'core', 'codec'],
-  activity: ['core', 'codec'],
+  workflow: ['replay', 'context', 'core', 'codec'],
+  activity: ['context', 'core', 'codec'],
   client: ['postgres', 'codec', 'core'],
   worker: ['replay', 'postgres', 'activity', 'workflow', 'codec', 'core'],
   // These stand on the public API and on what it is made of.

@@ -159,6 +159,8 @@ function note(samples, name, round, figures) {
 function figuresOf(names, samples, quick) {
   const rounds = new Map([...samples].map(([key, byRound]) => [key, byRound.map(median)]));
   const steps = rounds.get('sequential.stepsPerSecond');
+  const { steps: length = 1 } = sizeOf('sequential', quick);
+  const rowsPerStep = (length + 1) / length;
   for (const [share, of] of /** @type {const} */ ([
     ['floorShare', 'rowsPerSecond'],
     ['bareFloorShare', 'bareRowsPerSecond'],
@@ -167,7 +169,7 @@ function figuresOf(names, samples, quick) {
     if (floor === undefined || steps === undefined) continue;
     rounds.set(
       `sequential.${share}`,
-      steps.map((value, round) => (100 * value) / (floor[round] ?? Number.NaN)),
+      steps.map((value, round) => (100 * rowsPerStep * value) / (floor[round] ?? Number.NaN)),
     );
   }
   return names.flatMap((name) => {

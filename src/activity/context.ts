@@ -1,6 +1,6 @@
 /** `Durable.activity`: what an activity function may know about its call. */
 
-import { AsyncLocalStorage } from 'node:async_hooks';
+import { carried } from '../context/carried.js';
 import { CompleteAsyncError, PerdureError } from '../core/errors.js';
 
 /** The call an activity function runs for. */
@@ -36,15 +36,14 @@ export interface ActivityCall {
   readonly context: ActivityContext;
 }
 
-const storage = new AsyncLocalStorage<ActivityCall>();
-
 export function runInActivity<T>(call: ActivityCall, run: () => T): T {
-  return storage.run(call, run);
+  return carried.run(call, run);
 }
 
 /** The call the current async context belongs to, or undefined. */
 export function activityHere(): ActivityContext | undefined {
-  return storage.getStore()?.context;
+  const call = carried.getStore();
+  return call !== undefined && 'context' in call ? (call as ActivityCall).context : undefined;
 }
 
 /**

@@ -3,7 +3,7 @@
  * need no handle passed along.
  */
 
-import { AsyncLocalStorage } from 'node:async_hooks';
+import { carried } from '../context/carried.js';
 import { SharedPromiseError, WorkflowContextError } from '../core/errors.js';
 import type { Instance } from '../replay/instance.js';
 import { type CallScope, type Cancellable, WORKFLOW_SCOPE } from '../replay/pending-operation.js';
@@ -39,34 +39,38 @@ interface WorkflowContext {
   readonly watch: Watch | null;
 }
 
-const storage = new AsyncLocalStorage<WorkflowContext>();
+/** The workflow that the current async context belongs to. */
+function here(): WorkflowContext | undefined {
+  const found = carried.getStore();
+  return found !== undefined && 'instance' in found ? (found as WorkflowContext) : undefined;
+}
 
 /** Runs a workflow function as `instance`. */
 export function runAs<T>(instance: Instance, run: () => T, watch: Watch | null = null): T {
-  return storage.run({ instance, scope: null, intercept: null, watch }, run);
+  return carried.run({ instance, scope: null, intercept: null, watch } satisfies WorkflowContext, run);
 }
 
 /** Runs `run`, of the same workflow, in `scope`. */
 export function runInScope<T>(scope: ScopeHere | null, run: () => T): T {
-  const context = storage.getStore();
-  return context === undefined ? run() : storage.run({ ...context, scope }, run);
+  const context = here();
+  return context === undefined ? run() : carried.run({ ...context, scope }, run);
 }
 
 /** Runs `run`, of the same workflow, so that the activity calls in it are intercepted. */
 export function runIntercepted<T>(intercept: Intercept | null, watch: Watch | null, run: () => T): T {
-  const context = storage.getStore();
-  return context === undefined ? run() : storage.run({ ...context, intercept, watch }, run);
+  const context = here();
+  return context === undefined ? run() : carried.run({ ...context, intercept, watch }, run);
 }
 
 /** Who watches the workflow code that runs; null outside of workflows, and behind their end. */
 export function watchHere(): Watch | null {
-  const context = storage.getStore();
+  const context = here();
   return context === undefined || context.watch === null || context.instance.ended ? null : context.watch;
 }
 
 /** The execution the current async context belongs to, or undefined. */
 export function instanceHere(): Instance | undefined {
-  return storage.getStore()?.instance;
+  return here()?.instance;
 }
 
 /**
@@ -81,7 +85,7 @@ export function contextOf(
   call: string,
   bound?: Instance,
 ): { instance: Instance; cancellable: Cancellable; scope: ScopeHere | null; intercept: Intercept | null } {
-  const context = storage.getStore();
+  const context = here();
   if (context === undefined) throw new WorkflowContextError(call);
   const { instance, scope, intercept } = context;
   if (bound !== undefined && bound !== instance && !bound.ended) throw new SharedPromiseError(call);
