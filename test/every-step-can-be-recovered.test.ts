@@ -86,7 +86,7 @@ describe('programs (their worker declared dead over and over)', () => {
         // However slow the machine: something was recorded since the last death.
         const before = await entries();
         while (running && ((await entries()) === before || (await oftenLost()))) await pause(10);
-        await pause(random() * 80);
+        await pause(random() * 200);
         // As the reaper does it: behind the locks of commits that are under way.
         const dead = await engine.sql(
           `update worker set died_at = clock_timestamp() where worker_no in

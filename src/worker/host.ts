@@ -233,7 +233,7 @@ export class Host implements HostContext {
 
   callFailed(call: string, error: unknown): void {
     if (this.#closed) return;
-    if (isLeaseLost(error)) this.registration.lose();
+    if (isLeaseLost(error)) this.registration.lose(error);
     else if (error instanceof SqlError && error.code === '55P03')
       this.logger.debug({ call }, 'a row is held; trying again');
     else this.logger.error({ call, error }, 'a call failed');

@@ -307,7 +307,7 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
     if (isLeaseLost(error)) {
       // Dropped here too: one that was claimed while the loss is being dealt with would wait for its commit for ever.
       this.#drop(thread);
-      this.#host.registration.lose();
+      this.#host.registration.lose(error);
     } else this.blocked(thread, error instanceof Error ? error : new Error(String(error)));
   }
 

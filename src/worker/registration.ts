@@ -65,9 +65,12 @@ export class Registration {
     else if (workerNo === this.#workerNo) this.lose();
   }
 
-  /** Others have, or will have, what was ours: drop everything, come back under a new number. */
-  lose(): void {
-    if (this.#losing) return;
+  /**
+   * Others have, or will have, what was ours: drop everything, come back under a new number.
+   * @param error What told so. One that speaks of an earlier registration comes late, and is no news.
+   */
+  lose(error?: unknown): void {
+    if (this.#losing || this.#isOld(error)) return;
     this.#losing = true;
     this.#leaseUntil = 0;
     const { lane, schema, lost, failed } = this.#options;
@@ -83,6 +86,11 @@ export class Registration {
       .finally(() => {
         this.#losing = false;
       });
+  }
+
+  #isOld(error: unknown): boolean {
+    const named = error instanceof Error ? /worker (\d+) has lost its lease/.exec(error.message) : null;
+    return named !== null && Number(named[1]) !== this.#workerNo;
   }
 
   async #registerNow(): Promise<void> {
