@@ -27,7 +27,10 @@ export interface AttemptPort {
 }
 
 /** What is known of the call beforehand; the rest comes with the attempt. */
-export type CallFacts = Omit<ActivityContext, 'signal' | 'taskToken' | 'heartbeat' | 'heartbeatDetails'>;
+export type CallFacts = Omit<
+  ActivityContext,
+  'activityName' | 'arguments' | 'signal' | 'taskToken' | 'heartbeat' | 'heartbeatDetails'
+>;
 
 export interface Attempt {
   readonly run: (...args: never[]) => unknown;
@@ -102,8 +105,8 @@ class Call implements ActivityCall {
 
 /** The context of one attempt; what few activities ask for is made when it is asked for. */
 class AttemptContext implements ActivityContext {
-  declare readonly activityName: string;
-  declare readonly arguments: readonly unknown[];
+  readonly activityName: string;
+  readonly arguments: readonly unknown[];
   declare readonly headers: Readonly<Record<string, unknown>>;
   declare readonly workflowId: string;
   declare readonly workflowName: string;
@@ -116,6 +119,8 @@ class AttemptContext implements ActivityContext {
   readonly #limits: TimeLimits | null;
 
   constructor(attempt: Attempt, limits: TimeLimits | null) {
+    this.activityName = attempt.activityName;
+    this.arguments = attempt.arguments;
     Object.assign(this, attempt.facts());
     this.#attempt = attempt;
     this.#limits = limits;

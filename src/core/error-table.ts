@@ -298,7 +298,7 @@ export const errorTable: readonly ErrorEntry[] = [
     family: 'infrastructure',
     code: null,
     sqlState: 'PD002',
-    fromSql: (message) => new LeaseLostError(message),
+    fromSql: (message) => new LeaseLostError(message, workerNoIn(message)),
     meaning: 'The worker was declared dead, or its work now belongs to another worker.',
     remedy: 'Nothing: the work is done again. If it is frequent, look for a blocked event loop.',
   },
@@ -375,4 +375,9 @@ function jobIdIn(message: string): string {
     message,
   );
   return known?.[1] ?? known?.[2] ?? known?.[3] ?? '';
+}
+
+function workerNoIn(message: string): number | null {
+  const known = /^worker (\d+) /.exec(message);
+  return known === null ? null : Number(known[1]);
 }

@@ -68,6 +68,13 @@ describe('the error table', () => {
   ])('reads the workflow id from %s "%s"', (state, message, jobId) => {
     expect(errorFromSqlState(state, message)).toMatchObject({ message, jobId });
   });
+
+  it.each([
+    ['worker 7 has lost its lease', 7],
+    ['something else', null],
+  ])('reads the worker from "%s"', (message, workerNo) => {
+    expect(errorFromSqlState('PD002', message)).toMatchObject({ message, workerNo });
+  });
 });
 
 describe('an error class', () => {

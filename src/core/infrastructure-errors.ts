@@ -20,6 +20,14 @@ export class LeaseLostError extends PerdureError {
   static {
     markErrorClass(this, 'LeaseLostError');
   }
+
+  /** @param workerNo Whose lease it was; null when that is not known. */
+  constructor(
+    message: string,
+    readonly workerNo: number | null = null,
+  ) {
+    super(message);
+  }
 }
 
 /** The namespace's schema and this code do not fit together. */

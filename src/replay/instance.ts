@@ -17,6 +17,7 @@ import { CancelledFailure, type NondeterminismError } from '../core/errors.js';
 import { fingerprint } from '../core/fingerprint.js';
 import { type Command, closesThread, type Event, opensOperation } from '../core/history.js';
 import type { RetryPolicy } from '../core/retry-policy.js';
+import { unawaited } from '../core/unawaited.js';
 import {
   type CallScope,
   type Cancellable,
@@ -81,13 +82,6 @@ const SCOPE_CANCELLED = 'Cancellation scope cancelled';
 const never = () => new Promise<never>(() => {});
 
 const settled: ReadEvent<Settled> = (event, command) => ({ event, command });
-
-/** Counts as handled: the call may be left unawaited. */
-function rejected(error: Error): Promise<never> {
-  const promise = Promise.reject(error);
-  promise.catch(() => {});
-  return promise;
-}
 
 export class Instance {
   readonly info: ExecutionInfo;
@@ -223,7 +217,7 @@ export class Instance {
     if (this.#state !== 'running') return never();
     if (options.cancellable) {
       const cancelled = this.#cancelledBy(options.cancellable);
-      if (cancelled !== null) return rejected(cancelled);
+      if (cancelled !== null) return unawaited(Promise.reject(cancelled));
     }
     if (this.#beforeNextCall !== null) this.#catchUp();
     const pending = new PendingOperation(command, options, read);
@@ -263,7 +257,7 @@ export class Instance {
     if (this.#state !== 'running') return never();
     if (cancellable) {
       const cancelled = this.#cancelledBy(cancellable);
-      if (cancelled !== null) return rejected(cancelled);
+      if (cancelled !== null) return unawaited(Promise.reject(cancelled));
     }
     this.#record(command, null);
     this.#state = 'ended';

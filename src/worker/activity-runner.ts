@@ -318,8 +318,6 @@ export class ActivityRunner implements RunsAttempts {
       activityName: activity.name,
       arguments: call.args,
       facts: () => ({
-        activityName: activity.name,
-        arguments: call.args,
         headers: call.headers,
         workflowId: call.workflowId,
         workflowName: call.workflowName,

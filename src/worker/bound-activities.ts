@@ -14,6 +14,7 @@ import { untilFree } from '../postgres/held-row.js';
 import { takeStep } from '../postgres/protocol/tasks.js';
 import type { ActiveThread } from './active-thread.js';
 import type { HostContext } from './host-context.js';
+import { type OperationKey, operationKey } from './operation-key.js';
 import type { UserFunction } from './options.js';
 import type { RunningActivities, TaskOfAttempt } from './running-activities.js';
 import type { Serving } from './serving.js';
@@ -49,7 +50,7 @@ export interface BoundActivitiesOptions {
 export class BoundActivities {
   readonly #options: BoundActivitiesOptions;
   /** Until a slot is free. */
-  readonly #waiting = new Map<string, () => void>();
+  readonly #waiting = new Map<OperationKey, () => void>();
 
   constructor(options: BoundActivitiesOptions) {
     this.#options = options;
@@ -79,7 +80,10 @@ export class BoundActivities {
   resumeAll(thread: ActiveThread): void {
     for (const [op, operation] of thread.open) {
       if (operation.kind !== 'activity' || !operation.spec.bound) continue;
-      if (this.#options.running.get(thread.threadNo, op) !== undefined || this.#waiting.has(keyOf(thread, op)))
+      if (
+        this.#options.running.get(thread.threadNo, op) !== undefined ||
+        this.#waiting.has(operationKey(thread.threadNo, op))
+      )
         continue;
       if (thread.dueAt.has(op) || thread.hasMailFor(op)) continue;
       if (operation.hasTask) this.resume(thread, op);
@@ -149,7 +153,7 @@ export class BoundActivities {
   }
 
   #wait(thread: ActiveThread, op: number, again: () => void): void {
-    this.#waiting.set(keyOf(thread, op), () => {
+    this.#waiting.set(operationKey(thread.threadNo, op), () => {
       if (this.#options.holds(thread)) again();
     });
     if (this.#waiting.size === 1) this.#poll();
@@ -166,10 +170,6 @@ export class BoundActivities {
       },
     });
   }
-}
-
-function keyOf(thread: ActiveThread, op: number): string {
-  return `${thread.threadNo}/${op}`;
 }
 
 /** Fails the attempt, which is retried as any other: another deploy may have the function. */

@@ -35,6 +35,7 @@ import { ActivityRunner, type ThreadsOfActivities } from './activity-runner.js';
 import type { EagerChoice } from './entry-draft.js';
 import type { HostContext } from './host-context.js';
 import { workflowLayers } from './interceptors.js';
+import { OneAtATime } from './one-at-a-time.js';
 import { isLeaseLost } from './registration.js';
 import type { ServedWorkflow } from './services.js';
 import type { Serving } from './serving.js';
@@ -63,14 +64,17 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
   readonly #cache = new Map<number, ActiveThread>();
   readonly #wanted = new Set<number>();
   #clockOffset = 0;
-  #fetchingMail = false;
-  #mailAgain = false;
+  readonly #mail: OneAtATime;
   #mailPollMs = FIRST_MAIL_POLL_MS;
   #lastMailPoll = 0;
 
   constructor(host: HostContext) {
     this.#host = host;
     this.activities = new ActivityRunner(host, this);
+    this.#mail = new OneAtATime(
+      () => this.#fetchMailNow(),
+      (error) => host.callFailed('mail', error),
+    );
     this.#commits = new Batcher({
       main: host.lanes.commit,
       side: host.lanes.side,
@@ -380,23 +384,11 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
 
   /** Something was delivered to threads of this worker. */
   fetchMail(): void {
-    if (this.#host.closed) return;
-    if (this.#fetchingMail) {
-      this.#mailAgain = true;
-      return;
-    }
-    this.#fetchingMail = true;
-    this.#fetchMailNow()
-      .catch((error) => this.#host.callFailed('mail', error))
-      .finally(() => {
-        this.#fetchingMail = false;
-        if (!this.#mailAgain) return;
-        this.#mailAgain = false;
-        this.fetchMail();
-      });
+    this.#mail.ask();
   }
 
   async #fetchMailNow(): Promise<void> {
+    if (this.#host.closed) return;
     this.#lastMailPoll = this.monotonic();
     if (this.#threads.size === 0) return;
     const known: number[] = [];
@@ -406,7 +398,7 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
     for (const letter of mail) this.#threads.get(letter.thread_no)?.postMail(letter);
     if (mail.length === 0) return;
     this.#mailPollMs = FIRST_MAIL_POLL_MS;
-    this.#mailAgain = true;
+    this.#mail.ask();
   }
 
   /** Hints may be lost, or switched off. */

@@ -89,8 +89,8 @@ export class Registration {
   }
 
   #isOld(error: unknown): boolean {
-    const named = error instanceof Error ? /worker (\d+) has lost its lease/.exec(error.message) : null;
-    return named !== null && Number(named[1]) !== this.#workerNo;
+    const workerNo = leaseLost(error)?.workerNo ?? this.#workerNo;
+    return workerNo !== this.#workerNo;
   }
 
   async #registerNow(): Promise<void> {
@@ -118,6 +118,10 @@ export class Registration {
 }
 
 export function isLeaseLost(error: unknown): boolean {
-  if (error instanceof LeaseLostError) return true;
-  return error instanceof SqlError && errorFromSqlState(error.code, error.message) instanceof LeaseLostError;
+  return leaseLost(error) !== null;
+}
+
+function leaseLost(error: unknown): LeaseLostError | null {
+  const known = error instanceof SqlError ? errorFromSqlState(error.code, error.message) : error;
+  return known instanceof LeaseLostError ? known : null;
 }

@@ -5,6 +5,7 @@
 
 import { expireTasks } from '../postgres/protocol/tasks.js';
 import type { HostContext } from './host-context.js';
+import { OneAtATime } from './one-at-a-time.js';
 
 /** Beyond this the reaper says it again. */
 const NEAR_MS = 2_000;
@@ -13,29 +14,20 @@ const AT_LEAST_MS = 50;
 
 export class TaskDeadlines {
   readonly #host: HostContext;
-  #looking = false;
-  #again = false;
+  readonly #looking: OneAtATime;
   #armedFor = Infinity;
 
   constructor(host: HostContext) {
     this.#host = host;
+    this.#looking = new OneAtATime(
+      () => this.#lookNow(),
+      (error) => host.callFailed('expire_tasks', error),
+    );
   }
 
   /** Some limit is near. */
   look(): void {
-    if (this.#looking) {
-      this.#again = true;
-      return;
-    }
-    this.#looking = true;
-    this.#lookNow()
-      .catch((error) => this.#host.callFailed('expire_tasks', error))
-      .finally(() => {
-        this.#looking = false;
-        if (!this.#again) return;
-        this.#again = false;
-        this.look();
-      });
+    this.#looking.ask();
   }
 
   async #lookNow(): Promise<void> {

@@ -14,6 +14,7 @@ import { untilFree } from '../postgres/held-row.js';
 import { finishTasks, queueTasks, type TaskOutcome } from '../postgres/protocol/tasks.js';
 import type { ActiveThread } from './active-thread.js';
 import type { HostContext } from './host-context.js';
+import { type OperationKey, operationKey } from './operation-key.js';
 import type { RunningActivities, RunningActivity } from './running-activities.js';
 
 export type Finish = Pick<TaskOutcome, 'kind' | 'payload' | 'delayMs'> & Partial<Pick<TaskOutcome, 'details'>>;
@@ -40,7 +41,7 @@ export class TaskRows {
   readonly #threads: ThreadsOfTasks;
   readonly #running: RunningActivities;
   readonly #outcomes: Batcher<TaskOutcome, null>;
-  readonly #finishing = new Set<string>();
+  readonly #finishing = new Set<OperationKey>();
 
   constructor(host: HostContext, threads: ThreadsOfTasks, running: RunningActivities) {
     this.#host = host;
@@ -116,7 +117,7 @@ export class TaskRows {
   }
 
   async finish(task: { threadNo: number; op: number }, result: Finish, epoch: number): Promise<void> {
-    const key = `${task.threadNo}/${task.op}`;
+    const key = operationKey(task.threadNo, task.op);
     this.#finishing.add(key);
     try {
       await this.#outcomes.submit({ threadNo: task.threadNo, op: task.op, epoch, details: null, ...result });
@@ -144,14 +145,14 @@ export class TaskRows {
     const running = this.#running.all().filter(({ task }) => task !== null && task.claimNo < claimsBefore);
     const finishing = new Set(this.#finishing); // their outcomes are on their way
     return async (owned) => {
-      const ours = new Set(owned.map(({ threadNo, op }) => `${threadNo}/${op}`));
+      const ours = new Set(owned.map(({ threadNo, op }) => operationKey(threadNo, op)));
       for (const activity of running) {
-        if (ours.has(`${activity.threadNo}/${activity.op}`)) continue;
+        if (ours.has(operationKey(activity.threadNo, activity.op))) continue;
         if (this.#running.get(activity.threadNo, activity.op) !== activity) continue;
         this.#running.abandon(activity, notAwaited()); // cancelled, answered or timed out, or its workflow ended
       }
       for (const task of owned) {
-        const key = `${task.threadNo}/${task.op}`;
+        const key = operationKey(task.threadNo, task.op);
         if (this.#running.get(task.threadNo, task.op) !== undefined) continue;
         if (finishing.has(key) || this.#finishing.has(key)) continue;
         await this.finish(task, { kind: 'release', payload: null, delayMs: 0 }, task.epoch);

@@ -11,10 +11,10 @@ import { parseDuration } from '../core/duration.js';
 import { CancelledFailure, InvalidArgumentError } from '../core/errors.js';
 import { duration, flag, parseOptions } from '../core/options.js';
 import { shownValue } from '../core/shown-value.js';
+import { unawaited } from '../core/unawaited.js';
 import type { Instance } from '../replay/instance.js';
 import type { CallScope, Cancellable } from '../replay/pending-operation.js';
 import { contextOf, runInScope } from './context.js';
-import { unawaited } from './unawaited.js';
 
 /**
  * Whether an error means that the workflow, or the scope of the call, was cancelled.

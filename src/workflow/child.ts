@@ -8,8 +8,8 @@ import { flag, identifier, identifierOrNone, parseOptions, seconds } from '../co
 import { seededGuid } from '../core/random.js';
 import { type RetryOptions, resolveRetryPolicy } from '../core/retry-policy.js';
 import { type SearchOptions, searchOption, searchTexts } from '../core/search-fields.js';
+import { unawaited } from '../core/unawaited.js';
 import { contextOf } from './context.js';
-import { unawaited } from './unawaited.js';
 
 /** Options of {@link executeChild} and {@link startChild}; the same words as `client.workflow.start`. */
 export interface ChildWorkflowOptions {

@@ -3,8 +3,8 @@ import { InvalidArgumentError } from '../core/errors.js';
 import { fingerprint } from '../core/fingerprint.js';
 import { checkSignalId } from '../core/identifier.js';
 import { duration, parseOptions } from '../core/options.js';
+import { unawaited } from '../core/unawaited.js';
 import { contextOf } from './context.js';
-import { unawaited } from './unawaited.js';
 
 const conditionOptions = v.strictObject({ timeout: v.optional(duration) });
 

@@ -1,8 +1,8 @@
 import { encodeArguments } from '../codec/payload.js';
 import { WorkflowContextError } from '../core/errors.js';
 import { fingerprint } from '../core/fingerprint.js';
+import { unawaited } from '../core/unawaited.js';
 import { contextOf } from './context.js';
-import { unawaited } from './unawaited.js';
 
 /**
  * Ends this run and begins the next one of the same workflow id, with new arguments and an empty history. Search fields,

@@ -5,8 +5,8 @@ import type { EmittedEvent } from '../core/history.js';
 import { identifierRule, isIdentifier } from '../core/identifier.js';
 import { flag, parseOptions } from '../core/options.js';
 import { refusal } from '../core/refusal.js';
+import { unawaited } from '../core/unawaited.js';
 import { contextOf } from './context.js';
-import { unawaited } from './unawaited.js';
 
 /** Options of {@link emit} and {@link trace}. */
 export interface OnceOptions {

@@ -1,9 +1,9 @@
 import { encodeValue } from '../codec/payload.js';
 import { checkDocumentValue, documentPath } from '../core/document-path.js';
 import { refusal } from '../core/refusal.js';
+import { unawaited } from '../core/unawaited.js';
 import { DocumentSession } from './document-session.js';
 import { createIndex, find, findByCondition, findById } from './entity-finders.js';
-import { unawaited } from './unawaited.js';
 
 type Document = Record<string, unknown>;
 

@@ -10,10 +10,10 @@ import { seededUuid4 } from '../core/random.js';
 import { refusal } from '../core/refusal.js';
 import { type RetryOptions, resolveRetryPolicy } from '../core/retry-policy.js';
 import { searchTexts } from '../core/search-fields.js';
+import { unawaited } from '../core/unawaited.js';
 import type { ExecutionInfo, Instance } from '../replay/instance.js';
 import type { Cancellable } from '../replay/pending-operation.js';
 import { contextOf } from './context.js';
-import { unawaited } from './unawaited.js';
 
 /** Options of {@link execHook}. */
 export interface ExecHookOptions extends HookOptions {

@@ -8,10 +8,10 @@
  */
 
 import { InvalidArgumentError } from '../core/errors.js';
+import { unawaited } from '../core/unawaited.js';
 import { type Intercept, instanceHere, runIntercepted, watchHere } from './context.js';
 import { type WorkflowInfo, workflowInfo } from './info.js';
 import type { ActivityCall } from './proxy-activities.js';
-import { unawaited } from './unawaited.js';
 
 /** What an interceptor finds in its workflow's context by name, beside what it or others `set` there. */
 export interface WorkflowContextValues extends WorkflowInfo {

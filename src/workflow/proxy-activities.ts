@@ -7,10 +7,10 @@ import type { ActivityLimits, Event, RetrySpec } from '../core/history.js';
 import { identifier, interval, parseOptions } from '../core/options.js';
 import { inWords } from '../core/refused-option.js';
 import { type RetryOptions, type RetryPolicy, resolveRetryPolicy } from '../core/retry-policy.js';
+import { unawaited } from '../core/unawaited.js';
 import type { Instance } from '../replay/instance.js';
 import type { ActivityFunction, ReadEvent } from '../replay/pending-operation.js';
 import { contextOf, type InterceptedCall, instanceHere } from './context.js';
-import { unawaited } from './unawaited.js';
 
 /** Options of {@link proxyActivities}. */
 export interface ActivityOptions<A = Record<string, ActivityFunction>> {

@@ -2,8 +2,8 @@ import * as v from 'valibot';
 import { checkIdentifier } from '../core/identifier.js';
 import { parseOptions } from '../core/options.js';
 import { refusal } from '../core/refusal.js';
+import { unawaited } from '../core/unawaited.js';
 import { type ActivityOptions, type ActivityPlan, activityOptions, callActivity, planOf } from './proxy-activities.js';
-import { unawaited } from './unawaited.js';
 
 /** Options of {@link run}: those of an activity that runs where its workflow runs. */
 export type StepOptions = Omit<ActivityOptions, 'activities' | 'taskQueue' | 'scheduleToStartTimeout'>;

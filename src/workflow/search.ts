@@ -3,8 +3,8 @@ import { InvalidArgumentError } from '../core/errors.js';
 import { checkWorkflowId } from '../core/identifier.js';
 import { refusal } from '../core/refusal.js';
 import { type SearchValue, searchTexts, storedField } from '../core/search-fields.js';
+import { unawaited } from '../core/unawaited.js';
 import { DocumentSession } from './document-session.js';
-import { unawaited } from './unawaited.js';
 
 /**
  * Search fields: flat text that the threads of a workflow share, to find it by and to count with. What {@link search} gives.

@@ -1,8 +1,8 @@
 /** Low-level guards, for code that has effects of its own beside durable calls: logs, metrics, notifications. */
 
 import { checkIdentifier } from '../core/identifier.js';
+import { unawaited } from '../core/unawaited.js';
 import { contextOf } from './context.js';
-import { unawaited } from './unawaited.js';
 
 /**
  * Whether the code is here for the first time: true once per position and run of the workflow, false in every replay and

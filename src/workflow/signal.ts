@@ -2,8 +2,8 @@ import { encodePayload } from '../codec/payload.js';
 import { parseDuration } from '../core/duration.js';
 import { fingerprint } from '../core/fingerprint.js';
 import { checkSignalId } from '../core/identifier.js';
+import { unawaited } from '../core/unawaited.js';
 import { contextOf } from './context.js';
-import { unawaited } from './unawaited.js';
 
 /** How long a signal that nobody awaits yet is kept, unless `expire` says otherwise. */
 const SIGNAL_EXPIRE_MS = 10 * 60 * 1000;

@@ -1,6 +1,6 @@
 import { parseDuration } from '../core/duration.js';
+import { unawaited } from '../core/unawaited.js';
 import { contextOf } from './context.js';
-import { unawaited } from './unawaited.js';
 
 /**
  * Waits durably: for a second or for a year, through crashes and deploys, without holding anything.

@@ -1,8 +1,8 @@
 import { fingerprint } from '../core/fingerprint.js';
 import { checkIdentifier } from '../core/identifier.js';
 import { resolveTermination, type TerminateOptions, terminationError } from '../core/termination.js';
+import { unawaited } from '../core/unawaited.js';
 import { contextOf } from './context.js';
-import { unawaited } from './unawaited.js';
 
 /**
  * Ends a workflow at once: another one, or this one itself. Its code learns nothing. Part of the commit of this step: it

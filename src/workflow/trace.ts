@@ -4,9 +4,9 @@ import type { TraceAttributes } from '../core/history.js';
 import { identifierRule, isIdentifier } from '../core/identifier.js';
 import { parseOptions } from '../core/options.js';
 import { refusal } from '../core/refusal.js';
+import { unawaited } from '../core/unawaited.js';
 import { contextOf } from './context.js';
 import { type OnceOptions, onceOptions } from './emit.js';
-import { unawaited } from './unawaited.js';
 
 /**
  * Reports an OpenTelemetry span with these attributes, named after the workflow and linked to its trace. The attributes are
