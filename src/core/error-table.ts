@@ -261,7 +261,8 @@ export const errorTable: readonly ErrorEntry[] = [
     family: 'misuse',
     code: null,
     sqlState: null,
-    meaning: 'A durable call ran in the context of another execution than the one it was made for.',
+    meaning:
+      'A durable call ran in the context of another execution than the one it was made for, or an execution went on because of another one.',
     remedy: 'Do not share promises, caches or loaders between workflows, or wrap the callback with AsyncResource.bind.',
   },
   {

@@ -144,8 +144,9 @@ export class WorkflowContextError extends PerdureError {
 }
 
 /**
- * A durable call ran in the context of another execution than the one it was made for: typically a batching loader or a
- * memoised promise shared by several workflows of one process, whose callback runs in the context of whoever came first.
+ * Workflows of one process share what they must not: a durable call ran in the context of another execution than the one it
+ * was made for (a batching loader, whose callback runs for whoever came first), or an execution went on because another one
+ * was given something (a memoised promise, a queue, a limiter), of which its own history knows nothing.
  * Final: tried again it may pass by chance, when the other execution has ended.
  */
 export class SharedPromiseError extends PerdureError {
@@ -155,11 +156,21 @@ export class SharedPromiseError extends PerdureError {
 
   readonly nonRetryable = true;
 
-  /** @param call The function as the user wrote it, e.g. `sleep`. */
-  constructor(readonly call: string) {
+  /**
+   * @param call The function as the user wrote it, e.g. `sleep`.
+   * @param how `borrowed`: it was called in the context of another execution. `woken`: its own execution went on because of
+   *   another one.
+   */
+  constructor(
+    readonly call: string,
+    how: 'borrowed' | 'woken' = 'borrowed',
+  ) {
     super(
-      `${call}: called in the context of another execution. A promise, cache or loader is shared between workflows; ` +
-        `make one per workflow, or wrap its callback with AsyncResource.bind`,
+      how === 'borrowed'
+        ? `${call}: called in the context of another execution. A promise, cache or loader is shared between workflows; ` +
+            `make one per workflow, or wrap its callback with AsyncResource.bind`
+        : `${call}: this execution went on because of another one. A promise, cache, queue or limiter is shared between ` +
+            'workflows, and a replay would wait for it in vain; make one per workflow, or put what is shared into an activity',
     );
   }
 }

@@ -13,11 +13,12 @@
  *    command is durable. Calls made in the scope from then on are rejected at once and not recorded.
  */
 
-import { CancelledFailure, type NondeterminismError } from '../core/errors.js';
+import { CancelledFailure, type NondeterminismError, SharedPromiseError } from '../core/errors.js';
 import { fingerprint } from '../core/fingerprint.js';
 import { type Command, closesThread, type Event, opensOperation } from '../core/history.js';
 import type { RetryPolicy } from '../core/retry-policy.js';
 import { unawaited } from '../core/unawaited.js';
+import { drain } from './drain.js';
 import {
   type CallScope,
   type Cancellable,
@@ -113,6 +114,14 @@ export class Instance {
 
   get ended(): boolean {
     return this.#state !== 'running';
+  }
+
+  /**
+   * Whether the code goes on because of another execution: nothing was delivered to this one. What that gave it stands in no
+   * history, so a replay would wait for it in vain.
+   */
+  get wokenByAnother(): boolean {
+    return drain.running && !this.#delivering && !this.replaying;
   }
 
   /** How many operations the thread has opened. */
@@ -328,7 +337,10 @@ export class Instance {
       this.#state = 'ended';
     };
     run(this).then(
-      (value) => finish({ ok: true, value }),
+      (value) =>
+        finish(
+          this.wokenByAnother ? { ok: false, error: new SharedPromiseError('return', 'woken') } : { ok: true, value },
+        ),
       (error: unknown) => finish({ ok: false, error }),
     );
   }

@@ -5,6 +5,7 @@
  * then every waiting workflow gets its next event. One `setImmediate` serves all of them (0.8 us).
  */
 
+import { drain } from '../replay/drain.js';
 import { whenDrained } from './replay-port.js';
 
 export interface Turning {
@@ -42,10 +43,13 @@ export class TurnLoop {
     for (const turning of delivered) if (turning.collect()) waiting.push(turning);
     for (const turning of waiting) if (turning.deliver()) this.#delivered.push(turning);
     if (this.#delivered.length > 0 || this.#waiting.length > 0) this.#schedule();
-    if (this.#delivered.length > 0) whenDrained(this.#drained);
+    if (this.#delivered.length === 0) return;
+    drain.running = true;
+    whenDrained(this.#drained);
   }
 
   readonly #drained = (): void => {
+    drain.running = false;
     for (const turning of this.#delivered) turning.drained();
   };
 }

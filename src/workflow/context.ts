@@ -79,7 +79,8 @@ export function instanceHere(): Instance | undefined {
  * @param call The function as the user wrote it.
  * @param bound The execution that a proxy, session or scope was made in.
  * @throws {WorkflowContextError} outside a workflow.
- * @throws {SharedPromiseError} when a proxy, session or scope made in one execution is used in another.
+ * @throws {SharedPromiseError} when a proxy, session or scope made in one execution is used in another, and when the code
+ *   goes on because of another execution.
  */
 export function contextOf(
   call: string,
@@ -89,5 +90,6 @@ export function contextOf(
   if (context === undefined) throw new WorkflowContextError(call);
   const { instance, scope, intercept } = context;
   if (bound !== undefined && bound !== instance && !bound.ended) throw new SharedPromiseError(call);
+  if (instance.wokenByAnother) throw new SharedPromiseError(call, 'woken');
   return { instance, cancellable: scope === null ? WORKFLOW_SCOPE : scope.cancellable && scope, scope, intercept };
 }
