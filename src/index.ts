@@ -7,7 +7,8 @@ export type { ActivityInboundCallsInterceptor } from './activity/interceptors.js
 // clients
 export { Client, type ClientHookOptions, type ClientOptions, type StartOptions } from './client/client.js';
 export { Engine, type TopicCallback } from './client/engine.js';
-export { WorkflowHandle, type WorkflowState, type WorkflowStateMetadata } from './client/handle.js';
+export { WorkflowHandle } from './client/handle.js';
+export type { WorkflowState, WorkflowStateMetadata } from './client/state.js';
 export type { SubscribeOptions } from './client/subscribe.js';
 export type { Emission, EmissionCallback, Subscription } from './client/subscription.js';
 export type { PayloadCodec } from './codec/payload-codec.js';

@@ -363,7 +363,8 @@ describe('a subscriber', () => {
     expect(await hotMesh.getStatus(handle.workflowId)).toBe(0);
     expect((await hotMesh.getState('any', handle.workflowId)).data).toMatchObject({ done: true, response: true });
     const waiting = await engine.start('waits');
-    await hotMesh.interrupt('any', waiting.workflowId, { reason: 'enough' });
+    expect([waiting.hotMesh.appId, await waiting.hotMesh.getStatus(waiting.workflowId)]).toEqual(['durable', 1]);
+    await waiting.hotMesh.interrupt('any', waiting.workflowId, { reason: 'enough' });
     expect((await engine.failure(waiting)).message).toBe('enough');
     expect(await hotMesh.signal('nobody')).toBe('buffered');
     await expect(hotMesh.sub('', () => {})).rejects.toThrow('subscribe: topic must be text of 1 to 512 bytes');

@@ -201,7 +201,7 @@ export class Client {
       checkTaskQueue('getHandle', taskQueue);
       checkWorkflowName('getHandle', workflowName);
       checkWorkflowId('getHandle', workflowId);
-      return this.#handle(this.#link(namespace), workflowId, `${taskQueue}-${workflowName}`, null);
+      return this.#handle(this.#link(namespace), namespace, workflowId, `${taskQueue}-${workflowName}`, null);
     },
   };
 
@@ -238,7 +238,7 @@ export class Client {
     };
     const answer = await (await link).start(item);
     if (answer.status === 'duplicate') throw new DuplicateJobError(workflowId);
-    return this.#handle(link, workflowId, `${taskQueue}-${workflowName}`, answer.runNo);
+    return this.#handle(link, given.namespace, workflowId, `${taskQueue}-${workflowName}`, answer.runNo);
   }
 
   async #hook(options: ClientHookOptions): Promise<string> {
@@ -283,19 +283,32 @@ export class Client {
    * @param _taskQueue Kept for programs that give one; null otherwise. It has no effect.
    */
   async getHotMeshClient(_taskQueue: string | null = null, namespace = this.#namespace): Promise<Engine> {
-    return new Engine(await this.#link(namespace), {
+    await this.#link(namespace);
+    return this.#engine(namespace, () => this.#link(namespace));
+  }
+
+  #engine(namespace: string, reach: () => Promise<Link>): Engine {
+    return new Engine(namespace, {
+      reach,
       subscribe: (options, callback) => this.workflow.subscribe({ ...options, namespace }, callback),
       signal: (signalId, data) => this.#signal(signalId, data, namespace),
-      handle: (workflowId) => this.#handle(this.#link(namespace), workflowId, '', null),
+      handle: (workflowId) => this.#handle(reach(), namespace, workflowId, '', null),
     });
   }
 
-  #handle(link: Promise<Link>, workflowId: string, topic: string, chainNo: number | null): WorkflowHandle {
+  #handle(
+    link: Promise<Link>,
+    namespace: string | undefined,
+    workflowId: string,
+    topic: string,
+    chainNo: number | null,
+  ): WorkflowHandle {
     const reach = () => {
       assertReachable(this.connection);
       return link;
     };
-    return new WorkflowHandle(reach, workflowId, topic, chainNo, this.#seal);
+    const engine = () => this.#engine(namespace ?? this.#namespace, reach);
+    return new WorkflowHandle({ reach, engine }, workflowId, topic, chainNo, this.#seal);
   }
 
   /**

@@ -1,37 +1,44 @@
 import type { DocumentEngine, EntityQuery, EntityRow } from '../core/document-engine.js';
 import { checkWorkflowId } from '../core/identifier.js';
 import { isLiteralField } from '../core/search-fields.js';
-import { statusOf, type WorkflowHandle, type WorkflowState, type WorkflowStateMetadata } from './handle.js';
+import type { TerminateOptions } from '../core/termination.js';
 import type { Link } from './link.js';
+import { statusOf, type WorkflowState, type WorkflowStateMetadata } from './state.js';
 import type { SubscribeOptions } from './subscribe.js';
 import type { EmissionCallback, Subscription } from './subscription.js';
 
+/** What an engine object asks of a handle. */
+interface EngineHandle {
+  status(): Promise<number>;
+  state(metadata: true): Promise<{ data: WorkflowState; metadata: WorkflowStateMetadata }>;
+  terminate(options?: TerminateOptions): Promise<void>;
+}
+
 /** What an engine object asks of the client it is from. */
 export interface EnginePort {
+  reach(): Promise<Link>;
   subscribe(options: SubscribeOptions, callback: EmissionCallback): Promise<Subscription>;
   signal(signalId: string, data: unknown): Promise<'delivered' | 'buffered'>;
-  handle(workflowId: string): WorkflowHandle;
+  handle(workflowId: string): EngineHandle;
 }
 
 /** Told of an event: its topic and what was emitted with it. */
 export type TopicCallback = (topic: string, data: unknown) => unknown;
 
 /**
- * One namespace of one database: what `client.getHotMeshClient` gives to the static finders of `Search` and `Entity`, and to
+ * One namespace of one database: what `client.getHotMeshClient` and `handle.hotMesh` give, for the static finders of `Search` and `Entity`, and for
  * programs written for HotMesh. New programs use the client and its handles, which do the same; for events
  * `client.workflow.subscribe`, which can go on where it was.
  */
 export class Engine implements DocumentEngine {
   readonly namespace: string;
-  readonly #link: Link;
   readonly #port: EnginePort;
   readonly #subscriptions = new Map<string, Subscription[]>();
 
   /** @internal */
-  constructor(link: Link, port: EnginePort) {
-    this.#link = link;
+  constructor(namespace: string, port: EnginePort) {
     this.#port = port;
-    this.namespace = link.namespace;
+    this.namespace = namespace;
   }
 
   /** The namespace, by its older name. */
@@ -41,7 +48,7 @@ export class Engine implements DocumentEngine {
 
   /** For `Entity.find` and its like. */
   async findEntities(query: EntityQuery): Promise<EntityRow[]> {
-    const found = await this.#link.findEntities(query);
+    const found = await (await this.#port.reach()).findEntities(query);
     return found.map(({ workflow_id, state, context }) => ({
       key: `hmsh:${this.namespace}:j:${workflow_id}`,
       context: JSON.parse(context) as Record<string, unknown>,
@@ -50,13 +57,13 @@ export class Engine implements DocumentEngine {
   }
 
   /** For `Entity.createIndex`. */
-  createEntityIndex(field: string): Promise<void> {
-    return this.#link.createEntityIndex(field);
+  async createEntityIndex(field: string): Promise<void> {
+    await (await this.#port.reach()).createEntityIndex(field);
   }
 
   /** For `Search.findAllUserData`. */
   async userData(workflowId: string): Promise<Record<string, string>> {
-    const fields = (await this.#link.searchFields(workflowId)) ?? {};
+    const fields = (await (await this.#port.reach()).searchFields(workflowId)) ?? {};
     return Object.fromEntries(Object.entries(fields).filter(([name]) => !isLiteralField(name)));
   }
 
@@ -102,15 +109,11 @@ export class Engine implements DocumentEngine {
   }
 
   /** `handle.terminate(options)`; the topic is not looked at. */
-  async interrupt(
-    _topic: string,
-    workflowId: string,
-    options?: Parameters<WorkflowHandle['terminate']>[0],
-  ): Promise<void> {
+  async interrupt(_topic: string, workflowId: string, options?: TerminateOptions): Promise<void> {
     await this.#handle('interrupt', workflowId).terminate(options);
   }
 
-  #handle(call: string, workflowId: string): WorkflowHandle {
+  #handle(call: string, workflowId: string): EngineHandle {
     return this.#port.handle(checkWorkflowId(call, workflowId));
   }
 

@@ -13,7 +13,9 @@ import { storedField } from '../core/search-fields.js';
 import { resolveTermination, type TerminateOptions, terminationError } from '../core/termination.js';
 import { randomNumber } from '../postgres/protocol/commit.js';
 import type { Description, ResultRow } from '../postgres/protocol/executions.js';
+import type { Engine } from './engine.js';
 import type { Link } from './link.js';
+import { stateOf, statusOf, type WorkflowState, type WorkflowStateMetadata } from './state.js';
 
 /** How long a signal that nobody awaits yet is kept, unless `expire` says otherwise. */
 export const SIGNAL_EXPIRE_MS = 10 * 60 * 1000;
@@ -22,30 +24,11 @@ export const SIGNAL_EXPIRE_MS = 10 * 60 * 1000;
 const FRESH_MS = 1_000;
 
 const resultOptions = v.strictObject({ state: v.optional(flag), throwOnError: v.optional(flag) });
-/** What {@link WorkflowHandle.state} answers. */
-export interface WorkflowState {
-  readonly done: boolean;
-  readonly response?: unknown;
-  readonly $error?: {
-    readonly message: string;
-    readonly code?: number;
-    readonly name: string;
-    readonly stack?: string;
-  };
-  /** Created and updated, compact UTC: `YYYYMMDDHHmmss.mmm`. */
-  readonly jc: string;
-  readonly ju: string;
-  readonly workflowId: string;
-}
 
-export interface WorkflowStateMetadata {
-  readonly jid: string;
-  readonly js: number;
-  readonly jc: string;
-  readonly ju: string;
-  readonly app: string;
-  readonly tpc: string;
-  readonly err?: string;
+/** What a handle asks of the client it is from. */
+export interface HandlePort {
+  reach(): Promise<Link>;
+  engine(): Engine;
 }
 
 /**
@@ -55,25 +38,24 @@ export interface WorkflowStateMetadata {
 export class WorkflowHandle {
   readonly workflowId: string;
   readonly workflowTopic: string;
-  readonly #reach: () => Promise<Link>;
+  readonly #port: HandlePort;
   readonly #chainNo: number | null;
   readonly #seal: Seal;
   readonly #startedAt: number;
 
   /** @internal `chainNo`: of the run that was just started. */
-  constructor(
-    reach: () => Promise<Link>,
-    workflowId: string,
-    workflowTopic: string,
-    chainNo: number | null,
-    seal: Seal,
-  ) {
-    this.#reach = reach;
+  constructor(port: HandlePort, workflowId: string, workflowTopic: string, chainNo: number | null, seal: Seal) {
+    this.#port = port;
     this.workflowId = workflowId;
     this.workflowTopic = workflowTopic;
     this.#chainNo = chainNo;
     this.#seal = seal;
     this.#startedAt = chainNo === null ? -Infinity : performance.now();
+  }
+
+  /** The engine of its namespace, for programs written for HotMesh: what `client.getHotMeshClient` gives. */
+  get hotMesh(): Engine {
+    return this.#port.engine();
   }
 
   /**
@@ -89,7 +71,7 @@ export class WorkflowHandle {
    */
   async result<T = unknown>(options: { readonly state?: boolean; readonly throwOnError?: boolean } = {}): Promise<T> {
     const { throwOnError = true } = parseOptions('result', resultOptions, options);
-    const link = await this.#reach();
+    const link = await this.#port.reach();
     const chainNo = this.#chainNo ?? (await this.#describe()).chain_no;
     const row = await link.watcher.outcome(chainNo, performance.now() - this.#startedAt < FRESH_MS);
     const error = this.#errorOf(row);
@@ -111,7 +93,7 @@ export class WorkflowHandle {
    * @throws when there is no such workflow: `Job <id> not found`.
    */
   async status(): Promise<number> {
-    const found = await (await this.#reach()).describe(this.workflowId, this.#chainNo);
+    const found = await (await this.#port.reach()).describe(this.workflowId, this.#chainNo);
     if (found === null) throw new GetStateError(this.workflowId, `Job ${this.workflowId} not found`);
     return statusOf(found);
   }
@@ -128,7 +110,7 @@ export class WorkflowHandle {
     const data = stateOf(this.workflowId, found, this.#seal);
     if (!metadata) return data;
     const err = data.$error === undefined ? {} : { err: JSON.stringify(data.$error) };
-    const app = (await this.#reach()).namespace;
+    const app = (await this.#port.reach()).namespace;
     return {
       data,
       metadata: {
@@ -150,7 +132,7 @@ export class WorkflowHandle {
   async queryState(fields: readonly string[]): Promise<Record<string, string | null>> {
     if (!Array.isArray(fields)) throw refusal('queryState', 'fields', { must: 'an array of names' }, fields);
     const stored = fields.map((field) => storedField('queryState', field));
-    const found = (await (await this.#reach()).searchFields(this.workflowId)) ?? {};
+    const found = (await (await this.#port.reach()).searchFields(this.workflowId)) ?? {};
     return Object.fromEntries(
       fields.map((field, index) => {
         const name = stored[index] as string;
@@ -171,7 +153,7 @@ export class WorkflowHandle {
     checkSignalId('signal', signalId);
     const payload = this.#seal.seal(encodePayload(data, 'data'));
     const expireMs = expire === undefined ? SIGNAL_EXPIRE_MS : parseDuration('signal', expire, 'expire');
-    const link = await this.#reach();
+    const link = await this.#port.reach();
     const answer = await link.signal({
       requestNo: randomNumber(),
       signalId,
@@ -189,7 +171,7 @@ export class WorkflowHandle {
    * `CancelledFailure`, once. Silent when there is no such workflow or it has ended. Idempotent.
    */
   async cancel(): Promise<void> {
-    await (await this.#reach()).cancel(this.workflowId);
+    await (await this.#port.reach()).cancel(this.workflowId);
   }
 
   /**
@@ -202,7 +184,7 @@ export class WorkflowHandle {
    */
   async terminate(options: TerminateOptions = {}): Promise<void> {
     const { failure, expireS, descend, suppress } = resolveTermination('terminate', this.workflowId, options);
-    const link = await this.#reach();
+    const link = await this.#port.reach();
     const status = await link.terminate({
       requestNo: randomNumber(),
       workflowId: this.workflowId,
@@ -215,45 +197,8 @@ export class WorkflowHandle {
   }
 
   async #describe(): Promise<Description> {
-    const found = await (await this.#reach()).describe(this.workflowId, this.#chainNo);
+    const found = await (await this.#port.reach()).describe(this.workflowId, this.#chainNo);
     if (found === null) throw new GetStateError(this.workflowId);
     return found;
   }
-}
-
-/** The number by which `status()` and the finders of `Entity` tell how a workflow stands. */
-export function statusOf({ state }: Pick<Description, 'state'>): number {
-  if (state === 'pending') return -1;
-  if (state === 'open' || state === 'continued') return 1;
-  return state === 'terminated' ? -1_000_000_000 : 0;
-}
-
-function stateOf(workflowId: string, found: Description, seal: Seal): WorkflowState {
-  const jc = compact(found.created_ms);
-  const ju = compact(found.updated_ms);
-  const done = found.state === 'completed' || found.state === 'failed' || found.state === 'cancelled';
-  const failure =
-    (found.state === 'failed' || found.state === 'cancelled') && found.result !== null
-      ? decodeFailure(found.result, seal)
-      : null;
-  return {
-    done,
-    ...(found.state === 'completed' && found.result !== null && { response: decodePayload(found.result, seal) }),
-    ...(failure !== null && {
-      $error: {
-        name: failure.name,
-        message: failure.message,
-        stack: failure.stack,
-        ...(failure.code !== undefined && { code: failure.code }),
-      },
-    }),
-    jc,
-    ju,
-    workflowId,
-  };
-}
-
-function compact(ms: number): string {
-  const [date = '', time = ''] = new Date(ms).toISOString().split('T');
-  return `${date.replaceAll('-', '')}${time.replaceAll(':', '').replace('Z', '')}`;
 }
