@@ -19,7 +19,8 @@ import { registerActivityWorker, Worker } from './worker/worker.js';
 import { Entity } from './workflow/entity.js';
 import { workflowGuid } from './workflow/random.js';
 import { Search } from './workflow/search.js';
-import { didInterrupt, workflow } from './workflow/workflow.js';
+import { didInterrupt } from './workflow/workflow.js';
+import { workflow } from './workflow.js';
 
 /** An id: `H` and 22 random characters. Called inside a workflow it is the same in every replay. */
 export function guid(size?: number): string {

@@ -56,4 +56,5 @@ export {
 export type { StepOptions } from './workflow/run.js';
 export { Search } from './workflow/search.js';
 // inside a workflow
-export { didInterrupt, workflow } from './workflow/workflow.js';
+export { didInterrupt } from './workflow/workflow.js';
+export { workflow } from './workflow.js';

@@ -103,6 +103,55 @@ describe('an activity worker', () => {
   });
 });
 
+describe('an activity worker that is registered again', () => {
+  type Calls = { first(): Promise<string>; second(): Promise<string> };
+  const pool = workflow.proxyActivities<Calls>({ taskQueue: 'again', retry: { maximumAttempts: 0 } });
+  const first = async () => 'first';
+  const second = async () => 'second';
+  const another = async () => 'another first';
+
+  async function open() {
+    const engine = await Engine.open({
+      workflow: { firsts: async () => await pool.first(), seconds: async () => await pool.second() },
+    });
+    const { connection } = engine;
+    const options = { logLevel: 'silent', shutdownGrace: 100 } as const;
+    const register = (activities: Record<string, () => Promise<string>>, more = {}) =>
+      Durable.registerActivityWorker({ connection, taskQueue: 'again', options, ...more }, activities);
+    return { engine, register };
+  }
+
+  it('is the same worker, with the further functions; also when both come at once', async () => {
+    const { engine, register } = await open();
+    const [one, two] = await Promise.all([register({ first }), register({ first, second })]);
+    expect(two).toBe(one);
+    expect([await engine.run('firsts'), await engine.run('seconds')]).toEqual(['first', 'second']);
+    await one.stop();
+    await engine.close();
+  });
+
+  it('is another one when a name means another function, with other options, elsewhere, or behind the end of the first', async () => {
+    const { engine, register } = await open();
+    const one = await register({ first });
+    const others = [
+      await register({ first: another }),
+      await register({ first }, { options: { maxConcurrentActivities: 3, logLevel: 'silent' } }),
+      await register(
+        { first },
+        { interceptors: { activityInbound: [{ execute: (_n: string, _a: unknown, next: () => unknown) => next() }] } },
+      ),
+      await register({ first }, { taskQueue: 'elsewhere' }),
+      await register({ first }, { namespace: 'elsewhere' }),
+    ];
+    expect(new Set([one, ...others]).size).toBe(6);
+    await one.stop();
+    const next = await register({ first });
+    expect(next).not.toBe(one);
+    await Promise.all([next, ...others].map((worker) => worker.stop()));
+    await engine.close();
+  });
+});
+
 describe('workers of one process', () => {
   it('keep activities of one name apart', async () => {
     const { where } = workflow.proxyActivities<{ where(): Promise<string> }>();

@@ -60,6 +60,7 @@ export interface StartOptions {
   readonly persistent?: boolean;
   /** Accepted for compatibility, without effect. */
   readonly guid?: string;
+  readonly await?: boolean;
 }
 
 const startShape = v.strictObject({
@@ -78,6 +79,7 @@ const startShape = v.strictObject({
   originJobId: v.optional(identifier),
   guid: v.optional(v.unknown()),
   persistent: v.optional(v.unknown()),
+  await: v.optional(v.unknown()),
 });
 
 /** Options of `client.workflow.hook`. */
@@ -284,6 +286,11 @@ export class Client {
    */
   async getHotMeshClient(_taskQueue: string | null = null, namespace = this.#namespace): Promise<Engine> {
     await this.#link(namespace);
+    return this.engine(namespace);
+  }
+
+  /** @internal Connects when it is used. */
+  engine(namespace: string): Engine {
     return this.#engine(namespace, () => this.#link(namespace));
   }
 

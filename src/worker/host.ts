@@ -165,6 +165,7 @@ export class Host implements HostContext {
     await this.#until(() => this.#threads.of(serving).length === 0, Math.max(deadline, quiet));
     await atMost(ANSWER_MS, this.#threads.release(this.#threads.of(serving)));
     this.#threads.uncache(serving);
+    await atMost(ANSWER_MS, serving.end());
     this.services.remove(serving);
   }
 

@@ -198,6 +198,7 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
             return throughInbound({ ...layers, connection: served?.serving.connection }, args, run);
           },
           served?.serving.guard,
+          served?.serving,
         ),
       // Nobody gets what a hook returns, so it may be anything.
       conclude: (outcome, info) =>

@@ -2,13 +2,14 @@
 
 import { Seal } from '../codec/payload-codec.js';
 import { type ConnectionOptions, type ConnectionsByRole, codecOf } from '../postgres/connection.js';
+import type { WorkerHome } from '../workflow/context.js';
 import type { ClaimLoop } from './claim-loop.js';
 import { DeterminismGuard } from './determinism-guard.js';
 import { noInterceptors, type WorkerInterceptors } from './interceptors.js';
 import { consoleLogger } from './logger.js';
 import type { ResolvedTuning, UserFunction } from './options.js';
 
-export class Serving {
+export class Serving implements WorkerHome {
   readonly taskQueue: string;
   readonly workflows: ReadonlyMap<string, UserFunction>;
   readonly activityFunctions: Map<string, UserFunction>;
@@ -29,6 +30,7 @@ export class Serving {
   draining = false;
   threadClaims: ClaimLoop | null = null;
   taskClaims: ClaimLoop | null = null;
+  readonly #ends: (() => Promise<void>)[] = [];
 
   constructor(options: {
     taskQueue: string;
@@ -47,6 +49,15 @@ export class Serving {
     const { determinism, logLevel } = options.tuning;
     this.guard = determinism === 'off' ? null : new DeterminismGuard(determinism, consoleLogger(logLevel));
     this.seal = new Seal(options.connection === undefined ? undefined : codecOf(options.connection));
+  }
+
+  atEnd(end: () => Promise<void>): void {
+    this.#ends.push(end);
+  }
+
+  /** Ends what its workflows' code opened through it. */
+  async end(): Promise<void> {
+    await Promise.all(this.#ends.splice(0).map((end) => end()));
   }
 
   get freeThreads(): number {

@@ -1,4 +1,5 @@
 import { checkTaskQueue } from '../core/identifier.js';
+import { ActivityPools } from './activity-pools.js';
 import { serve } from './hosts.js';
 import type { WorkerInterceptors } from './interceptors.js';
 import {
@@ -16,6 +17,7 @@ import { watchSignals } from './shutdown-signals.js';
 import { watchCalls } from './watched-calls.js';
 
 const running = new Set<Worker>();
+const pools = new ActivityPools<Worker>();
 
 /**
  * Runs workflows and activities of a task queue.
@@ -46,7 +48,7 @@ export class Worker {
    */
   static async create(options: WorkerOptions): Promise<Worker> {
     const resolved = resolveWorkerOptions('Worker.create', options);
-    return new Worker(resolved.taskQueue, await serveWatched(resolved));
+    return new Worker(resolved.taskQueue, await serveWatched(resolved, new Serving(resolved)));
   }
 
   /** @internal The worker that `registerActivityWorker` makes: activities only. */
@@ -67,7 +69,15 @@ export class Worker {
       activities: functionsOf(call, 'activities', activities, true),
       tuning: resolveTuning(call, config.options),
     };
-    return new Worker(resolved.taskQueue, await serveWatched(resolved));
+    const serving = new Serving(resolved);
+    const functions = serving.activityFunctions;
+    return pools.register(resolved, functions, async () => {
+      const leave = await serveWatched(resolved, serving);
+      return new Worker(resolved.taskQueue, () => {
+        pools.leave(functions);
+        return leave();
+      });
+    });
   }
 
   /** Resolves when the worker has stopped. */
@@ -105,11 +115,11 @@ export class Worker {
 }
 
 /** Serves, and watches what workflow code calls, as long as it serves. */
-async function serveWatched(worker: ResolvedWorker): Promise<() => Promise<void>> {
+async function serveWatched(worker: ResolvedWorker, serving: Serving): Promise<() => Promise<void>> {
   const { tuning, workflows } = worker;
   const unwatch = tuning.determinism === 'off' || workflows.size === 0 ? () => {} : watchCalls();
   try {
-    const leave = await serve(worker, new Serving(worker));
+    const leave = await serve(worker, serving);
     return () => leave().finally(unwatch);
   } catch (error) {
     unwatch();
@@ -129,6 +139,10 @@ export interface ActivityWorkerOptions {
 
 /**
  * Runs activities only: a pool of its own, which workflows reach by `proxyActivities({ taskQueue })`.
+ *
+ * Registered again for the same connection, namespace and queue, the worker that is there takes the further functions and is
+ * what this resolves to. Another function under a name that is taken, or other options, make a worker of their own: both
+ * then share the queue, and each runs what it brought.
  *
  * @param activities An object of functions, or one named function.
  * @param activityTaskQueue The queue to serve. Default: the config's `taskQueue`.

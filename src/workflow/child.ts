@@ -27,6 +27,11 @@ export interface ChildWorkflowOptions {
   readonly signalIn?: boolean;
   /** Retries of the child's function. `throwOnError: false`: `executeChild` returns the error instead of throwing it. */
   readonly config?: RetryOptions;
+  /** Accepted for compatibility, without effect: the call says whether it waits. */
+  readonly await?: boolean;
+  /** Accepted for compatibility, without effect. */
+  readonly persistent?: boolean;
+  readonly guid?: string;
 }
 
 const childOptions = v.strictObject({
@@ -39,6 +44,9 @@ const childOptions = v.strictObject({
   expire: v.optional(seconds),
   signalIn: v.optional(flag),
   config: v.optional(v.unknown()),
+  await: v.optional(v.unknown()),
+  persistent: v.optional(v.unknown()),
+  guid: v.optional(v.unknown()),
 });
 
 /**

@@ -29,8 +29,17 @@ export interface Watch {
   met(call: string, instead: string, wrapper: (...args: never[]) => unknown): void;
 }
 
+/** The worker that a workflow runs in, as far as its code can see it. */
+export interface WorkerHome {
+  /** As the worker was given it. */
+  readonly connection: unknown;
+  /** Has `end` called when the worker stops. */
+  atEnd(end: () => Promise<void>): void;
+}
+
 interface WorkflowContext {
   readonly instance: Instance;
+  readonly home: WorkerHome | null;
   /** The innermost scope; null: the workflow's own. */
   readonly scope: ScopeHere | null;
   /** Null in a workflow without outbound interceptors. */
@@ -46,8 +55,13 @@ function here(): WorkflowContext | undefined {
 }
 
 /** Runs a workflow function as `instance`. */
-export function runAs<T>(instance: Instance, run: () => T, watch: Watch | null = null): T {
-  return carried.run({ instance, scope: null, intercept: null, watch } satisfies WorkflowContext, run);
+export function runAs<T>(
+  instance: Instance,
+  run: () => T,
+  watch: Watch | null = null,
+  home: WorkerHome | null = null,
+): T {
+  return carried.run({ instance, home, scope: null, intercept: null, watch } satisfies WorkflowContext, run);
 }
 
 /** Runs `run`, of the same workflow, in `scope`. */
@@ -66,6 +80,11 @@ export function runIntercepted<T>(intercept: Intercept | null, watch: Watch | nu
 export function watchHere(): Watch | null {
   const context = here();
   return context === undefined || context.watch === null || context.instance.ended ? null : context.watch;
+}
+
+/** The worker that the current async context's workflow runs in; null where none does. */
+export function homeHere(): WorkerHome | null {
+  return here()?.home ?? null;
 }
 
 /** The execution the current async context belongs to, or undefined. */

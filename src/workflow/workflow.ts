@@ -1,4 +1,7 @@
-/** `Durable.workflow`: what a workflow function may call. Older names are aliases of the newer ones. */
+/**
+ * What a workflow function may call. Older names are aliases of the newer ones. `Durable.workflow` is this and what needs a
+ * client as well: src/workflow.ts.
+ */
 
 import { CancelledFailure } from '../core/errors.js';
 import { CancellationScope, isCancellation } from './cancellation.js';
@@ -8,7 +11,6 @@ import { continueAsNew } from './continue-as-new.js';
 import { emit } from './emit.js';
 
 import { entity } from './entity.js';
-import { getHotMesh } from './get-hot-mesh.js';
 import { execHook, execHookBatch, hook } from './hook.js';
 import { workflowInfo } from './info.js';
 import { deprecatePatch, patched } from './patched.js';
@@ -64,7 +66,6 @@ export const workflow = {
   didInterrupt,
   didRun,
   isSideEffectAllowed,
-  getHotMesh,
   // the older generation
   sleepFor: sleep,
   waitFor: condition,
