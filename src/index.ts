@@ -7,6 +7,7 @@ export type { ActivityInboundCallsInterceptor } from './activity/interceptors.js
 // clients
 export { Client, type ClientHookOptions, type ClientOptions, type StartOptions } from './client/client.js';
 export { Engine, type TopicCallback } from './client/engine.js';
+export type { ExecutionList, ExecutionPage, ExecutionSummary, ListOptions } from './client/execution-list.js';
 export { WorkflowHandle } from './client/handle.js';
 export type { WorkflowState, WorkflowStateMetadata } from './client/state.js';
 export type { SubscribeOptions } from './client/subscribe.js';
@@ -15,6 +16,7 @@ export type { PayloadCodec } from './codec/payload-codec.js';
 export type { EntityRow } from './core/document-engine.js';
 export type { EntityConditions } from './core/entity-conditions.js';
 export * as Errors from './core/errors.js';
+export type { ExecutionFilter, ExecutionStatus, Moment, TimeRange } from './core/execution-filter.js';
 export type { HookOptions } from './core/hook-options.js';
 export { uuid } from './core/identifier.js';
 export type { RetryOptions } from './core/retry-policy.js';

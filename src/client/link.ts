@@ -4,6 +4,7 @@
 
 import type { EntityQuery } from '../core/document-engine.js';
 import { ConnectionError } from '../core/errors.js';
+import type { StoredFilter } from '../core/execution-filter.js';
 import { Batcher } from '../postgres/batcher.js';
 import type { ConnectionOptions, ConnectionsByRole } from '../postgres/connection.js';
 import { openDatabase } from '../postgres/connection.js';
@@ -36,6 +37,7 @@ import {
   terminateWorkflow,
 } from '../postgres/protocol/executions.js';
 import { answerTask, type TaskAnswer, type TaskAnswerStatus } from '../postgres/protocol/tasks.js';
+import { countExecutions, type ListedExecution, listExecutions, type Page } from '../postgres/protocol/visibility.js';
 import { EmissionReader } from './emission-reader.js';
 import { ResultWatcher } from './result-watcher.js';
 import type { DealWith, Subscription } from './subscription.js';
@@ -215,6 +217,14 @@ export class Link {
 
   searchFields(workflowId: string): Promise<Record<string, string> | null> {
     return fetchSearchFields(this.#lanes.read, this.schema, workflowId, patience);
+  }
+
+  listExecutions(filter: StoredFilter, page: Page): Promise<ListedExecution[]> {
+    return listExecutions(this.#lanes.read, this.schema, filter, page, patience);
+  }
+
+  countExecutions(filter: StoredFilter): Promise<number> {
+    return countExecutions(this.#lanes.read, this.schema, filter, patience);
   }
 
   findEntities(query: EntityQuery): Promise<FoundEntity[]> {

@@ -29,19 +29,25 @@ const MAX_LISTED = 1_000;
 const scalarRule: Rule = { must: 'text, a finite number, a boolean or null' };
 const orderedRule: Rule = { must: 'text or a finite number' };
 
-/** @throws {InvalidArgumentError} for unknown operators, with the nearest known one, and for values that cannot be compared. */
-export function entityConditions(call: string, conditions: unknown): EntityCondition[] {
+/**
+ * @param path Where the conditions stand in the call.
+ * @throws {InvalidArgumentError} for unknown operators, with the nearest known one, and for values that cannot be compared.
+ */
+export function entityConditions(call: string, conditions: unknown, path = 'conditions'): EntityCondition[] {
   if (conditions === undefined || conditions === null) return [];
   if (typeof conditions !== 'object' || Array.isArray(conditions))
-    throw refusal(call, 'conditions', { must: 'an object of conditions by field' }, conditions);
-  const found = Object.entries(conditions).flatMap(([field, condition]) => fieldConditions(call, field, condition));
+    throw refusal(call, path, { must: 'an object of conditions by field' }, conditions);
+  const found = Object.entries(conditions).flatMap(([field, condition]) =>
+    fieldConditions(call, path, field, condition),
+  );
   if (found.length <= MAX_CONDITIONS) return found;
-  throw refusal(call, 'conditions', { must: `at most ${MAX_CONDITIONS}` }, found.length);
+  throw refusal(call, path, { must: `at most ${MAX_CONDITIONS}` }, found.length);
 }
 
-function fieldConditions(call: string, field: string, condition: unknown): EntityCondition[] {
-  if (typeof condition !== 'object' || condition === null) return [entityCondition(call, field, '$eq', condition)];
-  return Object.entries(condition).map(([op, value]) => entityCondition(call, field, op, value));
+function fieldConditions(call: string, path: string, field: string, condition: unknown): EntityCondition[] {
+  if (typeof condition !== 'object' || condition === null)
+    return [entityCondition(call, field, '$eq', condition, path)];
+  return Object.entries(condition).map(([op, value]) => entityCondition(call, field, op, value, path));
 }
 
 /** The words of `find` and those of `findByCondition`. */
@@ -68,9 +74,15 @@ const operators: Readonly<Record<string, EntityCondition['op']>> = {
  *
  * @param op `$eq` and the like, or `=`, `LIKE` and the like.
  */
-export function entityCondition(call: string, field: string, op: string, value: unknown): EntityCondition {
+export function entityCondition(
+  call: string,
+  field: string,
+  op: string,
+  value: unknown,
+  parent = 'conditions',
+): EntityCondition {
   checkIdentifier(call, 'field', field);
-  const path = `conditions[${shownValue(field)}]`;
+  const path = `${parent}[${shownValue(field)}]`;
   const known = typeof op === 'string' && Object.hasOwn(operators, op) ? operators[op] : undefined;
   if (known === undefined) throw unknownOperator(call, path, op);
   checkComparand(call, path, known, value);

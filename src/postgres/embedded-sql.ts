@@ -1145,6 +1145,18 @@ begin
   return array(select 'q' || s from unnest(v_services) s);
 end $$;
 ` },
+  { name: 'count_executions', sql: `-- How many executions a filter selects: see execution_clause.
+create or replace function count_executions(p_filter jsonb) returns bigint
+language plpgsql stable as $$
+declare
+  v_count bigint;
+begin
+  execute format('
+    select count(*) from execution e left join document d on d.run_no = e.run_no where %s', execution_clause(p_filter))
+  into v_count using p_filter, filtered_services(p_filter);
+  return v_count;
+end $$;
+` },
   { name: 'create_entity_index', sql: `-- Makes the index by which find_entities looks up documents by the value of a top-level field. Idempotent.
 -- A GIN index of paths stores hashes, so no value is too long for it. Writers of documents wait while it is built; to wait
 -- for them behind a long transaction would hold up all others, so this gives up after 100 ms (55P03) and is sent again.
@@ -1410,6 +1422,35 @@ begin
   order by e.run desc limit 1;
 end $$;
 ` },
+  { name: 'document_clause', sql: `-- The text of a condition on a top-level field of a document, for statements that are put together. p_field and p_value are
+-- expressions over parameters, like \`d.entity -> $3[1]\` and \`$4[1]::jsonb\`: the planner sees constants in their place, and
+-- only then can it use indexes whose expressions name a field. p_is is the value itself and decides the form; nothing of it
+-- becomes part of the text. p_op: eq ne gt gte lt lte like in.
+create or replace function document_clause(p_field text, p_value text, p_op text, p_is jsonb) returns text
+language plpgsql immutable as $$
+declare
+  v_is text := case
+    when jsonb_typeof(p_is) = 'null' then format('coalesce(%s, ''null'') = ''null''', p_field)
+    -- containment, which an index knows; an array contains its items, but is no scalar
+    else format('((%1$s @> %2$s or %1$s @> same_text(%2$s)) and jsonb_typeof(%1$s) <> ''array'')', p_field, p_value)
+  end;
+begin
+  return case p_op
+    when 'eq' then v_is
+    when 'ne' then format('(coalesce(%s, ''null'') <> ''null'' and not %s)', p_field,
+      case when jsonb_typeof(p_is) = 'null' then 'false' else v_is end)
+    when 'like' then format(
+      '(jsonb_typeof(%1$s) not in (''object'', ''array'') and (%1$s #>> ''{}'') like (%2$s #>> ''{}''))', p_field, p_value)
+    when 'in' then format(
+      '(jsonb_typeof(%1$s) not in (''object'', ''array'') and (%1$s #>> ''{}'') = any (array(select jsonb_array_elements_text(%2$s)))
+        or coalesce(%1$s, ''null'') = ''null'' and %2$s @> ''[null]'')', p_field, p_value)
+    else format(
+      case when jsonb_typeof(p_is) = 'number' then 'read_number(%1$s #>> ''{}'') %2$s (%3$s #>> ''{}'')::numeric'
+      else '(jsonb_typeof(%1$s) = ''string'' and (%1$s #>> ''{}'') collate "C" %2$s (%3$s #>> ''{}''))' end,
+      p_field, case p_op when 'gt' then '>' when 'gte' then '>=' when 'lt' then '<' when 'lte' then '<=' end, p_value)
+  end;
+end $$;
+` },
   { name: 'emissions', sql: `-- What was emitted behind given positions: many subscriptions in one call. Each names a workflow (p_workflow_id, its
 -- newest chain), a topic, a pattern of topics as LIKE takes it, or none of them for everything.
 -- Answers rows in order of position per item; behind them a row without topic: up to where that item has been looked
@@ -1671,6 +1712,75 @@ language sql stable as $$
   end
 $$;
 ` },
+  { name: 'execution_clause', sql: `-- The condition that a filter of executions means, as text for statements over \`execution e left join document d\`, with the
+-- filter as parameter $1 and the numbers of its services as $2. The text is put together from those below and from paths
+-- into the filter; no value becomes part of it (see document_clause for what the planner makes of that).
+--
+-- The filter, all of whose conditions hold, as src/core/execution-filter.ts checks and writes it:
+--   workflowId, workflowIdPrefix, parentWorkflowId, entity      text
+--   workflowName, taskQueue      text; become $2
+--   status                       states; without it all but \`continued\`, whose work another run goes on with
+--   startedFrom, startedTo, closedFrom, closedTo      ms since the epoch; \`To\` excluded
+--   search, where                [{ field, op, value }] on search fields and entity document; see document_clause
+--   blocked                      whether any of its threads is
+-- Raises PD003 for other keys: a filter of a newer client must not select more than it says.
+create or replace function execution_clause(p_filter jsonb) returns text
+language plpgsql stable as $$
+declare
+  v_clauses text[] := '{}';
+  v_key text;
+  v_field text;
+  v_value text;
+  v_condition jsonb;
+begin
+  for v_key in select k from jsonb_object_keys(p_filter) k order by k loop
+    v_clauses := v_clauses || case v_key
+      when 'workflowId' then 'e.workflow_id = $1 ->> ''workflowId'''
+      when 'workflowIdPrefix' then 'e.workflow_id ^@ ($1 ->> ''workflowIdPrefix'')'
+      -- children by the index of their parent's chain; who was only started in its name by one of its own
+      when 'parentWorkflowId' then '(e.parent_chain = any (array(
+          select p.chain_no from execution p where p.workflow_id = $1 ->> ''parentWorkflowId''))
+        or e.parent_chain is null and e.parent_workflow_id = $1 ->> ''parentWorkflowId'')'
+      when 'workflowName' then 'e.service_no = any ($2)'
+      when 'taskQueue' then 'e.service_no = any ($2)'
+      when 'entity' then 'e.entity = $1 ->> ''entity'''
+      when 'status' then 'e.state = any (array(select jsonb_array_elements_text($1 -> ''status'')))'
+      when 'startedFrom' then 'e.created_at >= to_timestamp(($1 ->> ''startedFrom'')::double precision / 1000)'
+      when 'startedTo' then 'e.created_at < to_timestamp(($1 ->> ''startedTo'')::double precision / 1000)'
+      when 'closedFrom' then 'e.closed_at >= to_timestamp(($1 ->> ''closedFrom'')::double precision / 1000)'
+      when 'closedTo' then 'e.closed_at < to_timestamp(($1 ->> ''closedTo'')::double precision / 1000)'
+      when 'blocked' then case when (p_filter -> 'blocked')::boolean then '' else 'not ' end
+        -- \`excluded\`: its index holds few threads
+        || 'exists (select from thread t where t.run_no = e.run_no and t.excluded is not null and t.state = ''blocked'')'
+      when 'search' then null
+      when 'where' then null
+    end;
+    if v_clauses[cardinality(v_clauses)] is null and not v_key in ('search', 'where') then
+      raise exception 'filter: unknown condition "%" (the schema may be older than this library)', v_key using errcode = 'PD003';
+    end if;
+  end loop;
+  if not p_filter ? 'status' then
+    v_clauses := v_clauses || 'e.state <> ''continued'''::text;
+  end if;
+  for v_key, v_condition in
+    select k, c.condition || jsonb_build_object('n', c.n - 1)
+    from unnest(array['search', 'where']) k
+    cross join lateral jsonb_array_elements(coalesce(p_filter -> k, '[]')) with ordinality c (condition, n)
+  loop
+    v_field := format('($1 #>> ''{%s,%s,field}'')', v_key, v_condition ->> 'n');
+    v_value := format('($1 #> ''{%s,%s,value}'')', v_key, v_condition ->> 'n');
+    v_clauses := v_clauses || case
+      -- in the words of create_search_index: fields are text, and a key of an index has its limits
+      when v_key = 'search' and v_condition ->> 'op' = 'eq' and jsonb_typeof(v_condition -> 'value') <> 'null' then format(
+        '(left(d.search ->> %1$s, 256) = left(%2$s #>> ''{}'', 256) and d.search ->> %1$s = %2$s #>> ''{}'')', v_field, v_value)
+      else document_clause(
+        format('(d.%s -> %s)', case v_key when 'search' then 'search' else 'entity' end, v_field), v_value,
+        v_condition ->> 'op', v_condition -> 'value')
+    end;
+  end loop;
+  return array_to_string(v_clauses, ' and ');
+end $$;
+` },
   { name: 'expire_tasks', sql: `-- Ends attempts and activities whose time limit is over, wherever they are: waiting for a worker that never comes, in a
 -- process that hangs or is dead, with somebody who holds the task token. An attempt that exceeded its own limit
 -- (startToCloseTimeout, heartbeatTimeout) is repeated by the retry policy; all else fails for good. Any worker may call it
@@ -1732,58 +1842,48 @@ begin
   return next;
 end $$;
 ` },
+  { name: 'filtered_services', sql: `-- The services that a filter of executions names by queue and workflow: $2 of execution_clause. Few, and looked up first, so
+-- that the planner sees numbers.
+create or replace function filtered_services(p_filter jsonb) returns int[]
+language sql stable as $$
+  select array(
+    select s.service_no from service s
+    where s.kind = 'workflow' and s.name = coalesce(p_filter ->> 'workflowName', s.name)
+      and s.task_queue = coalesce(p_filter ->> 'taskQueue', s.task_queue))
+$$;
+` },
   { name: 'find_entities', sql: `-- Workflows started with an entity, newest first, each by its newest run: those whose document fulfils all conditions. A
--- condition is a top-level field, an operator (eq ne gt gte lt lte like in) and a JSON value.
--- The statement is put together from the texts below and the positions of the parameters, so that the planner sees constants
--- in their place: only then can it use the indexes of create_entity_index, whose expressions name a field. Nothing of a
--- condition becomes part of its text.
+-- condition is a top-level field, an operator (eq ne gt gte lt lte like in) and a JSON value: see document_clause.
 create or replace function find_entities(
   p_entity text, p_workflow_id text, p_field text[], p_op text[], p_value text[], p_limit int, p_offset int
 ) returns table (workflow_id text, state text, context text)
 language plpgsql stable as $$
 declare
   v_where text := '';
-  v_field text;
-  v_value jsonb;
-  v_is text;
-  v_same text[] := '{}';
-  v_number numeric[] := '{}';
 begin
   for i in 1 .. cardinality(p_field) loop
-    v_field := format('(d.entity -> $3[%s])', i);
-    v_value := p_value[i]::jsonb;
-    -- what has the same text: '5' is 5, but '05' is not
-    v_same := v_same || case
-      when jsonb_typeof(v_value) <> 'string' then to_jsonb(v_value #>> '{}')::text
-      when (v_value #>> '{}') ~ '^(true|false|-?(0|[1-9][0-9]{0,99})(\\.[0-9]{1,99})?)$' then v_value #>> '{}'
-      else p_value[i]
-    end;
-    v_number := v_number || case when jsonb_typeof(v_value) = 'number' then (v_value #>> '{}')::numeric end;
-    v_is := case
-      when jsonb_typeof(v_value) = 'null' then format('coalesce(%s, ''null'') = ''null''', v_field)
-      -- containment, which an index knows; an array contains its items, but is no scalar
-      else format('((%1$s @> $4[%2$s]::jsonb or %1$s @> $5[%2$s]::jsonb) and jsonb_typeof(%1$s) <> ''array'')', v_field, i)
-    end;
-    v_where := v_where || ' and ' || case p_op[i]
-      when 'eq' then v_is
-      when 'ne' then format('coalesce(%1$s, ''null'') <> ''null'' and not %2$s', v_field,
-        case when jsonb_typeof(v_value) = 'null' then 'false' else v_is end)
-      when 'like' then format('jsonb_typeof(%1$s) not in (''object'', ''array'') and (%1$s #>> ''{}'') like ($4[%2$s]::jsonb #>> ''{}'')', v_field, i)
-      when 'in' then format(
-        '(jsonb_typeof(%1$s) not in (''object'', ''array'') and (%1$s #>> ''{}'') = any (array(select jsonb_array_elements_text($4[%2$s]::jsonb)))
-          or coalesce(%1$s, ''null'') = ''null'' and $4[%2$s]::jsonb @> ''[null]'')', v_field, i)
-      else format(
-        case when jsonb_typeof(v_value) = 'number' then 'read_number(%1$s #>> ''{}'') %2$s $6[%3$s]'
-        else 'jsonb_typeof(%1$s) = ''string'' and (%1$s #>> ''{}'') collate "C" %2$s ($4[%3$s]::jsonb #>> ''{}'')' end,
-        v_field, case p_op[i] when 'gt' then '>' when 'gte' then '>=' when 'lt' then '<' when 'lte' then '<=' end, i)
-    end;
+    v_where := v_where || ' and '
+      || document_clause(format('(d.entity -> $3[%s])', i), format('$4[%s]::jsonb', i), p_op[i], p_value[i]::jsonb);
   end loop;
   return query execute format('
     select e.workflow_id, e.state, coalesce(d.entity, ''{}'')::text
     from execution e left join document d on d.run_no = e.run_no
     where e.entity = $1 and ($2 is null or e.workflow_id = $2) and e.state <> ''continued''%s
-    order by e.run_no desc limit $7 offset $8', v_where)
-  using p_entity, p_workflow_id, p_field, p_value, v_same, v_number, p_limit, p_offset;
+    order by e.run_no desc limit $5 offset $6', v_where)
+  using p_entity, p_workflow_id, p_field, p_value, p_limit, p_offset;
+end $$;
+` },
+  { name: 'find_executions', sql: `-- The run numbers of the executions that a filter selects (see execution_clause), newest start first, a page at a time:
+-- those below p_after, the last number of the page before (null: from the newest). What is started meanwhile is on no later
+-- page, and nothing is on two. Takes no locks: whoever acts on a run looks again, under its lock.
+create or replace function find_executions(p_filter jsonb, p_after bigint, p_limit int) returns table (run_no bigint)
+language plpgsql stable as $$
+begin
+  return query execute format('
+    select e.run_no from execution e left join document d on d.run_no = e.run_no
+    where %s and e.run_no < $3
+    order by e.run_no desc limit $4', execution_clause(p_filter))
+  using p_filter, filtered_services(p_filter), coalesce(p_after, 9223372036854775807), p_limit;
 end $$;
 ` },
   { name: 'find_in_document', sql: `-- Follows a path as far as it goes: how many of its keys exist (\`depth\`), and what stands there. A key of an array is an index, written
@@ -2104,6 +2204,26 @@ begin
     end if;
   end loop;
 end $$;
+` },
+  { name: 'list_executions', sql: `-- A page of the executions that a filter selects, as people look at them: see find_executions.
+create or replace function list_executions(p_filter jsonb, p_after bigint, p_limit int) returns table (
+  run_no bigint, workflow_id text, run int, state text, cause text, task_queue text, workflow_name text,
+  started_ms double precision, closed_ms double precision, cancel_requested boolean, blocked boolean,
+  parent_workflow_id text, origin_id text, entity text, search text
+)
+language sql stable as $$
+  select e.run_no, e.workflow_id, e.run, e.state, e.cause, s.task_queue, s.name,
+    extract(epoch from e.created_at)::double precision * 1000, extract(epoch from e.closed_at)::double precision * 1000,
+    e.cancel_requested,
+    e.closed_at is null and exists (
+      select from thread t where t.run_no = e.run_no and t.excluded is not null and t.state = 'blocked'),
+    e.parent_workflow_id, e.origin_id, e.entity, d.search::text
+  from find_executions(p_filter, p_after, p_limit) f
+  join execution e on e.run_no = f.run_no
+  join service s on s.service_no = e.service_no
+  left join document d on d.run_no = e.run_no
+  order by e.run_no desc
+$$;
 ` },
   { name: 'load_history', sql: `-- A page of a thread's history from p_from_seq on, at most about 8 MiB and 2,000 entries at a time.
 create or replace function load_history(p_thread_no bigint, p_from_seq int)
@@ -2806,6 +2926,16 @@ begin
     null;                                            -- somebody reads the old table; the next reaper tries again
   end;
 end $$;
+` },
+  { name: 'same_text', sql: `-- What else has the text of a JSON scalar: '5' of 5 and 5 of '5', but 5 not of '05'. Itself where nothing else has.
+create or replace function same_text(p_value jsonb) returns jsonb
+language sql immutable as $$
+  select case
+    when jsonb_typeof(p_value) <> 'string' then to_jsonb(p_value #>> '{}')
+    when (p_value #>> '{}') ~ '^(true|false|-?(0|[1-9][0-9]{0,99})(\\.[0-9]{1,99})?)$' then (p_value #>> '{}')::jsonb
+    else p_value
+  end
+$$;
 ` },
   { name: 'scheduled_at', sql: `-- When an operation was opened, by the database's clock.
 create or replace function scheduled_at(p_thread_no bigint, p_op int) returns timestamptz

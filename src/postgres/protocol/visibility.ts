@@ -1,0 +1,58 @@
+/** Calls that look at many executions. None of them takes a lock. */
+
+import type { ExecutionStatus, StoredFilter } from '../../core/execution-filter.js';
+import type { Lane, QueryOptions } from '../database.js';
+import { bigint, call, int } from './call.js';
+
+/** A row of `list_executions`. */
+export interface ListedExecution {
+  readonly run_no: number;
+  readonly workflow_id: string;
+  readonly run: number;
+  readonly state: ExecutionStatus;
+  readonly cause: string;
+  readonly task_queue: string;
+  readonly workflow_name: string;
+  readonly started_ms: number;
+  readonly closed_ms: number | null;
+  readonly cancel_requested: boolean;
+  readonly blocked: boolean;
+  readonly parent_workflow_id: string | null;
+  readonly origin_id: string | null;
+  readonly entity: string | null;
+  readonly search: string | null;
+}
+
+/** Which page: at most `limit` executions below `after`, a run's number; null begins with the newest. */
+export interface Page {
+  readonly after: number | null;
+  readonly limit: number;
+}
+
+const filterJson = (filter: StoredFilter) => ({ cast: 'jsonb', value: JSON.stringify(filter) });
+
+export function listExecutions(
+  lane: Lane,
+  schema: string,
+  filter: StoredFilter,
+  { after, limit }: Page,
+  options?: QueryOptions,
+): Promise<ListedExecution[]> {
+  return lane.query<ListedExecution>(
+    call(schema, 'list_executions', [filterJson(filter), bigint(after), int(limit)]),
+    options,
+  );
+}
+
+export async function countExecutions(
+  lane: Lane,
+  schema: string,
+  filter: StoredFilter,
+  options?: QueryOptions,
+): Promise<number> {
+  const rows = await lane.query<{ count_executions: number }>(
+    call(schema, 'count_executions', [filterJson(filter)]),
+    options,
+  );
+  return rows[0]?.count_executions ?? 0;
+}
