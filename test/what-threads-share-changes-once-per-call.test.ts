@@ -27,6 +27,31 @@ async function told(key: string, seen: unknown[]) {
   return { seen, kinds };
 }
 
+/** Reads a large document again and again, changes what it was given, and the document in between. */
+async function readsALot(key: string) {
+  const [entity, search] = [await workflow.entity(), await workflow.search()];
+  const pages = Array.from({ length: 1_000 }, (_, page) => `page ${page} of ${key}, ${'x'.repeat(80)}`);
+  await entity.set({ pages, title: 'one' });
+  await search.set({ large: 'y'.repeat(5_000) });
+  const seen: unknown[] = [];
+  for (let round = 0; round < 10; round++) {
+    if (round === 5) await entity.merge({ title: 'two' });
+    const { title, pages: read } = (await (await workflow.entity()).get()) as { title: string; pages: string[] };
+    seen.push([
+      title,
+      read.length,
+      read[round],
+      (await search.get('large')).length,
+      (await search.mget('large'))[0]?.length,
+    ]);
+    read.length = 0;
+    if (round % 3 === 0) await note(`${key} ${round}`, title);
+  }
+  const [one, other] = await Promise.all([entity.get<string[]>('pages'), entity.get<string[]>('pages')]);
+  one.pop();
+  return [...seen, [one.length, other.length]];
+}
+
 async function fields(key: string) {
   const search = await workflow.search();
   const seen: unknown[] = [
@@ -238,10 +263,42 @@ async function keepsEntity(state: string, total: unknown) {
   if (state === 'open') await workflow.condition('close');
 }
 
-const workflows = { fields, documents, refusals, counts, hooked, countsBeside, goesOn, lends, borrows, keepsEntity };
+const workflows = {
+  readsALot,
+  fields,
+  documents,
+  refusals,
+  counts,
+  hooked,
+  countsBeside,
+  goesOn,
+  lends,
+  borrows,
+  keepsEntity,
+};
 
 describeInBothTempos('what the threads of a workflow share', { workflow: workflows, activities }, (engine, tempo) => {
   const engineObject = () => engine().client.getHotMeshClient(null, 'durable');
+
+  it('a large document that is read again and again is stored once for each state it was read in', async () => {
+    const key = guid();
+    const handle = await engine().start('readsALot', [key]);
+    const expected = Array.from({ length: 10 }, (_, round) => [
+      round < 5 ? 'one' : 'two',
+      1_000,
+      `page ${round} of ${key}, ${'x'.repeat(80)}`,
+      5_000,
+      5_000,
+    ]);
+    expect(await engine().result(handle)).toEqual([...expected, [999, 1_000]]);
+    const [row] = await engine().sql<{ stored: number }>(
+      `select sum(length(h.outcome))::int as stored from history h join execution e on e.run_no = h.thread_no
+        where e.workflow_id = $1`,
+      [handle.workflowId],
+    );
+    // Twice as a whole (and once by merge), once or twice its pages, and both fields: not ten times.
+    expect(row?.stored).toBeLessThan(6 * 130_000);
+  });
 
   it.each([
     ['fields', FIELDS],

@@ -96,7 +96,7 @@ begin
     perform forget_rendezvous(v_taken);
   end if;
   if v_kinds && '{search,entity}' then
-    for v_row in select d.* from apply_documents(p_thread_no, e_item, e_kind, e_op, e_key, e_value) d
+    for v_row in select d.* from apply_documents(p_thread_no, e_item, e_kind, e_op, e_key, e_value, e_extra) d
     loop
       v_items := v_items || v_row.item::int;
       v_facts := v_facts || v_row.fact::text;

@@ -164,20 +164,48 @@ export function decodeActivityInput(text: string, seal: Seal = registeredSeal): 
   return { ...input, args, headers: seal.open(input.headers) as ActivityInput['headers'] };
 }
 
-/** The outcomes of an entry by operation. @throws {PayloadCodecError} when a signal cannot be opened. */
-export function decodeOutcome(text: string | null, seal: Seal = registeredSeal): Map<number, Decision> {
+/**
+ * The outcomes of an entry by operation.
+ *
+ * @param reads Large values that reading calls gave, as JSON by operation, of the entries before; those of this one are added.
+ *   With them, a value that is stored once stands wherever it was given.
+ * @throws {PayloadCodecError} when a signal cannot be opened.
+ */
+export function decodeOutcome(
+  text: string | null,
+  seal: Seal = registeredSeal,
+  reads?: Map<number, Read>,
+): Map<number, Decision> {
   const decisions = new Map<number, Decision>();
   if (text === null) return decisions;
-  for (const [op, what, value] of JSON.parse(text) as [number, Decision['what'], unknown][]) {
+  for (const [op, what, value, digest] of JSON.parse(text) as [number, Decision['what'], unknown, string?][]) {
     if (what === 'duplicate' || what === 'hooked') decisions.set(op, { what, id: value as string });
     else if (what === 'unhooked') decisions.set(op, { what, reason: value as HookRefusal });
     else if (what === 'signal') decisions.set(op, { what, value: seal.open(value) });
-    else if (what === 'value')
-      decisions.set(op, { what, value }); // plain: SQL made it
-    else if (what === 'refused') decisions.set(op, { what, ...refusalOf(value as [DocumentRefusal, string[] | null]) });
+    else if (what === 'value') {
+      if (digest !== undefined) reads?.set(op, { json: JSON.stringify(value), digest });
+      decisions.set(op, { what, value, ...(digest !== undefined && { digest }) }); // plain: SQL made it
+    } else if (what === 'same') {
+      const read = reads?.get(value as number);
+      if (read !== undefined) reads?.set(op, read);
+      // Parsed for each: the code may change what it is given.
+      decisions.set(
+        op,
+        read === undefined
+          ? { what, as: value as number }
+          : { what: 'value', value: JSON.parse(read.json), digest: read.digest },
+      );
+    } else if (what === 'refused')
+      decisions.set(op, { what, ...refusalOf(value as [DocumentRefusal, string[] | null]) });
     else decisions.set(op, { what });
   }
   return decisions;
+}
+
+/** A large value that a reading call gave. */
+export interface Read {
+  readonly json: string;
+  readonly digest: string;
 }
 
 function refusalOf([why, at]: [DocumentRefusal, string[] | null]): { why: DocumentRefusal; at: string[] } {

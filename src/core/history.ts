@@ -53,8 +53,10 @@ export type Decision =
   | { readonly what: 'signal'; readonly value: unknown }
   /** Of terminate: there is no such workflow; it has ended already; it was this very run, which ends here. */
   | { readonly what: 'unknown' | 'completed' | 'ended' }
-  /** What a call of a search or entity session gave; undefined where nothing was. */
-  | { readonly what: 'value'; readonly value: unknown }
+  /** What a call of a search or entity session gave; undefined where nothing was. `digest`: of a large one. */
+  | { readonly what: 'value'; readonly value: unknown; readonly digest?: string }
+  /** A reading call gave what the one before it, of operation `as`, gave; stored once. */
+  | { readonly what: 'same'; readonly as: number }
   /** The document does not hold what such a call works on; nothing was changed. */
   | { readonly what: 'refused'; readonly why: DocumentRefusal; readonly at: readonly string[] };
 
@@ -151,6 +153,8 @@ export interface DocumentCall {
   readonly n: number;
   /** Its arguments, a JSON array. Plain: SQL computes on them. */
   readonly args: string;
+  /** What the same reading call gave before, when that was large: its operation and digest. Not stored. */
+  readonly seen?: { readonly op: number; readonly digest: string } | undefined;
 }
 
 export interface RetrySpec {

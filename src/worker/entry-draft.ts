@@ -268,10 +268,13 @@ export class EntryDraft {
         });
         break;
       case 'search':
-      case 'entity':
-        this.#bytes += command.spec.args.length;
-        this.#effects = added(this.#effects, { kind: command.kind, op, key: command.name, value: command.spec.args });
+      case 'entity': {
+        const { args, seen } = command.spec;
+        this.#bytes += args.length;
+        const extra = seen === undefined ? {} : { extra: `${seen.op}:${seen.digest}` };
+        this.#effects = added(this.#effects, { kind: command.kind, op, key: command.name, value: args, ...extra });
         break;
+      }
     }
   }
 

@@ -1,6 +1,6 @@
 /** What follows from a thread's stored history alone. */
 
-import { type ActivityDefaults, decodeOutcome, decodeSteps } from '../codec/entry-text.js';
+import { type ActivityDefaults, decodeOutcome, decodeSteps, type Read } from '../codec/entry-text.js';
 import { decodeFailure } from '../codec/failure-text.js';
 import { decodePayload } from '../codec/payload.js';
 import { registeredSeal, type Seal } from '../codec/payload-codec.js';
@@ -35,11 +35,12 @@ export function readHistory(
   let opened = 0;
   let outcome: ReadonlyMap<number, Decision> = new Map();
   let last: readonly RecordedStep[] = [];
+  const reads = new Map<number, Read>();
   try {
     for (const row of rows) {
       const read = decodeSteps(row.seq, row.body, opened, outcome, workflow, seal);
       opened = read.opened;
-      outcome = decodeOutcome(row.outcome, seal);
+      outcome = decodeOutcome(row.outcome, seal, reads);
       last = read.steps;
       for (const step of read.steps) steps.push(step);
     }

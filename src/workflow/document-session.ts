@@ -17,6 +17,15 @@ export interface DocumentAnswer {
   readonly args: string;
 }
 
+/** A large value that a reading call gave: given again, it is not stored again. */
+interface Seen {
+  readonly op: number;
+  readonly digest: string;
+  readonly json: string;
+}
+
+const seenBy = new WeakMap<Instance, Map<string, Seen>>();
+
 export class DocumentSession {
   readonly #kind: 'search' | 'entity';
   readonly #instance: Instance;
@@ -41,17 +50,27 @@ export class DocumentSession {
     const { instance } = contextOf(call);
     if (instance !== this.#instance) throw new SharedPromiseError(call);
     const text = args();
-    const spec: DocumentCall = { n: ++this.#calls, args: text };
+    const reading = method === 'get' || method === 'mget' ? `${this.#kind} ${method} ${text}` : null;
+    const seen = reading === null ? undefined : seenBy.get(instance)?.get(reading);
+    const spec: DocumentCall = { n: ++this.#calls, args: text, ...(seen !== undefined && { seen }) };
     const { event, command } = await instance.operation(
       { kind: this.#kind, name: method, fingerprint: fingerprint(`${method} ${text}`), counter: this.#counter, spec },
       { cancellable: false },
     );
     const decision: Decision = event.kind === 'decided' ? event.decision : { what: 'usual' };
     if (decision.what === 'refused') throw refusedCall(call, decision);
-    return {
-      value: decision.what === 'value' ? decision.value : undefined,
-      args: command.kind === this.#kind ? command.spec.args : text,
-    };
+    const recorded = command.kind === this.#kind ? command.spec.args : text;
+    if (decision.what === 'same') return { value: JSON.parse((seen as Seen).json), args: recorded };
+    if (decision.what !== 'value') return { value: undefined, args: recorded };
+    const { value, digest } = decision;
+    if (reading !== null && digest !== undefined && event.kind === 'decided')
+      this.#remember(reading, { op: event.op, digest, json: JSON.stringify(value) });
+    return { value, args: recorded };
+  }
+
+  #remember(reading: string, seen: Seen): void {
+    const known = seenBy.get(this.#instance) ?? new Map<string, Seen>();
+    seenBy.set(this.#instance, known.set(reading, seen));
   }
 }
 
