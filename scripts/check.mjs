@@ -9,7 +9,7 @@ installIfNeeded();
 
 const folders = ['src', 'test', 'bench', 'demo', 'examples', 'scripts'].filter((folder) => existsSync(folder));
 
-/** The build refreshes the embedded SQL, so whether that is fresh is looked at before. The last two look at the build. */
+/** The build refreshes the embedded SQL, so whether that is fresh is looked at before. The last three look at the build. */
 const checks = [
   ['format and lint', 'biome ci --error-on-warnings --colors=off .'],
   ['types', 'tsc -p tsconfig.json'],
@@ -17,6 +17,7 @@ const checks = [
   ['embedded SQL is fresh', 'node scripts/embed-sql.mjs --check'],
   ['dead code', 'knip --no-progress'],
   ['build', 'npm run --silent build'],
+  ['types of examples', 'tsc -p tsconfig.programs.json'],
   ['package shape', 'publint --strict'],
   ['package installs', 'node scripts/check-package.mjs'],
 ];
