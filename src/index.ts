@@ -9,6 +9,7 @@ export { Client, type ClientHookOptions, type ClientOptions, type StartOptions }
 export { Engine, type TopicCallback } from './client/engine.js';
 export type { ExecutionList, ExecutionPage, ExecutionSummary, ListOptions } from './client/execution-list.js';
 export { WorkflowHandle } from './client/handle.js';
+export type { PauseOptions, ResumeOptions } from './client/pause.js';
 export type { WorkflowState, WorkflowStateMetadata } from './client/state.js';
 export type { SubscribeOptions } from './client/subscribe.js';
 export type { Emission, EmissionCallback, Subscription } from './client/subscription.js';

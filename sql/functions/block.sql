@@ -1,6 +1,6 @@
 -- This worker's code cannot run the thread (nondeterminism, unreadable payload). It stays claimable by every other
 -- worker that serves it, once each, and is blocked, with the reason, when all live ones have failed.
--- Answers 'ready' (others may try) or 'blocked'. Locks: own worker, then the thread.
+-- Answers 'ready' (others may try), 'blocked', or 'paused' (it is tried again when it is resumed). Locks: own worker, then the thread.
 create or replace function block(p_worker_no int, p_patient boolean, p_thread_no bigint, p_epoch int, p_reason text)
 returns text
 language plpgsql as $$
@@ -14,8 +14,8 @@ begin
   update thread t set
     owner = null, claim_no = null, affinity = null, blocked_reason = p_reason,
     excluded = coalesce(t.excluded, '{}') || p_worker_no,
-    state = case when others then 'ready' else 'blocked' end,
-    ready_at = case when others then clock() end
+    state = case when t.paused then 'paused' when others then 'ready' else 'blocked' end,
+    ready_at = case when others and not t.paused then clock() end
   from (
     select exists (
       select from worker w, thread x

@@ -1,5 +1,6 @@
 -- Takes up to p_limit activity tasks that are due. Re-sendable by claim number, like claim.
 -- Locks: own worker, then tasks (held ones skipped); never a thread, so it cannot meet those who go thread -> task.
+-- Tasks of paused runs are not taken.
 -- The last row has no thread: `due_in_ms` says when the next task of these services is due.
 create or replace function claim_tasks(p_worker_no int, p_claim_no bigint, p_services int[], p_limit int)
 returns table (
@@ -14,6 +15,7 @@ declare
   v_now timestamptz;
   v_taken int := 0;
   v_limited boolean;
+  v_held int;
 begin
   perform begin_write(false);
   perform lock_lease(p_worker_no);
@@ -40,6 +42,19 @@ begin
     if v_limited then
       update activity_task a set expires_at = task_expiry(a)
       where a.owner = p_worker_no and a.claim_no = p_claim_no and a.limits is not null;
+    end if;
+    -- What belongs to a paused run is laid aside until that is resumed. Looked at behind the locks: who resumes waits for
+    -- them, and finds what was laid aside.
+    if v_taken > 0 and exists (
+      select from activity_task a
+      cross join lateral (select x.paused from thread x where x.thread_no = a.thread_no offset 0) t
+      where a.owner = p_worker_no and a.claim_no = p_claim_no and t.paused)
+    then
+      update activity_task a set owner = null, claim_no = null, started_at = null
+      where a.owner = p_worker_no and a.claim_no = p_claim_no
+        and (select x.paused from thread x where x.thread_no = a.thread_no);
+      get diagnostics v_held = row_count;
+      v_taken := v_taken - v_held;
     end if;
   end if;
   return query

@@ -32,13 +32,14 @@ begin
         where u.c = 'continued' and u.t = any(v_runs) order by n));
   end if;
   with ended as (
-    update execution e set state = p_closing[array_position(p_threads, e.run_no)], closed_at = v_now
+    update execution e set state = p_closing[array_position(p_threads, e.run_no)], closed_at = v_now,
+      paused_at = null, pause_reason = null
     where e.run_no = any(p_threads)
     returning e.chain_no, e.state
   )
   select v_hints || coalesce(array_agg('r' || chain_no) filter (where state <> 'continued'), '{}') into v_hints from ended;
   update thread set state = 'done', owner = null, claim_no = null, ready_at = null, blocked_on = null, blocked_reason = null,
-    affinity = null, excluded = null
+    affinity = null, excluded = null, paused = false
   where thread_no = any(p_threads || v_others);
   v_lasting := v_continued;
   if v_hooks <> '{}' then

@@ -1,5 +1,5 @@
 -- continueAsNew: begins the next run of each chain, with search fields, entity and parent; a cancel request that the
--- old run has not seen yet goes along.
+-- old run has not seen yet goes along. What follows a paused run is paused.
 create or replace function continue_runs(p_runs bigint[], p_args text[]) returns text[]
 language plpgsql as $$
 -- plans: index only
@@ -13,15 +13,17 @@ begin
     cross join lateral (select x.* from execution x where x.run_no = u.run_no offset 0) e
   ), made as (
     insert into execution (run_no, chain_no, request_no, parent_thread, parent_op, parent_chain, run, service_no, expire_s, created_at,
-      signal_in, cancel_requested, workflow_id, state, cause, args, config, parent_workflow_id, origin_id, entity)
+      signal_in, cancel_requested, workflow_id, state, cause, args, config, parent_workflow_id, origin_id, entity, paused_at, pause_reason)
     select a.new_run_no, a.chain_no, (random() * 281474976710655)::bigint, a.parent_thread, a.parent_op, a.parent_chain, a.run + 1, a.service_no,
       a.expire_s, clock(), a.signal_in, a.cancels, a.workflow_id, 'open', 'continued', a.new_args, a.config,
-      a.parent_workflow_id, a.origin_id, a.entity
+      a.parent_workflow_id, a.origin_id, a.entity, a.paused_at, a.pause_reason
     from asked a
-    returning run_no, service_no, cancel_requested
+    returning run_no, service_no, cancel_requested, paused_at is not null as paused
   ), threads as (
-    insert into thread (thread_no, run_no, service_no, state, ready_at, epoch)
-    select m.run_no, m.run_no, m.service_no, 'ready', clock(), 0 from made m
+    insert into thread (thread_no, run_no, service_no, state, ready_at, epoch, paused)
+    select m.run_no, m.run_no, m.service_no, case when m.paused then 'paused' else 'ready' end,
+      case when not m.paused then clock() end, 0, m.paused
+    from made m
   ), told as (
     insert into inbox (thread_no, kind) select m.run_no, 'cancel' from made m where m.cancel_requested
   ), moved as (

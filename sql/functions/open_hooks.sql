@@ -59,8 +59,11 @@ begin
     left join lateral (
       select x.hook_no from hook x where x.run_no = a.run_no order by x.hook_no desc limit 1) l on true
   ), threads as (
-    insert into thread (thread_no, run_no, service_no, state, ready_at, epoch)
-    select a.thread_no, a.run_no, a.service_no, 'ready', clock(), 0 from asked a
+    insert into thread (thread_no, run_no, service_no, state, ready_at, epoch, paused)
+    select a.thread_no, a.run_no, a.service_no, case when e.paused_at is null then 'ready' else 'paused' end,
+      case when e.paused_at is null then clock() end, 0, e.paused_at is not null
+    from asked a
+    cross join lateral (select x.paused_at from execution x where x.run_no = a.run_no offset 0) e
   ), told as (
     insert into inbox (thread_no, kind)
     select a.thread_no, 'cancel'

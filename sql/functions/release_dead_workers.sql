@@ -23,11 +23,13 @@ begin
     order by t.thread_no for no key update skip locked);
   -- pause: locked
   with released as (
-    update thread set state = 'ready', ready_at = clock(), owner = null, claim_no = null, affinity = null
+    update thread set
+      state = case when paused then 'paused' else 'ready' end, ready_at = case when not paused then clock() end,
+      owner = null, claim_no = null, affinity = null
     where thread_no = any(v_threads) and owner = any(v_dead) and state = 'owned'
-    returning service_no
+    returning service_no, paused
   )
-  select array_agg(distinct 'q' || service_no) into v_hints from released;
+  select array_agg(distinct 'q' || service_no) into v_hints from released where not paused;
   with released as (
     update activity_task set owner = null, claim_no = null, losses = losses + 1,
       ready_at = case when service_no <> 0 then clock() end  -- a bound one goes with its thread

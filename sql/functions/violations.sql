@@ -51,6 +51,7 @@ where e.state = 'open' and case t.state
   when 'done' then t.thread_no <> t.run_no
   when 'ready' then t.ready_at is not null
   when 'blocked' then t.blocked_reason is not null
+  when 'paused' then t.paused
   when 'owned' then exists (
     select from worker w where w.worker_no = t.owner and w.released_at is null and w.lease_until > at - grace)
   when 'parked' then cardinality(t.blocked_on) > 0 and not exists (
@@ -78,7 +79,7 @@ where not exists (select from opened o where o.thread_no = a.thread_no and o.op 
 union all
 select 'I17 a task that nobody can take', a.thread_no || '/' || a.op from activity_task a join thread t using (thread_no)
 where a.owner is null and not a.outside and case
-  when a.service_no <> 0 then a.ready_at is null
+  when a.service_no <> 0 then a.ready_at is null and not t.paused
   else a.ready_at is not null
     or t.state = 'parked' and not exists (select from timer m where m.thread_no = a.thread_no and m.op = a.op) end
 union all
@@ -88,7 +89,7 @@ where coalesce(a.expires_at, 'infinity') > coalesce(task_expiry(a), 'infinity') 
 union all
 select 'I19 a timer is overdue or belongs to a closed thread', m.thread_no || '/' || m.op
 from timer m join thread t using (thread_no), setting
-where t.state = 'done' or t.state <> 'blocked' and m.due_at < at - grace
+where t.state = 'done' or t.state <> 'blocked' and not t.paused and m.due_at < at - grace
 union all
 select 'I22 a buffered signal beside its waiter', s.signal_no::text from signal s join wait w using (signal_id), setting
 where not s.returned and s.expires_at > at and (s.chain_no is null or s.chain_no = w.chain_no)
@@ -120,6 +121,18 @@ union all
 select 'I32 somebody awaits a hook that failed', k.thread_no::text
 from hook k join wait w on w.thread_no = k.opener_thread and w.op = k.opener_op
 where k.state not in ('open', 'completed')
+union all
+select 'I33 a run and its threads do not agree about being paused', t.thread_no || ' ' || t.state
+from execution e join thread t using (run_no)
+where t.paused <> (e.paused_at is not null and t.state <> 'done') or e.paused_at is not null and e.state <> 'open'
+union all
+select 'I33 a paused thread may go on, or its owner was not told', t.thread_no || ' ' || t.state from thread t
+where t.paused and case t.state
+    when 'paused' then t.owner is not null or t.ready_at is not null
+    when 'owned' then not exists (select from inbox i where i.thread_no = t.thread_no and i.kind = 'pause')
+    else true end
+  or not t.paused and (t.state = 'paused' or exists (
+    select from inbox i where i.thread_no = t.thread_no and i.kind = 'pause'))
 union all
 select 'I28 a row without its thread', x.kind || ' ' || x.thread_no from (
   select 'history' as kind, thread_no from history union all select 'inbox', thread_no from inbox

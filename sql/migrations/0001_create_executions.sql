@@ -44,6 +44,7 @@ create table execution (
   created_at timestamptz not null,
   closed_at timestamptz,
   pending_until timestamptz,
+  paused_at timestamptz,                           -- set exactly while it is paused
   signal_in boolean not null,
   cancel_requested boolean not null,
   workflow_id text collate "C" not null,
@@ -53,6 +54,8 @@ create table execution (
   config text,                                     -- the retry policy of the function, as JSON
   parent_workflow_id text,                         -- lineage, for people
   origin_id text,
+  pause_reason text,
+  lineage text,                                    -- of a run with copied history: whose it was, see src/core/lineage.ts
   entity text,
   unique (workflow_id, run)
 ) with (fillfactor = 85);
@@ -89,10 +92,12 @@ create table thread (
   owner int,
   epoch int not null,                              -- counts claims; commits name it
   affinity int,                                    -- the worker that has it cached
-  state text not null,                             -- pending ready owned parked blocked done
+  state text not null,                             -- pending ready owned parked blocked paused done
   blocked_on int[],                                -- open operations, written on parking only
   blocked_reason text,
-  excluded int[]                                   -- workers whose code cannot run it
+  excluded int[],                                  -- workers whose code cannot run it
+  paused boolean not null default false,           -- with its run; an owned one until its worker has given it up
+  resume_at timestamptz                            -- of a paused one that was not to begin yet: when it may
 ) with (fillfactor = 70);
 
 create index thread_claimable on thread (service_no, ready_at) where ready_at is not null;

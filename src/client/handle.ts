@@ -15,6 +15,7 @@ import { randomNumber } from '../postgres/protocol/commit.js';
 import type { Description, ResultRow } from '../postgres/protocol/executions.js';
 import type { Engine } from './engine.js';
 import type { Link } from './link.js';
+import { type PauseOptions, pauseWorkflow, type ResumeOptions, resumeWorkflow } from './pause.js';
 import { stateOf, statusOf, type WorkflowState, type WorkflowStateMetadata } from './state.js';
 
 /** How long a signal that nobody awaits yet is kept, unless `expire` says otherwise. */
@@ -194,6 +195,33 @@ export class WorkflowHandle {
     });
     if (descend) await link.descend();
     if (!suppress && (status === 'unknown' || status === 'completed')) throw terminationError(this.workflowId, status);
+  }
+
+  /**
+   * Pauses the workflow, hooks included: nothing of it goes on until `resume`. What is under way on a worker is finished
+   * first; activities that run may end, and their results are kept; none begins. Signals, timers, ends of children and
+   * cancel requests wait. Children go on, unless `descend`; `terminate` ends a paused workflow as any other. Idempotent: the first
+   * reason stays.
+   *
+   * Resolves when it is durable: a worker may be finishing a step for a moment longer.
+   *
+   * @param options `reason`: for people, shown by `explain()`. `descend`: its open children too, and theirs.
+   * @throws {GetStateError} (404) when there is no such workflow. @throws {InactiveJobError} when it has ended.
+   * @throws {OperationRefusedError} (`pending`) when its id is only reserved.
+   */
+  async pause(options: PauseOptions = {}): Promise<void> {
+    await pauseWorkflow(await this.#port.reach(), this.workflowId, options);
+  }
+
+  /**
+   * Lets a paused workflow go on, with what came meanwhile: timers that have become due fire at once. A blocked one, paused
+   * or not, is tried once more by every worker. Has no effect on others. Idempotent.
+   *
+   * @param options `descend`: its open children too, and theirs.
+   * @throws {GetStateError} (404) when there is no such workflow. @throws {InactiveJobError} when it has ended.
+   */
+  async resume(options: ResumeOptions = {}): Promise<void> {
+    await resumeWorkflow(await this.#port.reach(), this.workflowId, options);
   }
 
   async #describe(): Promise<Description> {

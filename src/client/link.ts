@@ -36,6 +36,15 @@ import {
   startExecutions,
   terminateWorkflow,
 } from '../postgres/protocol/executions.js';
+import {
+  fetchOpenChildren,
+  type PauseAnswer,
+  type PauseItem,
+  pauseWorkflows,
+  type ResumeAnswer,
+  type ResumeItem,
+  resumeWorkflows,
+} from '../postgres/protocol/operations.js';
 import { answerTask, type TaskAnswer, type TaskAnswerStatus } from '../postgres/protocol/tasks.js';
 import { countExecutions, type ListedExecution, listExecutions, type Page } from '../postgres/protocol/visibility.js';
 import { EmissionReader } from './emission-reader.js';
@@ -103,6 +112,8 @@ export class Link {
   readonly #starts: Batcher<StartItem, StartAnswer>;
   readonly #signals: Batcher<SignalItem, SignalAnswer>;
   readonly #hooks: Batcher<HookItem, HookAnswer>;
+  readonly #pauses: Batcher<PauseItem, PauseAnswer>;
+  readonly #resumes: Batcher<ResumeItem, ResumeAnswer>;
   readonly watcher: ResultWatcher;
   #emissions: { readonly lane: Lane; readonly reader: EmissionReader } | null = null;
 
@@ -136,6 +147,18 @@ export class Link {
       bytes: (item) => 150 + item.args.length + (item.search?.length ?? 0),
       send: async (lane, items) => this.#told(await openHooks(lane, this.schema, items, patience)),
     });
+    this.#pauses = new Batcher({
+      main: side,
+      side,
+      bytes: (item) => 50 + (item.reason?.length ?? 0),
+      send: async (lane, items) => this.#told(await pauseWorkflows(lane, this.schema, items, patience)),
+    });
+    this.#resumes = new Batcher({
+      main: side,
+      side,
+      bytes: () => 50,
+      send: async (lane, items) => this.#told(await resumeWorkflows(lane, this.schema, items, patience)),
+    });
     this.watcher = new ResultWatcher(this.#lanes.read, this.schema, this.#notifier);
   }
 
@@ -160,6 +183,18 @@ export class Link {
 
   hook(item: HookItem): Promise<HookAnswer> {
     return this.#hooks.submit(item);
+  }
+
+  pause(item: PauseItem): Promise<PauseAnswer> {
+    return this.#pauses.submit(item);
+  }
+
+  resume(item: ResumeItem): Promise<ResumeAnswer> {
+    return this.#resumes.submit(item);
+  }
+
+  openChildren(workflowIds: readonly string[]): Promise<string[]> {
+    return fetchOpenChildren(this.#lanes.read, this.schema, workflowIds, patience);
   }
 
   async cancel(workflowId: string): Promise<boolean> {

@@ -23,6 +23,7 @@ import {
   InactiveJobError,
   InsideTransactionError,
   InvalidArgumentError,
+  OperationRefusedError,
   PayloadError,
   PayloadTooLargeError,
   SharedPromiseError,
@@ -217,6 +218,15 @@ export const errorTable: readonly ErrorEntry[] = [
     sqlState: null,
     meaning: 'The workflow takes no hook: it was started with `signalIn: false`, or is only reserved.',
     remedy: 'Start it without `signalIn: false`, or open the hook once it is started.',
+  },
+  {
+    type: 'OperationRefusedError',
+    errorClass: OperationRefusedError,
+    family: 'misuse',
+    code: null,
+    sqlState: null,
+    meaning: 'The workflow cannot be paused, reset or retried as it stands; `reason` says why. Nothing was changed.',
+    remedy: 'See `reason` and the message: it names what is possible, e.g. the entries to go back to.',
   },
   {
     type: 'DocumentError',

@@ -22,6 +22,8 @@ export {
   InactiveJobError,
   InsideTransactionError,
   InvalidArgumentError,
+  type OperationRefusal,
+  OperationRefusedError,
   PayloadError,
   type PayloadSize,
   PayloadTooLargeError,

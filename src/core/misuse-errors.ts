@@ -103,6 +103,28 @@ export class InactiveJobError extends PerdureError {
   }
 }
 
+/**
+ * Why {@link OperationRefusedError}: the id is reserved only (`pending`); the history has no such entry, or none that can be gone back to
+ * (`entry`); the run did not fail (`not failed`); a run of the id came after it (`superseded`); a child of it is under way,
+ * which a fork cannot share (`child`); it goes on too fast to be copied (`busy`).
+ */
+export type OperationRefusal = 'pending' | 'entry' | 'not failed' | 'superseded' | 'child' | 'busy';
+
+/** The workflow is not in a state in which this can be done: nothing was changed. `reason` says why, the message what to do. */
+export class OperationRefusedError extends PerdureError {
+  static {
+    markErrorClass(this, 'OperationRefusedError');
+  }
+
+  constructor(
+    readonly jobId: string,
+    readonly reason: OperationRefusal,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
 /** The workflow exists and has not ended, but takes no hook: it was started so, or is not started yet. */
 export class HookRefusedError extends PerdureError {
   static {

@@ -50,6 +50,7 @@ create table execution (
   created_at timestamptz not null,
   closed_at timestamptz,
   pending_until timestamptz,
+  paused_at timestamptz,                           -- set exactly while it is paused
   signal_in boolean not null,
   cancel_requested boolean not null,
   workflow_id text collate "C" not null,
@@ -59,6 +60,8 @@ create table execution (
   config text,                                     -- the retry policy of the function, as JSON
   parent_workflow_id text,                         -- lineage, for people
   origin_id text,
+  pause_reason text,
+  lineage text,                                    -- of a run with copied history: whose it was, see src/core/lineage.ts
   entity text,
   unique (workflow_id, run)
 ) with (fillfactor = 85);
@@ -95,10 +98,11 @@ create table thread (
   owner int,
   epoch int not null,                              -- counts claims; commits name it
   affinity int,                                    -- the worker that has it cached
-  state text not null,                             -- pending ready owned parked blocked done
+  state text not null,                             -- pending ready owned parked blocked paused done
   blocked_on int[],                                -- open operations, written on parking only
   blocked_reason text,
-  excluded int[]                                   -- workers whose code cannot run it
+  excluded int[],                                  -- workers whose code cannot run it
+  paused boolean not null default false            -- with its run; an owned one until its worker has given it up
 ) with (fillfactor = 70);
 
 create index thread_claimable on thread (service_no, ready_at) where ready_at is not null;
@@ -443,7 +447,7 @@ end $$;
 ` },
   { name: 'block', sql: `-- This worker's code cannot run the thread (nondeterminism, unreadable payload). It stays claimable by every other
 -- worker that serves it, once each, and is blocked, with the reason, when all live ones have failed.
--- Answers 'ready' (others may try) or 'blocked'. Locks: own worker, then the thread.
+-- Answers 'ready' (others may try), 'blocked', or 'paused' (it is tried again when it is resumed). Locks: own worker, then the thread.
 create or replace function block(p_worker_no int, p_patient boolean, p_thread_no bigint, p_epoch int, p_reason text)
 returns text
 language plpgsql as $$
@@ -457,8 +461,8 @@ begin
   update thread t set
     owner = null, claim_no = null, affinity = null, blocked_reason = p_reason,
     excluded = coalesce(t.excluded, '{}') || p_worker_no,
-    state = case when others then 'ready' else 'blocked' end,
-    ready_at = case when others then clock() end
+    state = case when t.paused then 'paused' when others then 'ready' else 'blocked' end,
+    ready_at = case when others and not t.paused then clock() end
   from (
     select exists (
       select from worker w, thread x
@@ -614,6 +618,7 @@ end $$;
 ` },
   { name: 'claim_tasks', sql: `-- Takes up to p_limit activity tasks that are due. Re-sendable by claim number, like claim.
 -- Locks: own worker, then tasks (held ones skipped); never a thread, so it cannot meet those who go thread -> task.
+-- Tasks of paused runs are not taken.
 -- The last row has no thread: \`due_in_ms\` says when the next task of these services is due.
 create or replace function claim_tasks(p_worker_no int, p_claim_no bigint, p_services int[], p_limit int)
 returns table (
@@ -628,6 +633,7 @@ declare
   v_now timestamptz;
   v_taken int := 0;
   v_limited boolean;
+  v_held int;
 begin
   perform begin_write(false);
   perform lock_lease(p_worker_no);
@@ -654,6 +660,19 @@ begin
     if v_limited then
       update activity_task a set expires_at = task_expiry(a)
       where a.owner = p_worker_no and a.claim_no = p_claim_no and a.limits is not null;
+    end if;
+    -- What belongs to a paused run is laid aside until that is resumed. Looked at behind the locks: who resumes waits for
+    -- them, and finds what was laid aside.
+    if v_taken > 0 and exists (
+      select from activity_task a
+      cross join lateral (select x.paused from thread x where x.thread_no = a.thread_no offset 0) t
+      where a.owner = p_worker_no and a.claim_no = p_claim_no and t.paused)
+    then
+      update activity_task a set owner = null, claim_no = null, started_at = null
+      where a.owner = p_worker_no and a.claim_no = p_claim_no
+        and (select x.paused from thread x where x.thread_no = a.thread_no);
+      get diagnostics v_held = row_count;
+      v_taken := v_taken - v_held;
     end if;
   end if;
   return query
@@ -789,13 +808,14 @@ begin
         where u.c = 'continued' and u.t = any(v_runs) order by n));
   end if;
   with ended as (
-    update execution e set state = p_closing[array_position(p_threads, e.run_no)], closed_at = v_now
+    update execution e set state = p_closing[array_position(p_threads, e.run_no)], closed_at = v_now,
+      paused_at = null, pause_reason = null
     where e.run_no = any(p_threads)
     returning e.chain_no, e.state
   )
   select v_hints || coalesce(array_agg('r' || chain_no) filter (where state <> 'continued'), '{}') into v_hints from ended;
   update thread set state = 'done', owner = null, claim_no = null, ready_at = null, blocked_on = null, blocked_reason = null,
-    affinity = null, excluded = null
+    affinity = null, excluded = null, paused = false
   where thread_no = any(p_threads || v_others);
   v_lasting := v_continued;
   if v_hooks <> '{}' then
@@ -1122,7 +1142,7 @@ begin
 end $$;
 ` },
   { name: 'continue_runs', sql: `-- continueAsNew: begins the next run of each chain, with search fields, entity and parent; a cancel request that the
--- old run has not seen yet goes along.
+-- old run has not seen yet goes along. What follows a paused run is paused.
 create or replace function continue_runs(p_runs bigint[], p_args text[]) returns text[]
 language plpgsql as $$
 -- plans: index only
@@ -1136,15 +1156,17 @@ begin
     cross join lateral (select x.* from execution x where x.run_no = u.run_no offset 0) e
   ), made as (
     insert into execution (run_no, chain_no, request_no, parent_thread, parent_op, parent_chain, run, service_no, expire_s, created_at,
-      signal_in, cancel_requested, workflow_id, state, cause, args, config, parent_workflow_id, origin_id, entity)
+      signal_in, cancel_requested, workflow_id, state, cause, args, config, parent_workflow_id, origin_id, entity, paused_at, pause_reason)
     select a.new_run_no, a.chain_no, (random() * 281474976710655)::bigint, a.parent_thread, a.parent_op, a.parent_chain, a.run + 1, a.service_no,
       a.expire_s, clock(), a.signal_in, a.cancels, a.workflow_id, 'open', 'continued', a.new_args, a.config,
-      a.parent_workflow_id, a.origin_id, a.entity
+      a.parent_workflow_id, a.origin_id, a.entity, a.paused_at, a.pause_reason
     from asked a
-    returning run_no, service_no, cancel_requested
+    returning run_no, service_no, cancel_requested, paused_at is not null as paused
   ), threads as (
-    insert into thread (thread_no, run_no, service_no, state, ready_at, epoch)
-    select m.run_no, m.run_no, m.service_no, 'ready', clock(), 0 from made m
+    insert into thread (thread_no, run_no, service_no, state, ready_at, epoch, paused)
+    select m.run_no, m.run_no, m.service_no, case when m.paused then 'paused' else 'ready' end,
+      case when not m.paused then clock() end, 0, m.paused
+    from made m
   ), told as (
     insert into inbox (thread_no, kind) select m.run_no, 'cancel' from made m where m.cancel_requested
   ), moved as (
@@ -2272,6 +2294,28 @@ begin
   perform from document d where d.run_no = any(p_runs || p_others) order by d.run_no for no key update;
 end $$;
 ` },
+  { name: 'lock_latest_runs', sql: `-- Locks the newest runs of workflows until the transaction ends. Answers their numbers.
+-- Locks: the executions (sorted). Raises 40001 when one was started or continued meanwhile: start over.
+create or replace function lock_latest_runs(p_workflow_id text[]) returns bigint[]
+language plpgsql as $$
+-- plans: index only
+declare
+  v_runs bigint[];
+begin
+  v_runs := array(
+    select e.run_no from execution e
+    where e.run_no in (select latest_run(u) from unnest(p_workflow_id) u)
+    order by e.run_no for no key update);
+  if exists (
+    select from unnest(p_workflow_id) u (id)
+    cross join lateral (select latest_run(u.id) as run_no offset 0) l
+    where l.run_no is not null and not l.run_no = any(v_runs))
+  then
+    raise exception 'a run was continued or started meanwhile' using errcode = '40001';
+  end if;
+  return v_runs;
+end $$;
+` },
   { name: 'lock_lease', sql: `-- Asserts that the worker is alive, and keeps it so until the transaction ends.
 -- The reaper takes FOR UPDATE, which this excludes; the renewal updates no key column, so the two do not wait for
 -- each other. The lease is read after the lock, against the running clock: now() is the start of the transaction, and
@@ -2395,6 +2439,19 @@ begin
   where t.thread_no = b.thread_no;
 end $$;
 ` },
+  { name: 'open_children', sql: `-- The workflow ids of open runs that the newest runs of these workflows, or earlier ones of their chains, have started.
+create or replace function open_children(p_workflow_id text[]) returns text
+language plpgsql stable as $$
+-- plans: index only
+begin
+  return (
+    select coalesce(json_agg(distinct c.workflow_id), '[]')::text
+    from unnest(p_workflow_id) u (id)
+    cross join lateral (select x.chain_no from execution x where x.workflow_id = u.id order by x.run desc limit 1) p
+    cross join lateral (
+      select x.workflow_id from execution x where x.parent_chain = p.chain_no and x.state = 'open' offset 0) c);
+end $$;
+` },
   { name: 'open_hooks', sql: `-- Opens hooks: a further thread of a run for each one that its run accepts, with the search fields it brings along.
 -- p_opener and p_op are the thread and operation that asked, null for a client; with p_signal_id they wait for that
 -- signal of the hook, and are told of its failure. A cancel request that the opener, or for others the main thread, has
@@ -2456,8 +2513,11 @@ begin
     left join lateral (
       select x.hook_no from hook x where x.run_no = a.run_no order by x.hook_no desc limit 1) l on true
   ), threads as (
-    insert into thread (thread_no, run_no, service_no, state, ready_at, epoch)
-    select a.thread_no, a.run_no, a.service_no, 'ready', clock(), 0 from asked a
+    insert into thread (thread_no, run_no, service_no, state, ready_at, epoch, paused)
+    select a.thread_no, a.run_no, a.service_no, case when e.paused_at is null then 'ready' else 'paused' end,
+      case when e.paused_at is null then clock() end, 0, e.paused_at is not null
+    from asked a
+    cross join lateral (select x.paused_at from execution x where x.run_no = a.run_no offset 0) e
   ), told as (
     insert into inbox (thread_no, kind)
     select a.thread_no, 'cancel'
@@ -2526,6 +2586,68 @@ begin
     and not exists (
       select from thread x
       where x.thread_no = u.thread_no and x.owner is null and x.affinity = p_worker_no and x.epoch = u.epoch);
+end $$;
+` },
+  { name: 'pause', sql: `-- Pauses workflows: none of their threads is claimed until they are resumed. What waits is paused at once; an owner is told
+-- by its mail, finishes what is under way and gives the thread up (release), and a dead one's is freed into the same state.
+-- Signals, timers, ends of children and cancel requests wait in inbox and timer. Idempotent by request number for ten minutes.
+-- Answers per item: paused | again (it was paused before, by whomever) | unknown | inactive | pending; hints on item 0.
+-- Locks: request slot and rows; the executions; their threads (each sorted). Raises PD001, 40001 (a run was continued
+-- meanwhile: start over).
+create or replace function pause(p_patient boolean, p_request_no bigint[], p_workflow_id text[], p_reason text[])
+returns table (item int, status text)
+language plpgsql as $$
+-- plans: index only
+#variable_conflict use_column
+declare
+  v_known text[];
+  v_answers text[];
+  v_runs bigint[];
+  v_new bigint[];
+  v_hints text[];
+begin
+  perform begin_write(p_patient);
+  v_known := remember_requests(p_request_no);
+  -- pause: remembered
+  v_runs := lock_latest_runs(
+    array(select p_workflow_id[n] from unnest(v_known) with ordinality u (a, n) where a is null));
+  -- pause: runs
+  v_answers := array(
+    select coalesce(u.answer, case
+      when e.run_no is null then 'unknown'
+      when e.state = 'pending' then 'pending'
+      when e.state <> 'open' then 'inactive'
+      when e.paused_at is not null or row_number() over (partition by e.run_no, u.answer is null order by u.n) > 1 then 'again'
+      else 'paused' end)
+    from unnest(v_known, p_workflow_id) with ordinality u (answer, workflow_id, n)
+    left join lateral (
+      select x.run_no, x.state, x.paused_at from execution x
+      where x.workflow_id = u.workflow_id and x.run_no = any(v_runs) offset 0) e on true
+    order by u.n);
+  with paused as (
+    update execution e set paused_at = clock(),
+      pause_reason = p_reason[array_position(p_workflow_id, e.workflow_id)]
+    where e.run_no = any(v_runs) and e.state = 'open' and e.paused_at is null
+    returning e.run_no
+  )
+  select coalesce(array_agg(run_no), '{}') into v_new from paused;
+  perform from thread t where t.run_no = any(v_new) order by t.thread_no for no key update;
+  -- pause: locked
+  with paused as (
+    update thread t set paused = true, ready_at = null,
+      state = case t.state when 'owned' then 'owned' else 'paused' end
+    where t.run_no = any(v_new) and t.state <> 'done'
+    returning t.thread_no, t.owner
+  ), told as (
+    insert into inbox (thread_no, worker_no, kind)
+    select p.thread_no, p.owner, 'pause' from paused p where p.owner is not null order by p.thread_no
+    returning worker_no
+  )
+  select array_agg(distinct 'w' || worker_no) into v_hints from told;
+  perform answer_requests(p_request_no, v_answers);
+  -- pause: done
+  return query select n::int, a from unnest(v_answers) with ordinality u (a, n);
+  return query select 0, array_to_string(v_hints, ',') where v_hints is not null;
 end $$;
 ` },
   { name: 'put_in_document', sql: `-- Puts a value at a path. What is missing or null on the way becomes an object; an array takes one more item at its end.
@@ -2701,7 +2823,7 @@ begin
   return query select v_worker_no, array_to_json(v_services)::text;
 end $$;
 ` },
-  { name: 'release', sql: `-- Gives threads back to be claimed by anyone, e.g. when the worker stops. Locks: own worker, then the threads.
+  { name: 'release', sql: `-- Gives threads back to be claimed by anyone, e.g. when the worker stops, or to stay paused. Locks: own worker, then the threads.
 create or replace function release(p_worker_no int, p_patient boolean, p_thread_no bigint[], p_epoch int[]) returns text
 language plpgsql as $$
 -- plans: index only
@@ -2712,12 +2834,14 @@ begin
   perform lock_lease(p_worker_no);
   perform from thread t where t.thread_no = any(p_thread_no) order by t.thread_no for no key update;
   with released as (
-    update thread t set state = 'ready', ready_at = clock(), owner = null, claim_no = null, affinity = null
+    update thread t set
+      state = case when t.paused then 'paused' else 'ready' end, ready_at = case when not t.paused then clock() end,
+      owner = null, claim_no = null, affinity = null
     where t.thread_no = any(p_thread_no)
       and coalesce(t.owner, 0) = p_worker_no and t.epoch = p_epoch[array_position(p_thread_no, t.thread_no)]
-    returning t.service_no
+    returning t.service_no, t.paused
   )
-  select string_agg(distinct 'q' || service_no, ',') into v_hints from released;
+  select string_agg(distinct 'q' || service_no, ',') into v_hints from released where not paused;
   return v_hints;
 end $$;
 ` },
@@ -2746,11 +2870,13 @@ begin
     order by t.thread_no for no key update skip locked);
   -- pause: locked
   with released as (
-    update thread set state = 'ready', ready_at = clock(), owner = null, claim_no = null, affinity = null
+    update thread set
+      state = case when paused then 'paused' else 'ready' end, ready_at = case when not paused then clock() end,
+      owner = null, claim_no = null, affinity = null
     where thread_no = any(v_threads) and owner = any(v_dead) and state = 'owned'
-    returning service_no
+    returning service_no, paused
   )
-  select array_agg(distinct 'q' || service_no) into v_hints from released;
+  select array_agg(distinct 'q' || service_no) into v_hints from released where not paused;
   with released as (
     update activity_task set owner = null, claim_no = null, losses = losses + 1,
       ready_at = case when service_no <> 0 then clock() end  -- a bound one goes with its thread
@@ -2835,6 +2961,72 @@ begin
   select u, null::bigint, 'unknown', null::text from unnest(p_chains) u
   left join lateral (select x.run_no from execution x where x.run_no = u offset 0) e on true
   where e.run_no is null;
+end $$;
+` },
+  { name: 'resume', sql: `-- Lets paused workflows go on: all their threads become ready, whoever claims one finds what came meanwhile, and tasks of
+-- theirs that were laid aside may be taken again. A thread that is blocked, paused or not, is tried once more by every worker
+-- that serves it. Idempotent by request number for ten minutes.
+-- Answers per item: resumed | again (nothing of it was paused or blocked) | unknown | inactive; hints on item 0.
+-- Locks: request slot and rows; the executions; their threads; the tasks of those (each sorted). Raises PD001, 40001.
+create or replace function resume(p_patient boolean, p_request_no bigint[], p_workflow_id text[])
+returns table (item int, status text)
+language plpgsql as $$
+-- plans: index only
+#variable_conflict use_column
+declare
+  v_answers text[];
+  v_runs bigint[];
+  v_threads bigint[];
+  v_resumed bigint[];
+  v_hints text[];
+  v_tasks text[];
+begin
+  perform begin_write(p_patient);
+  v_answers := remember_requests(p_request_no);
+  -- pause: remembered
+  v_runs := lock_latest_runs(
+    array(select p_workflow_id[n] from unnest(v_answers) with ordinality u (a, n) where a is null));
+  -- pause: runs
+  v_threads := array(
+    select t.thread_no from thread t where t.run_no = any(v_runs) and t.state <> 'done' order by t.thread_no for no key update);
+  -- pause: locked
+  -- who is just laying some aside holds them: see claim_tasks
+  perform from activity_task a where a.thread_no = any(v_threads) order by a.thread_no, a.op for no key update;
+  -- pause: tasks
+  delete from inbox i where i.thread_no = any(v_threads) and i.kind = 'pause';
+  with freed as (
+    update activity_task a set ready_at = clock()
+    where a.thread_no = any(v_threads) and a.owner is null and not a.outside and a.service_no <> 0 and a.ready_at is null
+    returning a.service_no
+  )
+  select coalesce(array_agg(distinct 'q' || service_no), '{}') into v_tasks from freed;
+  update activity_task a set expires_at = task_expiry(a) where a.thread_no = any(v_threads) and a.limits is not null;
+  with resumed as (
+    update thread t set paused = false, blocked_reason = null, excluded = null,
+      state = case when t.owner is null then 'ready' else t.state end,
+      ready_at = case when t.owner is null then clock() end
+    where t.thread_no = any(v_threads) and (t.paused or t.state = 'blocked')
+    returning t.run_no, t.service_no, t.owner
+  )
+  select coalesce(array_agg(distinct run_no), '{}'),
+    coalesce(array_agg(distinct 'q' || service_no) filter (where owner is null), '{}')
+  into v_resumed, v_hints from resumed;
+  update execution e set paused_at = null, pause_reason = null where e.run_no = any(v_runs) and e.paused_at is not null;
+  v_answers := array(
+    select coalesce(u.answer, case
+      when e.run_no is null then 'unknown'
+      when e.state not in ('open', 'pending') then 'inactive'
+      when e.run_no = any(v_resumed) then 'resumed'
+      else 'again' end)
+    from unnest(v_answers, p_workflow_id) with ordinality u (answer, workflow_id, n)
+    left join lateral (
+      select x.run_no, x.state from execution x
+      where x.workflow_id = u.workflow_id and x.run_no = any(v_runs) offset 0) e on true
+    order by u.n);
+  perform answer_requests(p_request_no, v_answers);
+  -- pause: done
+  return query select n::int, a from unnest(v_answers) with ordinality u (a, n);
+  return query select 0, array_to_string(v_hints || v_tasks, ',') where v_hints || v_tasks <> '{}';
 end $$;
 ` },
   { name: 'retire_worker', sql: `-- A worker that stopped in order declares itself dead; the next reaper, or this call, gives back what it still owns.
@@ -3616,6 +3808,7 @@ where e.state = 'open' and case t.state
   when 'done' then t.thread_no <> t.run_no
   when 'ready' then t.ready_at is not null
   when 'blocked' then t.blocked_reason is not null
+  when 'paused' then t.paused
   when 'owned' then exists (
     select from worker w where w.worker_no = t.owner and w.released_at is null and w.lease_until > at - grace)
   when 'parked' then cardinality(t.blocked_on) > 0 and not exists (
@@ -3643,7 +3836,7 @@ where not exists (select from opened o where o.thread_no = a.thread_no and o.op 
 union all
 select 'I17 a task that nobody can take', a.thread_no || '/' || a.op from activity_task a join thread t using (thread_no)
 where a.owner is null and not a.outside and case
-  when a.service_no <> 0 then a.ready_at is null
+  when a.service_no <> 0 then a.ready_at is null and not t.paused
   else a.ready_at is not null
     or t.state = 'parked' and not exists (select from timer m where m.thread_no = a.thread_no and m.op = a.op) end
 union all
@@ -3653,7 +3846,7 @@ where coalesce(a.expires_at, 'infinity') > coalesce(task_expiry(a), 'infinity') 
 union all
 select 'I19 a timer is overdue or belongs to a closed thread', m.thread_no || '/' || m.op
 from timer m join thread t using (thread_no), setting
-where t.state = 'done' or t.state <> 'blocked' and m.due_at < at - grace
+where t.state = 'done' or t.state <> 'blocked' and not t.paused and m.due_at < at - grace
 union all
 select 'I22 a buffered signal beside its waiter', s.signal_no::text from signal s join wait w using (signal_id), setting
 where not s.returned and s.expires_at > at and (s.chain_no is null or s.chain_no = w.chain_no)
@@ -3685,6 +3878,18 @@ union all
 select 'I32 somebody awaits a hook that failed', k.thread_no::text
 from hook k join wait w on w.thread_no = k.opener_thread and w.op = k.opener_op
 where k.state not in ('open', 'completed')
+union all
+select 'I33 a run and its threads do not agree about being paused', t.thread_no || ' ' || t.state
+from execution e join thread t using (run_no)
+where t.paused <> (e.paused_at is not null and t.state <> 'done') or e.paused_at is not null and e.state <> 'open'
+union all
+select 'I33 a paused thread may go on, or its owner was not told', t.thread_no || ' ' || t.state from thread t
+where t.paused and case t.state
+    when 'paused' then t.owner is not null or t.ready_at is not null
+    when 'owned' then not exists (select from inbox i where i.thread_no = t.thread_no and i.kind = 'pause')
+    else true end
+  or not t.paused and (t.state = 'paused' or exists (
+    select from inbox i where i.thread_no = t.thread_no and i.kind = 'pause'))
 union all
 select 'I28 a row without its thread', x.kind || ' ' || x.thread_no from (
   select 'history' as kind, thread_no from history union all select 'inbox', thread_no from inbox

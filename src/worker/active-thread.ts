@@ -50,6 +50,8 @@ export interface ThreadPort {
   abortActivities(thread: ActiveThread, ops: readonly number[] | 'all'): void;
   /** Spans that a durable entry holds. */
   trace(thread: ActiveThread, spans: readonly TraceAttributes[]): void;
+  /** Its run is paused: it takes nothing more, and is to be given up when nothing of it is under way. */
+  pausing(thread: ActiveThread): void;
   becameIdle(thread: ActiveThread): void;
   becameBusy(thread: ActiveThread): void;
   closed(thread: ActiveThread, item: CommitItem): void;
@@ -101,6 +103,7 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
   #attempt = 1;
   #lastDelivery = 0;
   #now = 0;
+  #pausing = false;
 
   constructor(
     row: ClaimedThread,
@@ -135,6 +138,11 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
 
   get instance(): Instance | null {
     return this.#instance;
+  }
+
+  /** Its run is paused: what is under way is finished, nothing else begins. */
+  get pausing(): boolean {
+    return this.#pausing;
   }
 
   get quiet(): boolean {
@@ -257,6 +265,11 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
       this.#port.resumeStep(this, mail.op ?? -1);
       return;
     }
+    if (mail.kind === 'pause') {
+      this.#pausing = true;
+      this.#port.pausing(this);
+      return;
+    }
     let event: Event;
     try {
       event = eventOf(mail, this.seal);
@@ -300,6 +313,10 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
   deliver(): boolean {
     if (this.#stage !== 'turning') return false;
     this.#takeLate();
+    if (this.#holdsBack()) {
+      this.#commitOrRest();
+      return false;
+    }
     for (let next = this.#takeMail(); next !== undefined; next = this.#takeMail()) {
       const event = this.#rejecting(next.event);
       if ('op' in event && !this.open.has(event.op)) {
@@ -327,6 +344,12 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
     }
     this.#commitOrRest();
     return false;
+  }
+
+  /** Paused: what the database holds stays there. An outcome that stands nowhere else is still taken in. */
+  #holdsBack(): boolean {
+    if (!this.#pausing) return false;
+    return !this.#mailbox.some(({ inboxNo, event }) => inboxNo === null && (event.kind === 'done' || event.kind === 'fail'));
   }
 
   /**
@@ -548,7 +571,8 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
       this.#mailbox.unshift(...events.map((event) => ({ event, inboxNo: null })));
     }
     for (const { op, ms } of draft.timers) this.#port.armTimer(this, op, ms);
-    for (const op of draft.eager) this.#port.startEager(this, op);
+    if (this.#pausing) this.#port.abortActivities(this, draft.eager); // never begun: they begin with whoever goes on
+    else for (const op of draft.eager) this.#port.startEager(this, op);
     this.#rest();
   }
 
@@ -559,7 +583,7 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
   /** Something may have to be done: asks for a turn when none is under way. */
   #notice(late = false): void {
     if (this.#stage !== 'idle') return;
-    if (!late && this.#mailbox.length === 0 && this.#chores.length === 0) {
+    if (!late && (this.#mailbox.length === 0 || this.#holdsBack()) && this.#chores.length === 0) {
       if (!(this.#instance?.hasCommands ?? false)) return;
     }
     this.#stage = 'turning';

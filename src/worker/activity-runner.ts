@@ -185,6 +185,19 @@ export class ActivityRunner implements RunsAttempts {
     return eager.length > 0;
   }
 
+  /**
+   * What runs for a thread goes on without it: its outcome goes by way of a row, bound activities included.
+   * @returns false while rows are being made: ask again when the thread is idle.
+   */
+  detach(thread: ActiveThread): boolean {
+    const running = this.running.of(thread);
+    const eager = running.filter((activity) => activity.task === null);
+    for (const activity of eager) this.makeRow(activity);
+    if (eager.length > 0) return false;
+    for (const activity of running) activity.thread = null;
+    return true;
+  }
+
   /** The workflow does not wait for these any more. */
   abort(thread: ActiveThread, ops: readonly number[] | 'all'): void {
     for (const op of ops === 'all' ? thread.open.keys() : ops) {

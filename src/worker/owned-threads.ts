@@ -272,7 +272,17 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
   becameIdle(thread: ActiveThread): void {
     thread.idleSince = this.monotonic();
     this.#idle.delete(thread.threadNo);
-    if (this.holds(thread)) this.#idle.set(thread.threadNo, thread);
+    if (!this.holds(thread)) return;
+    this.#idle.set(thread.threadNo, thread);
+    if (thread.pausing) this.pausing(thread);
+  }
+
+  /** Gives a thread up whose run is paused, when nothing of it is under way; else when it becomes idle. */
+  pausing(thread: ActiveThread): void {
+    if (thread.stage !== 'idle' || !this.holds(thread) || !this.activities.detach(thread)) return;
+    thread.drop();
+    this.#unown(thread);
+    void this.release([{ threadNo: thread.threadNo, epoch: thread.epoch }]);
   }
 
   becameBusy(thread: ActiveThread): void {

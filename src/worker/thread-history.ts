@@ -82,12 +82,13 @@ const ended: Failure = {
   nonRetryable: true,
 };
 
-/** The event in an inbox row, but for `again`, which is none. @throws {PayloadCodecError} when it cannot be opened. */
+/** The event in an inbox row, but for `again` and `pause`, which are none. @throws {PayloadCodecError} when it cannot be opened. */
 export function eventOf(mail: Mail, seal: Seal = registeredSeal): Event {
   const op = mail.op ?? -1;
   switch (mail.kind) {
     case 'again':
-      throw new TypeError('not an event: a bound activity is to be looked at');
+    case 'pause':
+      throw new TypeError(`not an event: ${mail.kind}`);
     case 'cancel':
       return { kind: 'cancel', ops: [] };
     case 'fail':

@@ -141,7 +141,7 @@ export async function openHooks(
 }
 
 /** Rows carry the item they answer; row 0 carries the hints. */
-function answersByItem<R extends { item: number; status: string }, A>(
+export function answersByItem<R extends { item: number; status: string }, A>(
   rows: readonly R[],
   count: number,
   answer: (row: R) => A,

@@ -100,8 +100,8 @@ export async function loadHistory(lane: Lane, schema: string, threadNo: number):
 export interface Mail {
   readonly thread_no: number;
   readonly inbox_no: number;
-  /** `again`: the row of a bound activity was changed by somebody else. */
-  readonly kind: 'done' | 'fail' | 'signal' | 'cancel' | 'again';
+  /** `again`: the row of a bound activity was changed by somebody else. `pause`: the run is paused, give the thread up. */
+  readonly kind: 'done' | 'fail' | 'signal' | 'cancel' | 'again' | 'pause';
   readonly op: number | null;
   readonly payload: string | null;
 }
@@ -158,15 +158,15 @@ export async function releaseThreads(
   return rows[0]?.release ?? null;
 }
 
-/** This worker's code cannot run the thread. @returns `ready` while others may try, else `blocked`; null when it is not ours. */
+/** This worker's code cannot run the thread. @returns `ready` while others may try, else `blocked` (or `paused`); null when it is not ours. */
 export async function blockThread(
   lane: Lane,
   schema: string,
   workerNo: number,
   thread: { threadNo: number; epoch: number },
   reason: string,
-): Promise<'ready' | 'blocked' | null> {
-  const rows = await lane.query<{ block: 'ready' | 'blocked' | null }>(
+): Promise<'ready' | 'blocked' | 'paused' | null> {
+  const rows = await lane.query<{ block: 'ready' | 'blocked' | 'paused' | null }>(
     call(schema, 'block', [int(workerNo), boolean(false), bigint(thread.threadNo), int(thread.epoch), text(reason)]),
   );
   return rows[0]?.block ?? null;
