@@ -174,7 +174,10 @@ describeInBothTempos('a workflow that is paused', { workflow: workflows, activit
     expect(await engine().result(child)).toBe('child'); // children are not paused
     await cancelled.cancel();
     await until('the timer is due', async () => {
-      const due = await engine().sql('select from timer m join execution e on e.run_no = m.thread_no where e.workflow_id = $1 and m.due_at < clock()', [ids.timer]);
+      const due = await engine().sql(
+        'select from timer m join execution e on e.run_no = m.thread_no where e.workflow_id = $1 and m.due_at < clock()',
+        [ids.timer],
+      );
       return due.length === 1;
     });
     await engine().expectNoViolations();
@@ -194,7 +197,12 @@ describeInBothTempos('a workflow that is paused', { workflow: workflows, activit
     await until('the first hook', () => journal.of(id).length === 1);
     await handle.pause();
     await stands(engine(), id);
-    await engine().client.workflow.hook({ taskQueue: 'test', workflowName: 'note', workflowId: id, args: [id, 'second'] });
+    await engine().client.workflow.hook({
+      taskQueue: 'test',
+      workflowName: 'note',
+      workflowId: id,
+      args: [id, 'second'],
+    });
     await stands(engine(), id);
     await engine().expectNoViolations();
     expect(journal.of(id)).toEqual(['from inside']);
@@ -235,10 +243,9 @@ describeInBothTempos('a workflow that is paused', { workflow: workflows, activit
     await handle.pause({ descend: true, reason: 'first' });
     await handle.pause({ reason: 'second' });
     await stands(engine(), `${id} child`);
-    expect(await engine().sql('select pause_reason from execution where workflow_id = any($1)', [[id, `${id} child`]])).toEqual([
-      { pause_reason: 'first' },
-      { pause_reason: 'first' },
-    ]);
+    expect(
+      await engine().sql('select pause_reason from execution where workflow_id = any($1)', [[id, `${id} child`]]),
+    ).toEqual([{ pause_reason: 'first' }, { pause_reason: 'first' }]);
     await child.signal(`${id} go`, 'at last');
     await handle.resume({ descend: true });
     expect(await engine().result(handle)).toBe('at last');

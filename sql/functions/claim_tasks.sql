@@ -15,7 +15,7 @@ declare
   v_now timestamptz;
   v_taken int := 0;
   v_limited boolean;
-  v_held int;
+  v_held record;
 begin
   perform begin_write(false);
   perform lock_lease(p_worker_no);
@@ -45,16 +45,18 @@ begin
     end if;
     -- What belongs to a paused run is laid aside until that is resumed. Looked at behind the locks: who resumes waits for
     -- them, and finds what was laid aside.
-    if v_taken > 0 and exists (
-      select from activity_task a
-      cross join lateral (select x.paused from thread x where x.thread_no = a.thread_no offset 0) t
-      where a.owner = p_worker_no and a.claim_no = p_claim_no and t.paused)
-    then
-      update activity_task a set owner = null, claim_no = null, started_at = null
-      where a.owner = p_worker_no and a.claim_no = p_claim_no
-        and (select x.paused from thread x where x.thread_no = a.thread_no);
-      get diagnostics v_held = row_count;
-      v_taken := v_taken - v_held;
+    if v_taken > 0 then
+      for v_held in
+        select a.thread_no, a.op from activity_task a
+        cross join lateral (select x.paused from thread x where x.thread_no = a.thread_no offset 0) t
+        where a.owner = p_worker_no and a.claim_no = p_claim_no and t.paused
+      loop
+        v_taken := v_taken - 1;
+        update activity_task a set owner = null, claim_no = null, epoch = a.epoch - 1, started_at = null
+        where a.thread_no = v_held.thread_no and a.op = v_held.op;
+        update activity_task a set expires_at = task_expiry(a)
+        where a.thread_no = v_held.thread_no and a.op = v_held.op and a.limits is not null;
+      end loop;
     end if;
   end if;
   return query

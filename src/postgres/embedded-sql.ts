@@ -102,7 +102,8 @@ create table thread (
   blocked_on int[],                                -- open operations, written on parking only
   blocked_reason text,
   excluded int[],                                  -- workers whose code cannot run it
-  paused boolean not null default false            -- with its run; an owned one until its worker has given it up
+  paused boolean not null default false,           -- with its run; an owned one until its worker has given it up
+  resume_at timestamptz                            -- of a paused one that was not to begin yet: when it may
 ) with (fillfactor = 70);
 
 create index thread_claimable on thread (service_no, ready_at) where ready_at is not null;
@@ -633,7 +634,7 @@ declare
   v_now timestamptz;
   v_taken int := 0;
   v_limited boolean;
-  v_held int;
+  v_held record;
 begin
   perform begin_write(false);
   perform lock_lease(p_worker_no);
@@ -663,16 +664,18 @@ begin
     end if;
     -- What belongs to a paused run is laid aside until that is resumed. Looked at behind the locks: who resumes waits for
     -- them, and finds what was laid aside.
-    if v_taken > 0 and exists (
-      select from activity_task a
-      cross join lateral (select x.paused from thread x where x.thread_no = a.thread_no offset 0) t
-      where a.owner = p_worker_no and a.claim_no = p_claim_no and t.paused)
-    then
-      update activity_task a set owner = null, claim_no = null, started_at = null
-      where a.owner = p_worker_no and a.claim_no = p_claim_no
-        and (select x.paused from thread x where x.thread_no = a.thread_no);
-      get diagnostics v_held = row_count;
-      v_taken := v_taken - v_held;
+    if v_taken > 0 then
+      for v_held in
+        select a.thread_no, a.op from activity_task a
+        cross join lateral (select x.paused from thread x where x.thread_no = a.thread_no offset 0) t
+        where a.owner = p_worker_no and a.claim_no = p_claim_no and t.paused
+      loop
+        v_taken := v_taken - 1;
+        update activity_task a set owner = null, claim_no = null, started_at = null
+        where a.thread_no = v_held.thread_no and a.op = v_held.op;
+        update activity_task a set expires_at = task_expiry(a)
+        where a.thread_no = v_held.thread_no and a.op = v_held.op and a.limits is not null;
+      end loop;
     end if;
   end if;
   return query
@@ -2635,6 +2638,7 @@ begin
   -- pause: locked
   with paused as (
     update thread t set paused = true, ready_at = null,
+      resume_at = case when t.state = 'ready' and t.ready_at > clock() then t.ready_at end,
       state = case t.state when 'owned' then 'owned' else 'paused' end
     where t.run_no = any(v_new) and t.state <> 'done'
     returning t.thread_no, t.owner
@@ -3004,7 +3008,7 @@ begin
   with resumed as (
     update thread t set paused = false, blocked_reason = null, excluded = null,
       state = case when t.owner is null then 'ready' else t.state end,
-      ready_at = case when t.owner is null then clock() end
+      ready_at = case when t.owner is null then greatest(clock(), t.resume_at) end, resume_at = null
     where t.thread_no = any(v_threads) and (t.paused or t.state = 'blocked')
     returning t.run_no, t.service_no, t.owner
   )

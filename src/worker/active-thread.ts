@@ -349,7 +349,9 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
   /** Paused: what the database holds stays there. An outcome that stands nowhere else is still taken in. */
   #holdsBack(): boolean {
     if (!this.#pausing) return false;
-    return !this.#mailbox.some(({ inboxNo, event }) => inboxNo === null && (event.kind === 'done' || event.kind === 'fail'));
+    return !this.#mailbox.some(
+      ({ inboxNo, event }) => inboxNo === null && (event.kind === 'done' || event.kind === 'fail'),
+    );
   }
 
   /**
@@ -571,7 +573,8 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
       this.#mailbox.unshift(...events.map((event) => ({ event, inboxNo: null })));
     }
     for (const { op, ms } of draft.timers) this.#port.armTimer(this, op, ms);
-    if (this.#pausing) this.#port.abortActivities(this, draft.eager); // never begun: they begin with whoever goes on
+    if (this.#pausing)
+      this.#port.abortActivities(this, draft.eager); // never begun: they begin with whoever goes on
     else for (const op of draft.eager) this.#port.startEager(this, op);
     this.#rest();
   }

@@ -16,6 +16,7 @@ import {
   onEveryDatabase,
   openHook,
   park,
+  pause,
   queue,
   register,
   running,
@@ -76,6 +77,12 @@ async function healthyData(session: Session): Promise<void> {
   await claim(session, worker);
   await complete(session, await running(session, worker, 'finished'));
   expect(await block(session, await running(session, worker, 'blocked'))).toBe('blocked');
+  const paused = await running(session, worker, 'paused');
+  await step(session, paused, { opens: 1, effects: [task(0, 'act', 'elsewhere')] });
+  expect(await park(session, paused, [0])).toBe('parked');
+  await running(session, worker, 'pausing');
+  expect(await pause(session, ['paused', 'pausing'])).toEqual(['paused', 'paused']);
+  await session.sql(`update durable.activity_task set ready_at = null where ${THREAD('paused')}`); // laid aside
   await signal(session, 'kept');
   await start(session, 'reserved', { pendingMs: 60_000 });
   await start(session, 'ready');
@@ -192,6 +199,16 @@ const PLANTED: Record<string, string[]> = {
   'I32 somebody awaits a hook that failed': [
     `update durable.hook set state = 'failed' where ${HOOK_OF('asker')}`,
     `update durable.hook set state = 'ended' where ${HOOK_OF('asker')}`,
+  ],
+  'I33 a run and its threads do not agree about being paused': [
+    `update durable.execution set paused_at = null where ${EXECUTION('paused')}`,
+    `update durable.execution set paused_at = now() where ${EXECUTION('ready')}`,
+    `update durable.execution set paused_at = now() where ${EXECUTION('finished')}`,
+  ],
+  'I33 a paused thread may go on, or its owner was not told': [
+    `update durable.thread set ready_at = now() where ${THREAD('paused')}`,
+    `delete from durable.inbox where ${THREAD('pausing')}`,
+    `insert into durable.inbox (thread_no, kind) values (${of('busy')}, 'pause')`,
   ],
   'I28 a row without its thread': [
     `insert into durable.hook (thread_no, run_no, hook_no, state, args) values (9999, 9999, 0, 'open', '[]')`,

@@ -9,12 +9,12 @@ export type State = Record<string, readonly Record<string, unknown>[]>;
 
 const VIEWS: Record<string, string> = {
   executions: `
-    select e.workflow_id || '/' || e.run as run, e.state, e.cause, e.cancel_requested as cancel, e.args,
+    select e.workflow_id || '/' || e.run as run, e.state, e.cause, e.cancel_requested as cancel, e.args, e.pause_reason as paused,
       p.name as parent, e.parent_op as op
     from execution e left join named p on p.thread_no = e.parent_thread order by 1`,
   threads: `
     select n.name as thread, t.state, w.worker_key as owner, t.epoch, t.ready_at is not null as claimable,
-      t.blocked_on, t.blocked_reason as reason
+      t.blocked_on, t.blocked_reason as reason, t.paused, t.resume_at is not null as later
     from thread t join named n using (thread_no) left join worker w on w.worker_no = t.owner order by 1`,
   hooks: `
     select n.name as thread, k.state, o.name as opener, k.opener_op as op, k.hook_no as no, k.args, k.signal_id as signal, k.config

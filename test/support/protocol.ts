@@ -23,6 +23,7 @@ import {
   startExecutions,
   terminateWorkflow,
 } from '../../src/postgres/protocol/executions.js';
+import { pauseWorkflows, resumeWorkflows } from '../../src/postgres/protocol/operations.js';
 import {
   answerTask,
   type ClaimedTask,
@@ -244,6 +245,24 @@ export async function terminate(
 /** @returns whether there was anything to do. */
 export async function endGeneration(session: Session): Promise<boolean> {
   return (await descend(session, SCHEMA)).worked;
+}
+
+// ---- operators
+
+/** @returns how each workflow was answered. */
+export async function pause(session: Session, workflowIds: readonly string[], requestNo?: number): Promise<string[]> {
+  const items = workflowIds.map((workflowId) => ({
+    requestNo: requestNo ?? nextNumber(),
+    workflowId,
+    reason: 'maintenance',
+  }));
+  return (await pauseWorkflows(session, SCHEMA, items)).answers;
+}
+
+/** @returns how each workflow was answered. */
+export async function resume(session: Session, workflowIds: readonly string[], requestNo?: number): Promise<string[]> {
+  const items = workflowIds.map((workflowId) => ({ requestNo: requestNo ?? nextNumber(), workflowId }));
+  return (await resumeWorkflows(session, SCHEMA, items)).answers;
 }
 
 // ---- workers
