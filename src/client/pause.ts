@@ -20,7 +20,7 @@ export interface PauseOptions {
 /** Options of `handle.resume`. */
 export type ResumeOptions = Pick<PauseOptions, 'descend'>;
 
-export const pauseOptions = v.strictObject({ reason: v.optional(text), descend: v.optional(flag) });
+const pauseOptions = v.strictObject({ reason: v.optional(text), descend: v.optional(flag) });
 const resumeOptions = v.strictObject({ descend: v.optional(flag) });
 
 /** @returns whether it was running. */

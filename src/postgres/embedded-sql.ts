@@ -671,7 +671,7 @@ begin
         where a.owner = p_worker_no and a.claim_no = p_claim_no and t.paused
       loop
         v_taken := v_taken - 1;
-        update activity_task a set owner = null, claim_no = null, started_at = null
+        update activity_task a set owner = null, claim_no = null, epoch = a.epoch - 1, started_at = null
         where a.thread_no = v_held.thread_no and a.op = v_held.op;
         update activity_task a set expires_at = task_expiry(a)
         where a.thread_no = v_held.thread_no and a.op = v_held.op and a.limits is not null;

@@ -249,6 +249,8 @@ export class SimulatedWorker implements ThreadPort {
     for (const op of ops === 'all' ? [...this.eager] : ops) this.eager.delete(op);
   }
 
+  pausing(): void {}
+
   becameIdle(): void {}
 
   becameBusy(): void {}
