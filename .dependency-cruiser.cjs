@@ -5,13 +5,14 @@
 const LAYERS = {
   core: [],
   context: [],
+  telemetry: ['core'],
   codec: ['core'],
   postgres: ['core', 'codec'],
   replay: ['core'],
-  workflow: ['replay', 'context', 'core', 'codec'],
+  workflow: ['replay', 'context', 'telemetry', 'core', 'codec'],
   activity: ['context', 'core', 'codec'],
-  client: ['postgres', 'codec', 'core'],
-  worker: ['replay', 'postgres', 'activity', 'workflow', 'codec', 'core'],
+  client: ['postgres', 'telemetry', 'codec', 'core'],
+  worker: ['replay', 'postgres', 'activity', 'workflow', 'telemetry', 'codec', 'core'],
   // These stand on the public API and on what it is made of.
   testing: ['client', 'worker', 'postgres', 'workflow', 'activity', 'codec', 'core', '[^/]+\\.ts$'],
   cli: ['client', 'worker', 'postgres', 'codec', 'core', '[^/]+\\.ts$'],

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { type Fixture, spawnFixture } from './support/process.js';
 import { Engine, replayed, retryAtOnce, until } from './support/worker.js';
 
-const spansOf = (worker: Fixture) => worker.messages.filter(({ type }) => type === 'span');
+const spansOf = (worker: Fixture) => worker.messages.filter(({ type, name }) => type === 'span' && name === 'traces');
 const partsOf = (worker: Fixture) => spansOf(worker).map(({ attributes }) => (attributes as { part: string }).part);
 
 async function addWorker(url: string): Promise<Fixture> {

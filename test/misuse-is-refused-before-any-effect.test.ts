@@ -188,7 +188,7 @@ describe('without a database', () => {
     [{ ...worker, options: { notifications: 1 } }, 'options.notifications must be true or false'],
     [
       { ...worker, options: { logLevel: 'loud' } },
-      'options.logLevel must be silent, error, warn, info or debug; got "loud"',
+      'options.logLevel must be silent, error, warn, info, debug or trace; got "loud"',
     ],
     [{ ...worker, options: { maximumAttempts: -1 } }, 'options.maximumAttempts must be a whole number from 0'],
   ])('Worker.create(%o) is refused', async (options, message) => {

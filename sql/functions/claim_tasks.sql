@@ -6,7 +6,7 @@ create or replace function claim_tasks(p_worker_no int, p_claim_no bigint, p_ser
 returns table (
   thread_no bigint, op int, epoch int, service_no int, attempt int, losses int, name text, input text, last_failure text,
   workflow_id text, run_no bigint, request_no bigint, workflow_name text, workflow_queue text,
-  details text, close_in_ms double precision, due_in_ms double precision
+  details text, close_in_ms double precision, trace text, due_in_ms double precision
 )
 language plpgsql as $$
 -- plans: index only
@@ -62,7 +62,7 @@ begin
   return query
   select a.thread_no, a.op, a.epoch, a.service_no, a.attempt, a.losses, a.name, a.input, a.last_failure,
     e.workflow_id, e.run_no, e.request_no, s.name, s.task_queue,
-    a.details, extract(epoch from a.close_at - v_now)::double precision * 1000, null::double precision
+    a.details, extract(epoch from a.close_at - v_now)::double precision * 1000, e.trace, null::double precision
   from activity_task a
   join thread t on t.thread_no = a.thread_no
   join execution e on e.run_no = t.run_no

@@ -13,10 +13,10 @@ begin
     cross join lateral (select x.* from execution x where x.run_no = u.run_no offset 0) e
   ), made as (
     insert into execution (run_no, chain_no, request_no, parent_thread, parent_op, parent_chain, run, service_no, expire_s, created_at,
-      signal_in, cancel_requested, workflow_id, state, cause, args, config, parent_workflow_id, origin_id, entity, paused_at, pause_reason)
+      signal_in, cancel_requested, workflow_id, state, cause, args, config, parent_workflow_id, origin_id, entity, paused_at, pause_reason, trace)
     select a.new_run_no, a.chain_no, (random() * 281474976710655)::bigint, a.parent_thread, a.parent_op, a.parent_chain, a.run + 1, a.service_no,
       a.expire_s, clock(), a.signal_in, a.cancels, a.workflow_id, 'open', 'continued', a.new_args, a.config,
-      a.parent_workflow_id, a.origin_id, a.entity, a.paused_at, a.pause_reason
+      a.parent_workflow_id, a.origin_id, a.entity, a.paused_at, a.pause_reason, a.trace
     from asked a
     returning run_no, service_no, cancel_requested, paused_at is not null as paused
   ), threads as (

@@ -5,7 +5,7 @@
 create or replace function start(
   p_patient boolean, p_request_no bigint[], p_workflow_id text[], p_task_queue text[], p_workflow_name text[],
   p_args text[], p_config text[], p_expire_s double precision[], p_signal_in boolean[], p_pending_ms double precision[],
-  p_entity text[], p_search text[], p_parent_workflow_id text[], p_origin_id text[]
+  p_entity text[], p_search text[], p_parent_workflow_id text[], p_origin_id text[], p_trace text[] default '{}'
 ) returns table (item int, status text, run_no bigint)
 language plpgsql as $$
 -- plans: index only
@@ -23,14 +23,14 @@ begin
   with asked as materialized (
     select nextval('run_number') as run_no, u.*, v_services[u.n] as service_no
     from unnest(p_request_no, p_workflow_id, p_args, p_config, p_expire_s, p_signal_in, p_pending_ms, p_entity,
-      p_parent_workflow_id, p_origin_id) with ordinality
-      u (request_no, workflow_id, args, config, expire_s, signal_in, pending_ms, entity, parent_workflow_id, origin_id, n)
+      p_parent_workflow_id, p_origin_id, p_trace) with ordinality
+      u (request_no, workflow_id, args, config, expire_s, signal_in, pending_ms, entity, parent_workflow_id, origin_id, trace, n)
   ), made as (
     insert into execution (run_no, chain_no, request_no, run, service_no, expire_s, created_at, pending_until,
-      signal_in, cancel_requested, workflow_id, state, cause, args, config, parent_workflow_id, origin_id, entity)
+      signal_in, cancel_requested, workflow_id, state, cause, args, config, parent_workflow_id, origin_id, entity, trace)
     select a.run_no, a.run_no, a.request_no, 0, a.service_no, a.expire_s, v_now, v_now + a.pending_ms * interval '1 ms',
       a.signal_in, false, a.workflow_id, case when a.pending_ms is null then 'open' else 'pending' end, 'start',
-      a.args, a.config, a.parent_workflow_id, a.origin_id, a.entity
+      a.args, a.config, a.parent_workflow_id, a.origin_id, a.entity, a.trace
     from asked a order by a.workflow_id
     on conflict (workflow_id, run) do nothing
     returning run_no, service_no, state
@@ -56,7 +56,7 @@ begin
       update execution e set
         request_no = p_request_no[v_old.n], service_no = v_services[v_old.n], expire_s = p_expire_s[v_old.n],
         signal_in = p_signal_in[v_old.n], args = p_args[v_old.n], config = p_config[v_old.n],
-        entity = coalesce(p_entity[v_old.n], e.entity),
+        entity = coalesce(p_entity[v_old.n], e.entity), trace = coalesce(p_trace[v_old.n], e.trace),
         state = case when v_old.pending_ms is null then 'open' else 'pending' end,
         pending_until = v_now + v_old.pending_ms * interval '1 ms', created_at = v_now
       where e.run_no = v_old.run_no and e.state = 'pending';

@@ -31,13 +31,13 @@ begin
     from unnest(v_item, v_op, v_id, v_args, v_extra) with ordinality u (item, op, id, args, x, n)
   ), made as (
     insert into execution (run_no, chain_no, request_no, parent_thread, parent_op, parent_chain, run, service_no, expire_s, created_at,
-      signal_in, cancel_requested, workflow_id, state, cause, args, config, parent_workflow_id, origin_id, entity)
+      signal_in, cancel_requested, workflow_id, state, cause, args, config, parent_workflow_id, origin_id, entity, trace)
     select a.run_no, a.run_no, (random() * 281474976710655)::bigint,
       case when (a.x ->> 'awaited')::boolean then a.parent_thread end, case when (a.x ->> 'awaited')::boolean then a.op end,
       (select e.chain_no from thread t join execution e on e.run_no = t.run_no where t.thread_no = a.parent_thread),
       0, a.service_no, (a.x ->> 'expire')::double precision, v_now,
       coalesce((a.x ->> 'signalIn')::boolean, true), false, a.id, 'open', 'start', a.args, a.x ->> 'config',
-      a.x ->> 'parentWorkflowId', a.x ->> 'originId', a.x ->> 'entity'
+      a.x ->> 'parentWorkflowId', a.x ->> 'originId', a.x ->> 'entity', a.x ->> 'trace'
     from asked a
     order by a.id
     on conflict (workflow_id, run) do nothing

@@ -57,6 +57,7 @@ create table execution (
   pause_reason text,
   lineage text,                                    -- of a run with copied history: whose it was, see src/core/lineage.ts
   entity text,
+  trace text,                                      -- W3C trace context that its spans belong to; null: nobody traces
   unique (workflow_id, run)
 ) with (fillfactor = 85);
 

@@ -3,6 +3,7 @@
 import { encodePayload } from '../codec/payload.js';
 import { CompleteAsyncError } from '../core/errors.js';
 import { type Failure, failureFromError, isRetryable, nextRetryDelayMs } from '../core/failure.js';
+import { boundLogger, type Logger } from '../core/logger.js';
 import { type ActivityCall, type ActivityContext, runInActivity } from './context.js';
 import type { LazyAbort } from './lazy-abort.js';
 import { type AttemptLimits, TimeLimits } from './time-limits.js';
@@ -29,7 +30,7 @@ export interface AttemptPort {
 /** What is known of the call beforehand; the rest comes with the attempt. */
 export type CallFacts = Omit<
   ActivityContext,
-  'activityName' | 'arguments' | 'signal' | 'taskToken' | 'heartbeat' | 'heartbeatDetails'
+  'activityName' | 'arguments' | 'signal' | 'taskToken' | 'heartbeat' | 'heartbeatDetails' | 'log'
 >;
 
 export interface Attempt {
@@ -44,6 +45,8 @@ export interface Attempt {
   /** What the last heartbeat of the attempts before said. */
   readonly heartbeatDetails: unknown;
   readonly nonRetryableErrorTypes: readonly string[];
+  /** Of the worker that runs it. */
+  readonly logger: Logger;
 }
 
 /**
@@ -117,6 +120,7 @@ class AttemptContext implements ActivityContext {
   declare readonly idempotencyKey: string;
   readonly #attempt: Attempt;
   readonly #limits: TimeLimits | null;
+  #log: Logger | null = null;
 
   constructor(attempt: Attempt, limits: TimeLimits | null) {
     this.activityName = attempt.activityName;
@@ -124,6 +128,14 @@ class AttemptContext implements ActivityContext {
     Object.assign(this, attempt.facts());
     this.#attempt = attempt;
     this.#limits = limits;
+  }
+
+  get log(): Logger {
+    if (this.#log === null) {
+      const { activityName, attempt, workflowId, workflowName, taskQueue } = this;
+      this.#log = boundLogger(this.#attempt.logger, { activityName, attempt, workflowId, workflowName, taskQueue });
+    }
+    return this.#log;
   }
 
   get signal(): AbortSignal {

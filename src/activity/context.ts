@@ -2,6 +2,7 @@
 
 import { carried } from '../context/carried.js';
 import { CompleteAsyncError, PerdureError } from '../core/errors.js';
+import type { Logger } from '../core/logger.js';
 
 /** The call an activity function runs for. */
 export interface ActivityContext {
@@ -18,6 +19,11 @@ export interface ActivityContext {
   readonly attempt: number;
   /** The same for every attempt of this call, and for no other call: hand it to the API you call. */
   readonly idempotencyKey: string;
+  /**
+   * Writes to the logger of the worker that runs the attempt: pino's methods. Each message carries `activityName`, `attempt`,
+   * `workflowId`, `workflowName` and `taskQueue`.
+   */
+  readonly log: Logger;
   /** Aborted when the attempt timed out, the workflow was cancelled or ended, or the worker stops. */
   readonly signal: AbortSignal;
   /** What the last heartbeat of the attempts before said; undefined when there was none. */

@@ -12,6 +12,7 @@ import {
   checkWorkflowName,
   newWorkflowId,
 } from '../core/identifier.js';
+import { nameOfError } from '../core/name-of-error.js';
 import { flag, identifier, identifierOrNone, parseOptions, seconds } from '../core/options.js';
 import { type RetryOptions, resolveRetryPolicy } from '../core/retry-policy.js';
 import { type SearchOptions, searchOption, searchTexts } from '../core/search-fields.js';
@@ -24,6 +25,8 @@ import {
 } from '../postgres/connection.js';
 import { schemaName } from '../postgres/namespace.js';
 import { randomNumber } from '../postgres/protocol/commit.js';
+import { givenTrace } from '../telemetry/carrier.js';
+import { beginStart, startAttributes } from '../telemetry/spans.js';
 import { ActivityCompletion } from './activity-completion.js';
 import { Engine } from './engine.js';
 import { countExecutions, ExecutionList, type ListOptions } from './execution-list.js';
@@ -58,6 +61,13 @@ export interface StartOptions {
   readonly config?: RetryOptions;
   readonly parentWorkflowId?: string;
   readonly originJobId?: string;
+  /**
+   * Continues an OpenTelemetry trace: its id, 32 hexadecimal digits. Default: the trace of the caller's active span, where the
+   * program has an SDK.
+   */
+  readonly workflowTrace?: string;
+  /** The span in it that the workflow belongs to: 16 hexadecimal digits. Only with `workflowTrace`. */
+  readonly workflowSpan?: string;
   /** Accepted for compatibility, without effect: a parent always hears of its child's end. */
   readonly persistent?: boolean;
   /** Accepted for compatibility, without effect. */
@@ -79,6 +89,8 @@ const startShape = v.strictObject({
   config: v.optional(v.unknown()),
   parentWorkflowId: v.optional(identifier),
   originJobId: v.optional(identifier),
+  workflowTrace: v.optional(v.unknown()),
+  workflowSpan: v.optional(v.unknown()),
   guid: v.optional(v.unknown()),
   persistent: v.optional(v.unknown()),
   await: v.optional(v.unknown()),
@@ -246,7 +258,13 @@ export class Client {
         ? null
         : resolveRetryPolicy('start', given.config as RetryOptions, undefined, 'config');
     const workflowId = given.workflowId || newWorkflowId();
+    const continued = givenTrace('start', given);
     const link = this.#link(given.namespace);
+    const traced = beginStart(
+      `WORKFLOW/START/${workflowName}`,
+      startAttributes(workflowId, workflowName, taskQueue),
+      continued,
+    );
     const item = {
       requestNo: randomNumber(),
       workflowId,
@@ -261,8 +279,15 @@ export class Client {
       search: given.search === undefined ? null : JSON.stringify(searchTexts('start', given.search.data)),
       parentWorkflowId: given.parentWorkflowId ?? null,
       originId: given.originJobId ?? null,
+      trace: traced?.trace ?? continued,
     };
-    const answer = await (await link).start(item);
+    const answer = await link
+      .then((open) => open.start(item))
+      .catch((error: unknown) => {
+        traced?.end(nameOfError(error));
+        throw error;
+      });
+    traced?.end(answer.status === 'duplicate' ? 'DuplicateJobError' : undefined);
     if (answer.status === 'duplicate') throw new DuplicateJobError(workflowId);
     return this.#handle(link, given.namespace, workflowId, `${taskQueue}-${workflowName}`, answer.runNo);
   }

@@ -47,8 +47,7 @@ export class ConnectPacer {
   }
 
   #succeeded(): void {
-    if (this.#failures > 0)
-      this.#logger?.info({ failures: this.#failures }, 'perdure: connected to the database again');
+    if (this.#failures > 0) this.#logger?.info({ failures: this.#failures }, 'connected to the database again');
     this.#failures = 0;
     for (const wake of this.#waiting) wake();
   }
@@ -56,7 +55,7 @@ export class ConnectPacer {
   /** Lanes that failed side by side count as one failure. */
   #failed(error: unknown, failures: number): void {
     if (this.#failures === 0) {
-      this.#logger?.warn({ reason: messageOf(error) }, 'perdure: cannot connect to the database, trying again');
+      this.#logger?.warn({ reason: messageOf(error) }, 'cannot connect to the database, trying again');
     }
     this.#failures = Math.max(this.#failures, failures);
     this.#nextAt = Math.max(this.#nextAt, performance.now() + backoffMs(this.#failures));

@@ -63,6 +63,7 @@ create table execution (
   pause_reason text,
   lineage text,                                    -- of a run with copied history: whose it was, see src/core/lineage.ts
   entity text,
+  trace text,                                      -- W3C trace context that its spans belong to; null: nobody traces
   unique (workflow_id, run)
 ) with (fillfactor = 85);
 
@@ -537,7 +538,7 @@ returns table (
   thread_no bigint, run_no bigint, chain_no bigint, request_no bigint, epoch int, service_no int,
   last_seq int, last_commit_no bigint, created_ms double precision, clock_ms double precision,
   workflow_id text, run int, args text, config text, expire_s double precision, cancel_requested boolean,
-  parent_workflow_id text, origin_id text, hook_no int, hook_signal text, timers text, tasks text, mail text, due_in_ms double precision
+  parent_workflow_id text, origin_id text, trace text, hook_no int, hook_signal text, timers text, tasks text, mail text, due_in_ms double precision
 )
 language plpgsql as $$
 -- plans: index only
@@ -581,7 +582,7 @@ begin
     h.seq, h.commit_no,
     extract(epoch from e.created_at)::double precision * 1000, extract(epoch from v_now)::double precision * 1000,
     e.workflow_id, e.run, coalesce(k.args, e.args), coalesce(k.config, e.config), e.expire_s, e.cancel_requested,
-    e.parent_workflow_id, e.origin_id, k.hook_no, k.signal_id,
+    e.parent_workflow_id, e.origin_id, e.trace, k.hook_no, k.signal_id,
     case when h.seq is not null then (
       select json_agg(json_build_array(m.op, extract(epoch from m.due_at - v_now) * 1000))::text
       from timer m where m.thread_no = t.thread_no) end,
@@ -625,7 +626,7 @@ create or replace function claim_tasks(p_worker_no int, p_claim_no bigint, p_ser
 returns table (
   thread_no bigint, op int, epoch int, service_no int, attempt int, losses int, name text, input text, last_failure text,
   workflow_id text, run_no bigint, request_no bigint, workflow_name text, workflow_queue text,
-  details text, close_in_ms double precision, due_in_ms double precision
+  details text, close_in_ms double precision, trace text, due_in_ms double precision
 )
 language plpgsql as $$
 -- plans: index only
@@ -681,7 +682,7 @@ begin
   return query
   select a.thread_no, a.op, a.epoch, a.service_no, a.attempt, a.losses, a.name, a.input, a.last_failure,
     e.workflow_id, e.run_no, e.request_no, s.name, s.task_queue,
-    a.details, extract(epoch from a.close_at - v_now)::double precision * 1000, null::double precision
+    a.details, extract(epoch from a.close_at - v_now)::double precision * 1000, e.trace, null::double precision
   from activity_task a
   join thread t on t.thread_no = a.thread_no
   join execution e on e.run_no = t.run_no
@@ -1159,10 +1160,10 @@ begin
     cross join lateral (select x.* from execution x where x.run_no = u.run_no offset 0) e
   ), made as (
     insert into execution (run_no, chain_no, request_no, parent_thread, parent_op, parent_chain, run, service_no, expire_s, created_at,
-      signal_in, cancel_requested, workflow_id, state, cause, args, config, parent_workflow_id, origin_id, entity, paused_at, pause_reason)
+      signal_in, cancel_requested, workflow_id, state, cause, args, config, parent_workflow_id, origin_id, entity, paused_at, pause_reason, trace)
     select a.new_run_no, a.chain_no, (random() * 281474976710655)::bigint, a.parent_thread, a.parent_op, a.parent_chain, a.run + 1, a.service_no,
       a.expire_s, clock(), a.signal_in, a.cancels, a.workflow_id, 'open', 'continued', a.new_args, a.config,
-      a.parent_workflow_id, a.origin_id, a.entity, a.paused_at, a.pause_reason
+      a.parent_workflow_id, a.origin_id, a.entity, a.paused_at, a.pause_reason, a.trace
     from asked a
     returning run_no, service_no, cancel_requested, paused_at is not null as paused
   ), threads as (
@@ -3269,7 +3270,7 @@ end $$;
 create or replace function start(
   p_patient boolean, p_request_no bigint[], p_workflow_id text[], p_task_queue text[], p_workflow_name text[],
   p_args text[], p_config text[], p_expire_s double precision[], p_signal_in boolean[], p_pending_ms double precision[],
-  p_entity text[], p_search text[], p_parent_workflow_id text[], p_origin_id text[]
+  p_entity text[], p_search text[], p_parent_workflow_id text[], p_origin_id text[], p_trace text[] default '{}'
 ) returns table (item int, status text, run_no bigint)
 language plpgsql as $$
 -- plans: index only
@@ -3287,14 +3288,14 @@ begin
   with asked as materialized (
     select nextval('run_number') as run_no, u.*, v_services[u.n] as service_no
     from unnest(p_request_no, p_workflow_id, p_args, p_config, p_expire_s, p_signal_in, p_pending_ms, p_entity,
-      p_parent_workflow_id, p_origin_id) with ordinality
-      u (request_no, workflow_id, args, config, expire_s, signal_in, pending_ms, entity, parent_workflow_id, origin_id, n)
+      p_parent_workflow_id, p_origin_id, p_trace) with ordinality
+      u (request_no, workflow_id, args, config, expire_s, signal_in, pending_ms, entity, parent_workflow_id, origin_id, trace, n)
   ), made as (
     insert into execution (run_no, chain_no, request_no, run, service_no, expire_s, created_at, pending_until,
-      signal_in, cancel_requested, workflow_id, state, cause, args, config, parent_workflow_id, origin_id, entity)
+      signal_in, cancel_requested, workflow_id, state, cause, args, config, parent_workflow_id, origin_id, entity, trace)
     select a.run_no, a.run_no, a.request_no, 0, a.service_no, a.expire_s, v_now, v_now + a.pending_ms * interval '1 ms',
       a.signal_in, false, a.workflow_id, case when a.pending_ms is null then 'open' else 'pending' end, 'start',
-      a.args, a.config, a.parent_workflow_id, a.origin_id, a.entity
+      a.args, a.config, a.parent_workflow_id, a.origin_id, a.entity, a.trace
     from asked a order by a.workflow_id
     on conflict (workflow_id, run) do nothing
     returning run_no, service_no, state
@@ -3320,7 +3321,7 @@ begin
       update execution e set
         request_no = p_request_no[v_old.n], service_no = v_services[v_old.n], expire_s = p_expire_s[v_old.n],
         signal_in = p_signal_in[v_old.n], args = p_args[v_old.n], config = p_config[v_old.n],
-        entity = coalesce(p_entity[v_old.n], e.entity),
+        entity = coalesce(p_entity[v_old.n], e.entity), trace = coalesce(p_trace[v_old.n], e.trace),
         state = case when v_old.pending_ms is null then 'open' else 'pending' end,
         pending_until = v_now + v_old.pending_ms * interval '1 ms', created_at = v_now
       where e.run_no = v_old.run_no and e.state = 'pending';
@@ -3391,13 +3392,13 @@ begin
     from unnest(v_item, v_op, v_id, v_args, v_extra) with ordinality u (item, op, id, args, x, n)
   ), made as (
     insert into execution (run_no, chain_no, request_no, parent_thread, parent_op, parent_chain, run, service_no, expire_s, created_at,
-      signal_in, cancel_requested, workflow_id, state, cause, args, config, parent_workflow_id, origin_id, entity)
+      signal_in, cancel_requested, workflow_id, state, cause, args, config, parent_workflow_id, origin_id, entity, trace)
     select a.run_no, a.run_no, (random() * 281474976710655)::bigint,
       case when (a.x ->> 'awaited')::boolean then a.parent_thread end, case when (a.x ->> 'awaited')::boolean then a.op end,
       (select e.chain_no from thread t join execution e on e.run_no = t.run_no where t.thread_no = a.parent_thread),
       0, a.service_no, (a.x ->> 'expire')::double precision, v_now,
       coalesce((a.x ->> 'signalIn')::boolean, true), false, a.id, 'open', 'start', a.args, a.x ->> 'config',
-      a.x ->> 'parentWorkflowId', a.x ->> 'originId', a.x ->> 'entity'
+      a.x ->> 'parentWorkflowId', a.x ->> 'originId', a.x ->> 'entity', a.x ->> 'trace'
     from asked a
     order by a.id
     on conflict (workflow_id, run) do nothing

@@ -185,7 +185,7 @@ export class Notifier {
   }
 
   #note(what: string, error: unknown): void {
-    this.#logger?.warn({ channel: this.#channel, reason: messageOf(error) }, `perdure: ${what}; polling goes on`);
+    this.#logger?.warn({ channel: this.#channel, reason: messageOf(error) }, `${what}; polling goes on`);
   }
 }
 

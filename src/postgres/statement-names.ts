@@ -33,7 +33,7 @@ export class StatementNames {
     this.#allowed = false;
     this.#logger?.warn(
       { reason: messageOf(error) },
-      "perdure: prepared statements do not work on this connection, going on without. Behind a pooler in transaction mode pass pooler: 'transaction'",
+      "prepared statements do not work on this connection, going on without. Behind a pooler in transaction mode pass pooler: 'transaction'",
     );
   }
 }

@@ -42,6 +42,8 @@ export interface ExecutionInfo {
   readonly createdMs: number;
   readonly parentWorkflowId: string | null;
   readonly originId: string | null;
+  /** The trace context of the run, as it is stored; null where nobody traces. */
+  readonly trace: string | null;
   readonly expireS: number | null;
   /** The retry policy of the workflow function; also what its activities inherit. */
   readonly retry: RetryPolicy;

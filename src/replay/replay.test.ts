@@ -164,6 +164,7 @@ async function replayOf(flow: SimulatedWorkflow, code: () => unknown): Promise<I
       createdMs: 0,
       parentWorkflowId: null,
       originId: null,
+      trace: null,
       expireS: null,
       retry: defaultRetryPolicy,
       attempt: 1,

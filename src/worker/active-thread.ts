@@ -15,6 +15,7 @@
 
 import { decodeOutcome } from '../codec/entry-text.js';
 import { registeredSeal, type Seal } from '../codec/payload-codec.js';
+import type { Failure } from '../core/failure.js';
 import type { Event, RecordedStep, TraceAttributes } from '../core/history.js';
 import type { Caller } from '../postgres/batcher.js';
 import type { CommitAnswer, CommitItem } from '../postgres/protocol/commit.js';
@@ -22,7 +23,8 @@ import type { ClaimedThread, HistoryRow, Mail } from '../postgres/protocol/threa
 import type { ExecutionInfo, Instance, ProducedCommand } from '../replay/instance.js';
 import { Recording } from '../replay/recording.js';
 import { replay } from '../replay/replay.js';
-import { type EagerChoice, EntryDraft } from './entry-draft.js';
+import type { TracedStart } from '../telemetry/spans.js';
+import { type ChildTraces, type EagerChoice, EntryDraft } from './entry-draft.js';
 import type { OpenOperation } from './open-operation.js';
 import { nodeReplayPort } from './replay-port.js';
 import { decisions, eventOf, readHistory, type ThreadHistory } from './thread-history.js';
@@ -54,7 +56,15 @@ export interface ThreadPort {
   pausing(thread: ActiveThread): void;
   becameIdle(thread: ActiveThread): void;
   becameBusy(thread: ActiveThread): void;
-  closed(thread: ActiveThread, item: CommitItem): void;
+  /** A workflow that the thread starts, with the commit under way: its span, where somebody traces. */
+  beginChild(
+    thread: ActiveThread,
+    child: { workflowId: string; workflowName: string; taskQueue: string },
+  ): TracedStart | null;
+  /** @param failure What it failed with. */
+  closed(thread: ActiveThread, item: CommitItem, failure: Failure | null): void;
+  /** Its function failed and will be retried. */
+  attemptFailed(thread: ActiveThread, attempt: number, failure: Failure | null, delayMs: number): void;
   /** Dropped after a refusal: give it back. */
   refused(thread: ActiveThread): void;
   blocked(thread: ActiveThread, reason: Error): void;
@@ -87,6 +97,7 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
   idleSince = 0;
   #port: ThreadPort;
   readonly #chooseEager: EagerChoice;
+  readonly #traces: ChildTraces;
   #stage: Stage = 'loading';
   #mailbox: Delivery[] = [];
   #chores: Chore[] = [];
@@ -119,6 +130,7 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
     this.claimNo = claimNo;
     this.#port = port;
     this.#chooseEager = port.chooseEager(this);
+    this.#traces = { own: info.trace, begin: (child) => this.#port.beginChild(this, child) };
     this.#seq = row.last_seq === null ? 0 : row.last_seq + 1;
     this.#lastCommitNo = row.last_commit_no;
     this.#draft = this.#newDraft();
@@ -553,11 +565,13 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
     this.#lastCommitNo = item.commitNo;
     for (const inboxNo of item.consumed) this.knownMail.delete(inboxNo);
     if (draft.spans.length > 0) this.#port.trace(this, draft.spans);
+    if (draft.begun.length > 0) this.#endSpans(draft, outcome);
     if (draft.closes) {
-      this.#port.closed(this, item);
+      this.#port.closed(this, item, draft.failed);
       return;
     }
     if (draft.attemptFailed) {
+      this.#port.attemptFailed(this, this.#attempt, draft.failed, draft.retryInMs);
       this.#instance?.dispose();
       this.#instance = null;
       this.#attempt++;
@@ -566,7 +580,7 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
       const decided = decodeOutcome(outcome, this.seal);
       for (const { what } of decided.values()) {
         if (what !== 'ended') continue;
-        this.#port.closed(this, item); // the code terminated its own run
+        this.#port.closed(this, item, null); // the code terminated its own run
         return;
       }
       const events = decisions([...draft.decided, ...decided.keys()], decided);
@@ -580,7 +594,12 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
   }
 
   #newDraft(): EntryDraft {
-    return new EntryDraft(this.open, this.#chooseEager, this.seal);
+    return new EntryDraft(this.open, this.#chooseEager, this.seal, this.#traces);
+  }
+
+  #endSpans({ begun }: EntryDraft, outcome: string | null): void {
+    const decided = decodeOutcome(outcome, this.seal);
+    for (const { op, span } of begun) span.end(decided.get(op)?.what === 'duplicate' ? 'DuplicateJobError' : undefined);
   }
 
   /** Something may have to be done: asks for a turn when none is under way. */

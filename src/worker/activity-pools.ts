@@ -58,6 +58,7 @@ export class ActivityPools<W> {
 
 function isAlike<W>({ of, functions }: Pool<W>, worker: ResolvedWorker): boolean {
   if (of.namespace !== worker.namespace || of.taskQueue !== worker.taskQueue) return false;
+  if (of.ownLogger !== worker.ownLogger) return false;
   if (codecOf(of.connection) !== codecOf(worker.connection)) return false;
   if (!isDeepStrictEqual(of.tuning, worker.tuning)) return false;
   if (!isSame(of.interceptors.activityInbound, worker.interceptors.activityInbound)) return false;

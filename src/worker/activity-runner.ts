@@ -29,6 +29,7 @@ import { BoundActivities, type BoundAttempt, notFound } from './bound-activities
 import { Heartbeats } from './heartbeats.js';
 import type { HostContext } from './host-context.js';
 import { activityLayers } from './interceptors.js';
+import { errorFields, failureFields } from './log-fields.js';
 import type { UserFunction } from './options.js';
 import { type AttemptFacts, RunningActivities, RunningActivity, type RunsAttempts } from './running-activities.js';
 import type { Serving } from './serving.js';
@@ -56,6 +57,8 @@ interface Call {
   readonly workflowName: string;
   readonly limits: AttemptLimits | null;
   readonly heartbeatDetails: unknown;
+  /** The trace context of its run. */
+  readonly trace: string | null;
 }
 
 type Limits = Pick<CommandSpec['activity'], 'startToCloseMs' | 'limits'>;
@@ -305,12 +308,17 @@ export class ActivityRunner implements RunsAttempts {
         workflowName: row.workflow_name,
         limits: attemptLimits(input, row.close_in_ms),
         heartbeatDetails,
+        trace: row.trace,
       },
     );
   }
 
   #giveUpLost(task: { threadNo: number; op: number }, name: string, losses: number, epoch: number): void {
     const error = new ActivityLostError(`activity "${name}" was lost with its process ${losses} times`);
+    this.#host.logger.warn(
+      { activityName: name, threadNo: task.threadNo, losses },
+      'an activity was lost with its process too often, and failed for good',
+    );
     const payload = JSON.stringify(failureFromError(error)); // holds nothing of the user's
     void this.#rows.finish(task, { kind: 'fail', payload, delayMs: 0 }, epoch);
   }
@@ -318,16 +326,22 @@ export class ActivityRunner implements RunsAttempts {
   // ---- attempts
 
   #run(facts: AttemptFacts, run: UserFunction, call: Call): void {
-    const activity = new RunningActivity(facts, this);
+    const activity = new RunningActivity(facts, this, call);
     this.running.add(activity);
     const layers = activityLayers(activity.serving.interceptors);
+    const layered = layers === null ? run : throughActivityInbound(layers, activity.name, run);
+    const { spans } = this.#host;
+    const span = spans.active
+      ? spans.beginAttempt(activity.name, activity.attempt, { ...call, seed: activity.seed })
+      : null;
     const attempt = {
-      run: layers === null ? run : throughActivityInbound(layers, activity.name, run),
+      run: span === null ? layered : span.within(layered),
       port: activity,
       abort: activity.abort,
       limits: call.limits,
       heartbeatDetails: call.heartbeatDetails,
       nonRetryableErrorTypes: activity.retry.nonRetryableErrorTypes ?? [],
+      logger: activity.serving.logger,
       activityName: activity.name,
       arguments: call.args,
       facts: () => ({
@@ -343,6 +357,7 @@ export class ActivityRunner implements RunsAttempts {
     };
     runAttempt(attempt, (outcome) => {
       activity.over = true;
+      span?.end(outcome.kind, outcome.kind === 'failed' ? outcome.failure.name : undefined);
       if (needsRow(activity, outcome)) this.makeRow(activity);
       if (activity.makingRow) activity.whenRowSettled = () => this.#settle(activity, outcome);
       else this.#settle(activity, outcome);
@@ -394,6 +409,8 @@ export class ActivityRunner implements RunsAttempts {
       return;
     }
     const delayMs = outcome.kind === 'failed' ? this.#retryInMs(activity, outcome) : null;
+    if (outcome.kind === 'failed' && (delayMs === null || activity.task === null))
+      this.#tell(activity, outcome, delayMs);
     if (outcome.kind === 'failed' && delayMs === null) {
       thread.post({ event: { kind: 'fail', op, failure: outcome.failure }, inboxNo: null });
     } else if (outcome.kind === 'outside' || delayMs === null || activity.task !== null) {
@@ -430,6 +447,7 @@ export class ActivityRunner implements RunsAttempts {
     const details = seal.seal(activity.unsentDetails);
     if (outcome.kind === 'outside') return { kind: 'outside', payload: null, delayMs: 0, details };
     const delayMs = this.#retryInMs(activity, outcome);
+    this.#tell(activity, outcome, delayMs);
     const payload = encodeFailure(outcome.failure, seal);
     return { kind: delayMs === null ? 'fail' : 'retry', payload, delayMs: delayMs ?? 0, details };
   }
@@ -439,9 +457,21 @@ export class ActivityRunner implements RunsAttempts {
    * again, to workers with another key or to this one, until the right key is there, and says why in `last_failure`.
    */
   #unreadable(task: { threadNo: number; op: number }, { name }: { name: string }, error: unknown, epoch: number): void {
-    this.#host.logger.error({ activity: name, error }, 'the payloads of an activity task cannot be read or written');
+    const fields = { activityName: name, ...errorFields(error) };
+    this.#host.logger.error(fields, 'the payloads of an activity task cannot be read or written');
     const payload = JSON.stringify(failureFromError(error)); // a PayloadCodecError holds no content
     void this.#rows.finish(task, { kind: 'release', payload, delayMs: UNREADABLE_FOR_MS }, epoch);
+  }
+
+  #tell(
+    { serving, name, attempt, workflowId, workflowName }: RunningActivity,
+    { failure }: Extract<AttemptOutcome, { kind: 'failed' }>,
+    retryInMs: number | null,
+  ): void {
+    const fields = { activityName: name, attempt, workflowId, workflowName, taskQueue: serving.taskQueue };
+    const error = failureFields(failure, serving.seal);
+    if (retryInMs === null) serving.logger.warn({ ...fields, ...error }, 'an activity failed for good');
+    else serving.logger.info({ ...fields, retryInMs, ...error }, 'an activity failed and is tried again');
   }
 
   /** When a failed attempt is repeated; null when it is final. */
@@ -493,5 +523,6 @@ function callOf(
     workflowName: thread.info.workflowName,
     limits: attemptLimits(spec, closeInMs),
     heartbeatDetails,
+    trace: thread.info.trace,
   };
 }

@@ -9,9 +9,9 @@
 
 import { activityHere } from '../activity/context.js';
 import { DeterminismError } from '../core/errors.js';
+import type { Logger } from '../core/logger.js';
 import type { Watch } from '../workflow/context.js';
 import { watchHere } from '../workflow/context.js';
-import type { Logger } from './logger.js';
 
 /** Places that were told of, in all workers of the process. */
 const known = new Set<string>();

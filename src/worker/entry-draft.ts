@@ -8,11 +8,13 @@ import { type ActivityDefaults, activityText, encodeSteps, limitsText } from '..
 import { decodePayload } from '../codec/payload.js';
 import { registeredSeal, Seal } from '../codec/payload-codec.js';
 import { sealCommand, sealEvent } from '../codec/sealed-steps.js';
+import type { Failure } from '../core/failure.js';
 import type { Command, Event, Step, TraceAttributes } from '../core/history.js';
 import { closesThread, decidedAtCommit } from '../core/history.js';
 import type { CommitItem, Effect } from '../postgres/protocol/commit.js';
 import { randomNumber } from '../postgres/protocol/commit.js';
 import type { ProducedCommand } from '../replay/instance.js';
+import type { TracedStart } from '../telemetry/spans.js';
 import { type OpenOperation, openedBy } from './open-operation.js';
 
 /** Past this an entry is committed even though more events wait. */
@@ -21,6 +23,16 @@ const MAX_ENTRY_STEPS = 1_000;
 
 /** Which activities of an entry run in this process as soon as it is durable, instead of as a task row. */
 export type EagerChoice = (taskQueue: string, name: string, op: number) => boolean;
+
+/** The traces of what an entry starts. */
+export interface ChildTraces {
+  /** The trace context of the thread's run, which children carry on. */
+  readonly own: string | null;
+  /** Begins a child's own span in it; null where nobody traces. */
+  begin(child: { workflowId: string; workflowName: string; taskQueue: string }): TracedStart | null;
+}
+
+const untraced: ChildTraces = { own: null, begin: () => null };
 
 export interface ArmedTimer {
   readonly op: number;
@@ -55,6 +67,12 @@ export class EntryDraft {
   timers: readonly ArmedTimer[] = NONE;
   /** Operations whose outcome comes with the answer of the commit. */
   decided: readonly number[] = NONE;
+  /** Spans of children, to be ended once this is durable. */
+  begun: readonly { readonly op: number; readonly span: TracedStart }[] = NONE;
+  /** What the function, or its attempt, failed with, as it is before any codec. */
+  failed: Failure | null = null;
+  /** When the failed attempt is repeated. */
+  retryInMs = 0;
   /** Spans to be reported once this is durable. */
   spans: readonly TraceAttributes[] = NONE;
   #openedFrom = 0;
@@ -63,10 +81,17 @@ export class EntryDraft {
   #closing: Closing | null = null;
   #attemptFailed = false;
   readonly #seal: Seal;
+  readonly #traces: ChildTraces;
   /** Why the entry cannot be stored: the codec failed. */
   #unsealable: unknown = null;
 
-  constructor(open: Map<number, OpenOperation>, chooseEager: EagerChoice, seal: Seal = registeredSeal) {
+  constructor(
+    open: Map<number, OpenOperation>,
+    chooseEager: EagerChoice,
+    seal: Seal = registeredSeal,
+    traces: ChildTraces = untraced,
+  ) {
+    this.#traces = traces;
     this.#open = open;
     this.#chooseEager = chooseEager;
     this.#seal = seal;
@@ -190,6 +215,7 @@ export class EntryDraft {
   #produce(produced: ProducedCommand, command: Command): void {
     const { op } = produced;
     if (closesThread(command.kind)) {
+      if (produced.command.kind === 'fail') this.failed = produced.command.spec.failure;
       this.#close(command);
       return;
     }
@@ -208,6 +234,8 @@ export class EntryDraft {
         break;
       case 'retry':
         this.#attemptFailed = true;
+        this.retryInMs = command.spec.delayMs;
+        if (produced.command.kind === 'retry') this.failed = produced.command.spec.failure;
         this.#timer(op, command.spec.delayMs);
         break;
       case 'wait':
@@ -233,7 +261,10 @@ export class EntryDraft {
         break;
       case 'child': {
         const { workflowId, taskQueue, args, awaited, options } = command.spec;
-        const extra = JSON.stringify({ taskQueue, workflowName: command.name, awaited, ...options });
+        const span = this.#traces.begin({ workflowId, workflowName: command.name, taskQueue });
+        if (span !== null) this.begun = added(this.begun, { op, span });
+        const trace = span?.trace ?? this.#traces.own ?? undefined;
+        const extra = JSON.stringify({ taskQueue, workflowName: command.name, awaited, ...options, trace });
         this.#effects = added(this.#effects, { kind: 'child', op, key: workflowId, value: args, extra });
         break;
       }

@@ -1,9 +1,9 @@
 /** What the parts of a host share: connections, registration, functions, clocks, and where to turn with hints and faults. */
 
+import type { Logger } from '../core/logger.js';
 import type { Lane } from '../postgres/database.js';
 import type { ClaimNumbers } from './claim-numbers.js';
 import type { DueHeap } from './due-heap.js';
-import type { Logger } from './logger.js';
 import type { ResolvedTuning } from './options.js';
 import type { Registration } from './registration.js';
 import type { Services } from './services.js';

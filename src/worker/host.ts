@@ -9,6 +9,7 @@
 
 import { performance } from 'node:perf_hooks';
 import { LeaseLostError } from '../core/errors.js';
+import type { Logger } from '../core/logger.js';
 import type { Database } from '../postgres/database.js';
 import { untilFree } from '../postgres/held-row.js';
 import { migrate } from '../postgres/migrate.js';
@@ -21,8 +22,8 @@ import { ClaimLoop } from './claim-loop.js';
 import { ClaimNumbers } from './claim-numbers.js';
 import { DueHeap } from './due-heap.js';
 import type { HostContext, HostLanes } from './host-context.js';
-import { consoleLogger, type Logger } from './logger.js';
-import type { ResolvedTuning } from './options.js';
+import { errorFields } from './log-fields.js';
+import type { ResolvedTuning, ResolvedWorker } from './options.js';
 import { OwnedThreads } from './owned-threads.js';
 import { isLeaseLost, Registration } from './registration.js';
 import { Services } from './services.js';
@@ -47,6 +48,9 @@ const ANSWER_MS = 1_000;
 /** And no longer for workflows to become quiet, however long they may take to be parked. */
 const QUIET_AT_MOST_MS = 2_000;
 
+/** Those of the first worker that it serves. */
+type HostOptions = Pick<ResolvedWorker, 'namespace' | 'tuning' | 'logger'>;
+
 export class Host implements HostContext {
   readonly namespace: string;
   readonly schema: string;
@@ -68,11 +72,11 @@ export class Host implements HostContext {
   #closed = false;
   #descending = false;
 
-  private constructor(database: Database, namespace: string, tuning: ResolvedTuning) {
+  private constructor(database: Database, { namespace, tuning, logger }: HostOptions) {
     this.namespace = namespace;
     this.schema = schemaName(namespace);
     this.tuning = tuning;
-    this.logger = consoleLogger(tuning.logLevel);
+    this.logger = logger;
     this.spans = new SpanReporter(this.logger);
     this.#database = database;
     const repeated = () => this.tell(LOST);
@@ -101,14 +105,14 @@ export class Host implements HostContext {
   }
 
   /** Makes or upgrades the schema. Takes over the caller's use of the database. */
-  static async open(database: Database, namespace: string, tuning: ResolvedTuning): Promise<Host> {
+  static async open(database: Database, options: HostOptions): Promise<Host> {
     try {
-      await migrate(database, namespace, { giveUpAfterMs: 30_000 });
+      await migrate(database, options.namespace, { giveUpAfterMs: 30_000 });
     } catch (error) {
       await database.release();
       throw error;
     }
-    const host = new Host(database, namespace, tuning);
+    const host = new Host(database, options);
     // Whoever holds an embedded database is alone: what earlier processes left behind is free at once.
     if (database.kind === 'pglite') await takeOver(host.lanes.lease, host.schema);
     return host;
@@ -149,6 +153,7 @@ export class Host implements HostContext {
     });
     serving.threadClaims.poke();
     serving.taskClaims.poke();
+    serving.logger.info(this.#fieldsOf(serving), 'a worker has started');
   }
 
   /** Stops serving in order: takes nothing new, lets activities finish, parks or gives back what is left. */
@@ -167,6 +172,18 @@ export class Host implements HostContext {
     this.#threads.uncache(serving);
     await atMost(ANSWER_MS, serving.end());
     this.services.remove(serving);
+    const { namespace, taskQueue, workerNo } = this.#fieldsOf(serving);
+    serving.logger.info({ namespace, taskQueue, workerNo }, 'a worker has stopped');
+  }
+
+  #fieldsOf({ taskQueue, workflows, activityFunctions }: Serving) {
+    return {
+      namespace: this.namespace,
+      taskQueue,
+      workerNo: this.registration.workerNo,
+      workflows: [...workflows.keys()],
+      activities: [...activityFunctions.keys()],
+    };
   }
 
   /** The last worker object has gone: gives back the registration and the connections. */
@@ -237,12 +254,13 @@ export class Host implements HostContext {
     if (isLeaseLost(error)) this.registration.lose(error);
     else if (error instanceof SqlError && error.code === '55P03')
       this.logger.debug({ call }, 'a row is held; trying again');
-    else this.logger.error({ call, error }, 'a call failed');
+    else this.logger.error({ call, ...errorFields(error) }, 'a call of the engine failed');
   }
 
   #dropAll(): void {
     const { workerNo } = this.registration;
-    this.logger.warn({ workerNo }, 'the lease was lost; dropping everything and registering anew');
+    const { namespace } = this;
+    this.logger.warn({ namespace, workerNo }, 'the lease was lost; dropping everything and registering anew');
     this.#threads.activities.abandonAll(new LeaseLostError('the worker lost its lease'));
     this.#threads.dropAll();
   }

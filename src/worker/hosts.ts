@@ -19,13 +19,13 @@ const entries: Entry[] = [];
 export async function serve(worker: ResolvedWorker, serving: Serving): Promise<() => Promise<void>> {
   assertReachable(worker.connection);
   watchConnection(worker.connection);
-  const database = openDatabase(worker.connection);
+  const database = openDatabase(worker.connection, { logger: worker.logger });
   let entry = entries.find((known) => known.database === database && known.namespace === worker.namespace);
   if (entry === undefined) {
     entry = {
       database,
       namespace: worker.namespace,
-      host: Host.open(database, worker.namespace, worker.tuning),
+      host: Host.open(database, worker),
       users: 0,
     };
     entries.push(entry);

@@ -3,10 +3,12 @@
 import * as v from 'valibot';
 import { InvalidArgumentError } from '../core/errors.js';
 import { checkTaskQueue, isIdentifier } from '../core/identifier.js';
+import type { Logger } from '../core/logger.js';
 import { flag, identifier, interval, parseOptions, wholeNumber } from '../core/options.js';
 import { type RetryOptions, type RetryPolicy, resolveRetryPolicy } from '../core/retry-policy.js';
 import type { ConnectionOptions, ConnectionsByRole } from '../postgres/connection.js';
 import { schemaName } from '../postgres/namespace.js';
+import { logLevel, resolveLogger } from '../telemetry/logger.js';
 import { resolveInterceptors, type WorkerInterceptors } from './interceptors.js';
 
 // biome-ignore lint/suspicious/noExplicitAny: any function is a workflow or an activity; its arguments are the user's business
@@ -27,6 +29,8 @@ export interface WorkerOptions {
   readonly options?: WorkerTuning;
   /** User code around this worker's workflows, their activity calls and the activities it runs. Within the process's interceptors. */
   readonly interceptors?: WorkerInterceptors;
+  /** Where it says what it does, and what `workflow.log` and an activity's `log` write to: pino, or alike. Default: lines on stderr. */
+  readonly logger?: Logger;
 }
 
 export interface WorkerTuning extends RetryOptions {
@@ -52,7 +56,10 @@ export interface WorkerTuning extends RetryOptions {
    * the workflow; `'off'`. Default `'warn'`, with `NODE_ENV=production` `'off'`.
    */
   readonly determinism?: 'off' | 'warn' | 'strict';
-  /** `silent`, `error`, `warn`, `info`, `debug`. Default env `HMSH_LOGLEVEL`, else `info`. */
+  /**
+   * What is less serious is not said: `silent`, `error`, `warn`, `info`, `debug`, `trace`. Default: a `logger` decides by itself;
+   * without one env `HMSH_LOGLEVEL`, else `info`.
+   */
   readonly logLevel?: string;
 }
 
@@ -66,7 +73,7 @@ const tuningShape = v.strictObject({
   shutdownGrace: v.optional(interval),
   notifications: v.optional(flag),
   determinism: v.optional(v.picklist(['off', 'warn', 'strict'], "'off', 'warn' or 'strict'")),
-  logLevel: v.optional(v.picklist(['silent', 'error', 'warn', 'info', 'debug'], 'silent, error, warn, info or debug')),
+  logLevel: v.optional(logLevel),
   maximumAttempts: v.optional(v.unknown()),
   backoffCoefficient: v.optional(v.unknown()),
   initialInterval: v.optional(v.unknown()),
@@ -83,6 +90,7 @@ const workerShape = v.strictObject({
   activities: v.optional(v.unknown()),
   options: v.optional(v.unknown()),
   interceptors: v.optional(v.unknown()),
+  logger: v.optional(v.unknown()),
   search: v.optional(v.unknown()),
   guid: v.optional(v.unknown()),
 });
@@ -97,7 +105,8 @@ export interface ResolvedTuning {
   readonly shutdownGraceMs: number;
   readonly notifications: boolean;
   readonly determinism: 'off' | 'warn' | 'strict';
-  readonly logLevel: string;
+  /** As it was given. */
+  readonly logLevel: string | undefined;
   /** What workflows without a `config` of their own inherit. */
   readonly retry: RetryPolicy;
 }
@@ -110,6 +119,10 @@ export interface ResolvedWorker {
   readonly activities: ReadonlyMap<string, UserFunction>;
   readonly tuning: ResolvedTuning;
   readonly interceptors: Required<WorkerInterceptors>;
+  /** What concerns its process goes to that of the process's first worker. */
+  readonly logger: Logger;
+  /** The user's, as it was given. */
+  readonly ownLogger: unknown;
 }
 
 /** @throws {InvalidArgumentError} for anything a worker cannot run with. */
@@ -117,13 +130,16 @@ export function resolveWorkerOptions(call: string, options: WorkerOptions): Reso
   const given = parseOptions(call, workerShape, options);
   const namespace = given.namespace ?? 'durable';
   schemaName(namespace);
+  const tuning = resolveTuning(call, given.options);
   return {
     connection: options.connection,
     namespace,
     taskQueue: checkTaskQueue(call, given.taskQueue),
     workflows: functionsOf(call, 'workflow', given.workflow, true),
     activities: functionsOf(call, 'activities', given.activities ?? {}, false),
-    tuning: resolveTuning(call, given.options),
+    tuning,
+    logger: resolveLogger(call, given.logger, tuning.logLevel),
+    ownLogger: given.logger,
     interceptors: resolveInterceptors(call, given.interceptors),
   };
 }
@@ -156,7 +172,7 @@ export function resolveTuning(call: string, options: unknown): ResolvedTuning {
     shutdownGraceMs: given.shutdownGrace ?? 10_000,
     notifications: given.notifications ?? true,
     determinism: given.determinism ?? (process.env.NODE_ENV === 'production' ? 'off' : 'warn'),
-    logLevel: given.logLevel ?? process.env.HMSH_LOGLEVEL ?? 'info',
+    logLevel: given.logLevel,
     retry: resolveRetryPolicy(call, retry as RetryOptions, undefined, 'options'),
   };
 }

@@ -9,7 +9,9 @@
 
 import { AsyncResource } from 'node:async_hooks';
 import { decodePayload, encodePayload } from '../codec/payload.js';
+import type { Failure } from '../core/failure.js';
 import type { TraceAttributes } from '../core/history.js';
+import type { Logger } from '../core/logger.js';
 import { defaultRetryPolicy, type RetryPolicy } from '../core/retry-policy.js';
 import { Batcher, type Caller } from '../postgres/batcher.js';
 import { untilFree } from '../postgres/held-row.js';
@@ -35,10 +37,12 @@ import { ActivityRunner, type ThreadsOfActivities } from './activity-runner.js';
 import type { EagerChoice } from './entry-draft.js';
 import type { HostContext } from './host-context.js';
 import { workflowLayers } from './interceptors.js';
+import { errorFields, failureFields, workflowFields } from './log-fields.js';
 import { OneAtATime } from './one-at-a-time.js';
 import { isLeaseLost } from './registration.js';
 import type { ServedWorkflow } from './services.js';
 import type { Serving } from './serving.js';
+import type { TracedWorkflow } from './span-reporter.js';
 import { TurnLoop } from './turn-loop.js';
 
 /** A thread whose next timer is due this soon stays here: parking and claiming it again would cost more. */
@@ -170,6 +174,7 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
       createdMs: row.created_ms,
       parentWorkflowId: row.parent_workflow_id,
       originId: row.origin_id,
+      trace: row.trace,
       expireS: row.expire_s,
       retry:
         row.config === null
@@ -190,15 +195,19 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
     return new Instance({
       info: { ...thread.info, attempt },
       run: (instance) =>
-        runAs(
-          instance,
-          async () => {
-            if (run === undefined) throw new Error(`workflow "${thread.info.workflowName}" is not served any more`);
-            if (layers === null) return run(...args);
-            return throughInbound({ ...layers, connection: served?.serving.connection }, args, run);
-          },
-          served?.serving.guard,
-          served?.serving,
+        this.#host.spans.within(
+          () => tracedOf(thread),
+          () =>
+            runAs(
+              instance,
+              async () => {
+                if (run === undefined) throw new Error(`workflow "${thread.info.workflowName}" is not served any more`);
+                if (layers === null) return run(...args);
+                return throughInbound({ ...layers, connection: served?.serving.connection }, args, run);
+              },
+              served?.serving.guard,
+              served?.serving,
+            ),
         ),
       // Nobody gets what a hook returns, so it may be anything.
       conclude: (outcome, info) =>
@@ -266,7 +275,14 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
   }
 
   trace(thread: ActiveThread, spans: readonly TraceAttributes[]): void {
-    this.#host.spans.report({ ...thread.info, seed: String(thread.row.request_no) }, spans); // one trace for all threads
+    this.#host.spans.report(tracedOf(thread), spans);
+  }
+
+  beginChild(
+    thread: ActiveThread,
+    child: Parameters<ThreadPort['beginChild']>[1],
+  ): ReturnType<ThreadPort['beginChild']> {
+    return this.#host.spans.beginChild(() => tracedOf(thread), child);
   }
 
   becameIdle(thread: ActiveThread): void {
@@ -289,23 +305,36 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
     this.#idle.delete(thread.threadNo);
   }
 
-  closed(thread: ActiveThread, item: CommitItem): void {
-    const { workflowId, workflowName, hookNo } = thread.info;
-    // Nobody else may hear of it. Not its message, which may hold what a codec hides.
-    if (hookNo !== null && item.closing === 'failed')
-      this.#host.logger.warn({ workflowId, hook: workflowName }, 'a hook failed for good');
+  closed(thread: ActiveThread, item: CommitItem, failure: Failure | null): void {
+    const { info, seal } = thread;
+    if (item.closing === 'failed')
+      this.#loggerOf(thread).error(
+        { ...workflowFields(info), ...failureFields(failure, seal) },
+        info.hookNo === null ? 'a workflow failed for good' : 'a hook failed for good',
+      );
+    const { spans } = this.#host;
+    if (spans.active) {
+      const why = item.closing === 'failed' ? (failure?.name ?? 'Error') : null;
+      spans.ended(tracedOf(thread), { state: item.closing ?? 'terminated', why });
+    }
     this.#drop(thread);
   }
 
+  attemptFailed(thread: ActiveThread, attempt: number, failure: Failure | null, retryInMs: number): void {
+    const fields = { ...workflowFields(thread.info), attempt, retryInMs, ...failureFields(failure, thread.seal) };
+    this.#loggerOf(thread).warn(fields, 'a workflow failed and is tried again');
+  }
+
   refused(thread: ActiveThread): void {
-    const { workflowId } = thread.info;
-    this.#host.logger.debug({ workflowId }, 'a commit was refused; the thread is reloaded by whoever owns it');
+    const fields = workflowFields(thread.info);
+    this.#loggerOf(thread).debug(fields, 'a commit was refused; the thread is reloaded by whoever owns it');
     void this.release([thread]);
   }
 
   blocked(thread: ActiveThread, reason: Error): void {
-    const { lanes, schema, registration, logger } = this.#host;
-    logger.error({ workflowId: thread.info.workflowId, error: reason }, 'a workflow is blocked');
+    const { lanes, schema, registration } = this.#host;
+    const fields = { ...workflowFields(thread.info), ...errorFields(reason) };
+    this.#loggerOf(thread).error(fields, 'a workflow is blocked: its history does not fit the code of this worker');
     this.#drop(thread);
     const words = `${reason.name}: ${reason.message}`;
     untilFree(() => blockThread(lanes.side, schema, registration.workerNo, thread, words))
@@ -385,6 +414,10 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
     this.#threads.delete(thread.threadNo);
     this.#idle.delete(thread.threadNo);
     this.#servingOf(thread)?.threadFreed();
+  }
+
+  #loggerOf(thread: ActiveThread): Logger {
+    return this.#servingOf(thread)?.logger ?? this.#host.logger;
   }
 
   #servingOf(thread: ActiveThread): Serving | undefined {
@@ -487,7 +520,7 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
   // ---- what the database says we own
 
   async compare(): Promise<void> {
-    const { claims, lanes, schema, registration, logger } = this.#host;
+    const { claims, lanes, schema, registration } = this.#host;
     const before = claims.answeredBefore;
     const settled = (thread: ActiveThread) => thread.stage === 'idle' && thread.claimNo < before;
     const threads = [...this.#threads.values()].filter(settled);
@@ -499,9 +532,14 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
     for (const thread of threads) {
       // A commit or a parking that came in between explains it.
       if (ours.has(thread.threadNo) || !this.holds(thread) || !settled(thread)) continue;
-      logger.debug({ workflowId: thread.info.workflowId }, 'a thread is not ours any more');
+      this.#loggerOf(thread).debug(workflowFields(thread.info), 'a thread is not ours any more');
       this.#drop(thread);
     }
     await compareActivities(owned.tasks);
   }
+}
+
+/** One trace for all threads of a run. */
+function tracedOf({ info, row }: ActiveThread): TracedWorkflow {
+  return { ...info, seed: String(row.request_no) };
 }

@@ -76,8 +76,17 @@ export class RunningActivity implements AttemptPort {
   /** What its end waits with until then. */
   whenRowSettled: (() => void) | null = null;
   readonly #runner: RunsAttempts;
+  /** Of its workflow. */
+  readonly workflowId: string;
+  readonly workflowName: string;
 
-  constructor(facts: AttemptFacts, runner: RunsAttempts) {
+  constructor(
+    facts: AttemptFacts,
+    runner: RunsAttempts,
+    { workflowId, workflowName }: { readonly workflowId: string; readonly workflowName: string },
+  ) {
+    this.workflowId = workflowId;
+    this.workflowName = workflowName;
     this.threadNo = facts.threadNo;
     this.op = facts.op;
     this.serving = facts.serving;

@@ -1,12 +1,12 @@
 /** What one worker object brings to its process: functions on a queue, and limits. */
 
 import { Seal } from '../codec/payload-codec.js';
+import type { Logger } from '../core/logger.js';
 import { type ConnectionOptions, type ConnectionsByRole, codecOf } from '../postgres/connection.js';
 import type { WorkerHome } from '../workflow/context.js';
 import type { ClaimLoop } from './claim-loop.js';
 import { DeterminismGuard } from './determinism-guard.js';
 import { noInterceptors, type WorkerInterceptors } from './interceptors.js';
-import { consoleLogger } from './logger.js';
 import type { ResolvedTuning, UserFunction } from './options.js';
 
 export class Serving implements WorkerHome {
@@ -16,6 +16,7 @@ export class Serving implements WorkerHome {
   readonly tuning: ResolvedTuning;
   readonly interceptors: Required<WorkerInterceptors>;
   readonly connection: ConnectionOptions | ConnectionsByRole | null;
+  readonly logger: Logger;
   /** The codec of its connection. */
   readonly seal: Seal;
   /** Watches its workflows' code. */
@@ -37,6 +38,7 @@ export class Serving implements WorkerHome {
     workflows: ReadonlyMap<string, UserFunction>;
     activities: ReadonlyMap<string, UserFunction>;
     tuning: ResolvedTuning;
+    logger: Logger;
     interceptors?: Required<WorkerInterceptors>;
     connection?: ConnectionOptions | ConnectionsByRole;
   }) {
@@ -46,8 +48,9 @@ export class Serving implements WorkerHome {
     this.tuning = options.tuning;
     this.interceptors = options.interceptors ?? noInterceptors;
     this.connection = options.connection ?? null;
-    const { determinism, logLevel } = options.tuning;
-    this.guard = determinism === 'off' ? null : new DeterminismGuard(determinism, consoleLogger(logLevel));
+    const { tuning, logger } = options;
+    this.logger = logger;
+    this.guard = tuning.determinism === 'off' ? null : new DeterminismGuard(tuning.determinism, logger);
     this.seal = new Seal(options.connection === undefined ? undefined : codecOf(options.connection));
   }
 

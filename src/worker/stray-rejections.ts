@@ -5,8 +5,9 @@
  */
 
 import { activityHere } from '../activity/context.js';
+import type { Logger } from '../core/logger.js';
+import { nameOfError } from '../core/name-of-error.js';
 import { instanceHere } from '../workflow/context.js';
-import type { Logger } from './logger.js';
 
 let logger: Logger | null = null;
 
@@ -24,5 +25,6 @@ function heard(reason: unknown): void {
     throw reason;
   }
   const workflowId = instance?.info.workflowId ?? activity?.workflowId;
-  logger?.warn({ workflowId, error: reason }, 'a promise that nothing awaited was rejected');
+  // Not its message: it is the user's text, and whether a codec hides such is not known here.
+  logger?.warn({ workflowId, errorName: nameOfError(reason) }, 'a promise that nothing awaited was rejected');
 }

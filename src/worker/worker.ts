@@ -1,4 +1,5 @@
 import { checkTaskQueue } from '../core/identifier.js';
+import type { Logger } from '../core/logger.js';
 import { ActivityPools } from './activity-pools.js';
 import { serve } from './hosts.js';
 import type { WorkerInterceptors } from './interceptors.js';
@@ -135,6 +136,8 @@ export interface ActivityWorkerOptions {
   readonly options?: WorkerTuning;
   /** User code around the activities it runs. */
   readonly interceptors?: Pick<WorkerInterceptors, 'activityInbound'>;
+  /** As `Worker.create` takes it. */
+  readonly logger?: Logger;
 }
 
 /**

@@ -5,6 +5,7 @@
 
 import { carried } from '../context/carried.js';
 import { SharedPromiseError, WorkflowContextError } from '../core/errors.js';
+import type { Logger } from '../core/logger.js';
 import type { Instance } from '../replay/instance.js';
 import { type CallScope, type Cancellable, WORKFLOW_SCOPE } from '../replay/pending-operation.js';
 
@@ -33,6 +34,8 @@ export interface Watch {
 export interface WorkerHome {
   /** As the worker was given it. */
   readonly connection: unknown;
+  /** Where `workflow.log` writes to. */
+  readonly logger: Logger;
   /** Has `end` called when the worker stops. */
   atEnd(end: () => Promise<void>): void;
 }

@@ -1,3 +1,4 @@
+import { traceIdsOf } from '../telemetry/carrier.js';
 import { contextOf } from './context.js';
 
 /** What a workflow may know about itself; see {@link workflowInfo}. */
@@ -21,6 +22,9 @@ export interface WorkflowInfo {
   readonly originJobId: string | undefined;
   /** Seconds the workflow stays readable once finished; null: the default. */
   readonly expire: number | null;
+  /** Ids of the OpenTelemetry trace and span it was started in; undefined where nobody traces. */
+  readonly workflowTrace: string | undefined;
+  readonly workflowSpan: string | undefined;
   readonly canRetry: boolean;
   /** How many durable calls came before. */
   readonly counter: number;
@@ -32,6 +36,7 @@ export interface WorkflowInfo {
 export function workflowInfo(): WorkflowInfo {
   const { instance } = contextOf('workflowInfo');
   const { info } = instance;
+  const trace = traceIdsOf(info.trace);
   return {
     workflowId: info.workflowId,
     workflowName: info.workflowName,
@@ -45,6 +50,8 @@ export function workflowInfo(): WorkflowInfo {
     parentWorkflowId: info.parentWorkflowId,
     originJobId: info.originId ?? undefined,
     expire: info.expireS,
+    workflowTrace: trace?.traceId,
+    workflowSpan: trace?.spanId,
     canRetry: info.attempt <= info.retry.maximumAttempts,
     counter: instance.counter,
     isReplaying: instance.replaying,

@@ -128,8 +128,6 @@ function contextMap(args: readonly unknown[], connection: unknown): WorkflowCont
     ['cursor', ''],
     ['interruptionRegistry', []],
     ['patchMarkers', {}],
-    ['workflowTrace', undefined],
-    ['workflowSpan', undefined],
   ]);
 }
 

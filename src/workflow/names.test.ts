@@ -84,7 +84,7 @@ describe('Durable.workflow', () => {
   });
 
   it('has no other name that nobody has looked at', () => {
-    const known = IN_A_WORKFLOW.flatMap(({ newer, older }) => [newer, older]);
+    const known = [...IN_A_WORKFLOW.flatMap(({ newer, older }) => [newer, older]), 'log'];
     expect(Object.keys(workflow).filter((name) => !known.includes(name as never))).toEqual([]);
   });
 

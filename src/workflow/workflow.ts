@@ -13,6 +13,7 @@ import { emit } from './emit.js';
 import { entity } from './entity.js';
 import { execHook, execHookBatch, hook } from './hook.js';
 import { workflowInfo } from './info.js';
+import { log } from './log.js';
 import { deprecatePatch, patched } from './patched.js';
 import { proxyActivities } from './proxy-activities.js';
 import { now, random, uuid4 } from './random.js';
@@ -60,6 +61,7 @@ export const workflow = {
   now,
   all,
   workflowInfo,
+  log,
   CancellationScope,
   CancelledFailure,
   isCancellation,

@@ -184,6 +184,7 @@ export function startItem(workflowId: string, given: Partial<StartItem> = {}): S
     search: null,
     parentWorkflowId: null,
     originId: null,
+    trace: null,
     ...given,
   };
 }

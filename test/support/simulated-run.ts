@@ -322,6 +322,7 @@ export async function replayHistory(
       createdMs: steps[0]?.now ?? 0,
       parentWorkflowId: null,
       originId: null,
+      trace: null,
       expireS: null,
       retry,
       attempt: failedAttempts(steps) + 1,

@@ -87,6 +87,7 @@ export class SimulatedStore {
       cancel_requested: false,
       parent_workflow_id: null,
       origin_id: null,
+      trace: null,
       hook_no: null,
       hook_signal: null,
       timers: JSON.stringify([...this.timers].map(([op, dueAt]) => [op, dueAt - this.now])),

@@ -79,6 +79,12 @@ export class SimulatedWorker implements ThreadPort {
 
   trace(): void {}
 
+  beginChild(): null {
+    return null;
+  }
+
+  attemptFailed(): void {}
+
   // ---- coming and going
 
   /** Claims the thread: from its start, from its history, or out of the cache. */
@@ -293,6 +299,7 @@ export class SimulatedWorker implements ThreadPort {
       createdMs,
       parentWorkflowId: null,
       originId: null,
+      trace: null,
       expireS: null,
       retry: this.#options.retry ?? defaultRetryPolicy,
     };

@@ -23,6 +23,7 @@ export interface StoredRun {
   readonly createdMs: number;
   readonly parentWorkflowId: string | null;
   readonly originId: string | null;
+  readonly trace: string | null;
   readonly taskQueue: string;
   /** Of a hook. */
   readonly hookNo: number | null;
@@ -37,7 +38,7 @@ export async function storedRuns(engine: Engine): Promise<StoredRun[]> {
        e.request_no::text || coalesce('-' || k.thread_no, '') as seed,
        k.hook_no as "hookNo", k.signal_id as "hookSignal",
        coalesce(k.args, e.args) as args, coalesce(k.config, e.config) as config, extract(epoch from e.created_at)::float8 * 1000 as "createdMs", s.task_queue as "taskQueue",
-       e.parent_workflow_id as "parentWorkflowId", e.origin_id as "originId",
+       e.parent_workflow_id as "parentWorkflowId", e.origin_id as "originId", e.trace,
        (select json_agg(json_build_object('body', h.body, 'outcome', h.outcome) order by h.seq)
         from history h where h.thread_no = t.thread_no) as entries
      from thread t join execution e using (run_no) join service s on s.service_no = t.service_no left join hook k using (thread_no)

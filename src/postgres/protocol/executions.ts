@@ -18,6 +18,8 @@ export interface StartItem {
   readonly search: string | null;
   readonly parentWorkflowId: string | null;
   readonly originId: string | null;
+  /** See telemetry/carrier.ts; null where nobody traces. */
+  readonly trace: string | null;
 }
 
 export interface StartAnswer {
@@ -50,6 +52,7 @@ export async function startExecutions(
         texts(items.map((item) => item.search)),
         texts(items.map((item) => item.parentWorkflowId)),
         texts(items.map((item) => item.originId)),
+        texts(items.map((item) => item.trace)),
       ],
       { prepare: true },
     ),

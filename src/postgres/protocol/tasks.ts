@@ -24,6 +24,8 @@ export interface ClaimedTask {
   readonly details: string | null;
   /** What is left of its scheduleToCloseTimeout. */
   readonly close_in_ms: number | null;
+  /** The trace context of its run; null where nobody traces. */
+  readonly trace: string | null;
 }
 
 export async function claimTasks(

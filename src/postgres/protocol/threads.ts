@@ -22,6 +22,8 @@ export interface ClaimedThread {
   readonly cancel_requested: boolean;
   readonly parent_workflow_id: string | null;
   readonly origin_id: string | null;
+  /** The trace context of its run; null where nobody traces. */
+  readonly trace: string | null;
   /** Null: the main thread. Of a hook, `args` and `config` are its own. */
   readonly hook_no: number | null;
   /** The signal that whoever opened the hook awaits: its function's last argument. */
