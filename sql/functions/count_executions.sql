@@ -6,6 +6,6 @@ declare
 begin
   execute format('
     select count(*) from execution e left join document d on d.run_no = e.run_no where %s', execution_clause(p_filter))
-  into v_count using p_filter, filtered_services(p_filter);
+  into v_count using p_filter, filtered_services(p_filter), filtered_states(p_filter);
   return v_count;
 end $$;

@@ -9,4 +9,6 @@ begin
   lock table document in share update exclusive mode;
   execute format('create index if not exists %I on document using gin ((entity -> %L) jsonb_path_ops)',
     'document_entity_' || md5(p_field), p_field);
+  -- without statistics of its expression the planner guesses what an index finds
+  analyze document;
 end $$;

@@ -1,13 +1,14 @@
 -- The condition that a filter of executions means, as text for statements over `execution e left join document d`, with the
--- filter as parameter $1 and the numbers of its services as $2. The text is put together from those below and from paths
--- into the filter; no value becomes part of it (see document_clause for what the planner makes of that).
+-- filter as parameter $1, the numbers of its services as $2 and its states as $3 (filtered_services, filtered_states). The
+-- text is put together from those below and from paths into the filter; no value becomes part of it (see document_clause for
+-- what the planner makes of that).
 --
 -- The filter, all of whose conditions hold, as src/core/execution-filter.ts checks and writes it:
 --   workflowId, workflowIdPrefix, parentWorkflowId, entity      text
 --   workflowName, taskQueue      text; become $2
---   status                       states; without it all but `continued`, whose work another run goes on with
+--   status                       states; become $3; without it all but `continued`, whose work another run goes on with
 --   startedFrom, startedTo, closedFrom, closedTo      ms since the epoch; `To` excluded
---   search, where                [{ field, op, value }] on search fields and entity document; see document_clause
+--   search, where                [{ field, op, value }] on search fields and entity document: search_clause, document_clause
 --   blocked                      whether any of its threads is
 -- Raises PD003 for other keys: a filter of a newer client must not select more than it says.
 create or replace function execution_clause(p_filter jsonb) returns text
@@ -30,7 +31,7 @@ begin
       when 'workflowName' then 'e.service_no = any ($2)'
       when 'taskQueue' then 'e.service_no = any ($2)'
       when 'entity' then 'e.entity = $1 ->> ''entity'''
-      when 'status' then 'e.state = any (array(select jsonb_array_elements_text($1 -> ''status'')))'
+      when 'status' then 'e.state = any ($3)'
       when 'startedFrom' then 'e.created_at >= to_timestamp(($1 ->> ''startedFrom'')::double precision / 1000)'
       when 'startedTo' then 'e.created_at < to_timestamp(($1 ->> ''startedTo'')::double precision / 1000)'
       when 'closedFrom' then 'e.closed_at >= to_timestamp(($1 ->> ''closedFrom'')::double precision / 1000)'
@@ -55,13 +56,9 @@ begin
   loop
     v_field := format('($1 #>> ''{%s,%s,field}'')', v_key, v_condition ->> 'n');
     v_value := format('($1 #> ''{%s,%s,value}'')', v_key, v_condition ->> 'n');
-    v_clauses := v_clauses || case
-      -- in the words of create_search_index: fields are text, and a key of an index has its limits
-      when v_key = 'search' and v_condition ->> 'op' = 'eq' and jsonb_typeof(v_condition -> 'value') <> 'null' then format(
-        '(left(d.search ->> %1$s, 256) = left(%2$s #>> ''{}'', 256) and d.search ->> %1$s = %2$s #>> ''{}'')', v_field, v_value)
-      else document_clause(
-        format('(d.%s -> %s)', case v_key when 'search' then 'search' else 'entity' end, v_field), v_value,
-        v_condition ->> 'op', v_condition -> 'value')
+    v_clauses := v_clauses || case v_key
+      when 'search' then search_clause(v_field, v_value, v_condition ->> 'op', v_condition -> 'value')
+      else document_clause(format('(d.entity -> %s)', v_field), v_value, v_condition ->> 'op', v_condition -> 'value')
     end;
   end loop;
   return array_to_string(v_clauses, ' and ');

@@ -6,7 +6,7 @@ language plpgsql stable as $$
 begin
   return query execute format('
     select e.run_no from execution e left join document d on d.run_no = e.run_no
-    where %s and e.run_no < $3
-    order by e.run_no desc limit $4', execution_clause(p_filter))
-  using p_filter, filtered_services(p_filter), coalesce(p_after, 9223372036854775807), p_limit;
+    where %s and e.run_no < $4
+    order by e.run_no desc limit $5', execution_clause(p_filter))
+  using p_filter, filtered_services(p_filter), filtered_states(p_filter), coalesce(p_after, 9223372036854775807), p_limit;
 end $$;

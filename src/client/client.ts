@@ -3,7 +3,6 @@ import { encodeArguments, encodePayload } from '../codec/payload.js';
 import { Seal } from '../codec/payload-codec.js';
 import { parseDuration } from '../core/duration.js';
 import { DuplicateJobError, InvalidArgumentError } from '../core/errors.js';
-import type { ExecutionFilter } from '../core/execution-filter.js';
 import { type HookOptions, hookFields, hookFunction, hookRefused } from '../core/hook-options.js';
 import {
   checkSignalId,
@@ -29,11 +28,11 @@ import { givenTrace } from '../telemetry/carrier.js';
 import { beginStart, startAttributes } from '../telemetry/spans.js';
 import { ActivityCompletion } from './activity-completion.js';
 import { Engine } from './engine.js';
-import { countExecutions, ExecutionList, type ListOptions } from './execution-list.js';
 import { SIGNAL_EXPIRE_MS, WorkflowHandle } from './handle.js';
 import { type Link, type LinkUse, useLink } from './link.js';
 import { type SubscribeOptions, subscribe } from './subscribe.js';
 import type { EmissionCallback, Subscription } from './subscription.js';
+import { visibilityCalls } from './visibility.js';
 
 /** Options of `client.workflow.start`. */
 export interface StartOptions {
@@ -207,27 +206,7 @@ export class Client {
      */
     hook: (options: ClientHookOptions): Promise<string> => this.#hook(options),
 
-    /**
-     * Executions that a filter selects, newest start first. Awaited it is one page and a cursor for the next; `for await` goes
-     * through all of them. Pages are stable: what is started meanwhile is on no later page, and nothing is on two.
-     *
-     * @throws {InvalidArgumentError} for conditions and options it does not know, at once.
-     * @throws {ConnectionError} when the database did not answer for 30 s.
-     *
-     * @example
-     * const { executions, cursor } = await client.workflow.list({ status: 'failed', workflowName: 'order' }, { limit: 20 });
-     * for await (const execution of client.workflow.list({ search: { customer: 'c-1' } })) console.log(execution.workflowId);
-     */
-    list: (filter: ExecutionFilter = {}, options: ListOptions = {}): ExecutionList =>
-      new ExecutionList((namespace) => this.#link(namespace), filter, options),
-
-    /**
-     * How many executions a filter selects. Reads all of them: a count of everything takes as long as there is much.
-     *
-     * @throws {InvalidArgumentError} for conditions it does not know.
-     */
-    count: (filter: ExecutionFilter = {}, options: { readonly namespace?: string } = {}): Promise<number> =>
-      countExecutions((namespace) => this.#link(namespace), filter, options),
+    ...visibilityCalls((namespace) => this.#link(namespace)),
 
     /** A handle of a workflow by its id. Does not check that it exists. */
     getHandle: async (

@@ -46,7 +46,13 @@ import {
   resumeWorkflows,
 } from '../postgres/protocol/operations.js';
 import { answerTask, type TaskAnswer, type TaskAnswerStatus } from '../postgres/protocol/tasks.js';
-import { countExecutions, type ListedExecution, listExecutions, type Page } from '../postgres/protocol/visibility.js';
+import {
+  countExecutions,
+  createSearchIndex,
+  type ListedExecution,
+  listExecutions,
+  type Page,
+} from '../postgres/protocol/visibility.js';
 import { EmissionReader } from './emission-reader.js';
 import { ResultWatcher } from './result-watcher.js';
 import type { DealWith, Subscription } from './subscription.js';
@@ -99,6 +105,8 @@ export function useLink(connection: ConnectionOptions | ConnectionsByRole, names
 
 /** A client gives up with `ConnectionError` when the database does not answer for this long. */
 const GIVE_UP_AFTER_MS = 30_000;
+/** Of building an index over all that is stored. */
+const BUILD_DEADLINE_MS = 30 * 60_000;
 /** How often a client looks whether the generation that somebody else is ending has ended. */
 const DESCENT_POLL_MS = 20;
 const patience: QueryOptions = { giveUpAfterMs: GIVE_UP_AFTER_MS };
@@ -267,7 +275,24 @@ export class Link {
   }
 
   createEntityIndex(field: string): Promise<void> {
-    return untilFree(() => createEntityIndex(this.#lanes.side, this.schema, field, patience), GIVE_UP_AFTER_MS);
+    return this.#building((lane, options) => createEntityIndex(lane, this.schema, field, options));
+  }
+
+  createSearchIndex(field: string): Promise<void> {
+    return this.#building((lane, options) => createSearchIndex(lane, this.schema, field, options));
+  }
+
+  /** On a connection of its own, since it takes as long as there is much: a second for each 200,000 documents. */
+  async #building(build: (lane: Lane, options: QueryOptions) => Promise<void>): Promise<void> {
+    const lane = this.#database.lane('client index');
+    try {
+      await untilFree(
+        () => build(lane, { deadlineMs: BUILD_DEADLINE_MS, giveUpAfterMs: BUILD_DEADLINE_MS }),
+        GIVE_UP_AFTER_MS,
+      );
+    } finally {
+      await lane.close();
+    }
   }
 
   async close(): Promise<void> {

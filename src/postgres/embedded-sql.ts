@@ -1188,7 +1188,7 @@ declare
 begin
   execute format('
     select count(*) from execution e left join document d on d.run_no = e.run_no where %s', execution_clause(p_filter))
-  into v_count using p_filter, filtered_services(p_filter);
+  into v_count using p_filter, filtered_services(p_filter), filtered_states(p_filter);
   return v_count;
 end $$;
 ` },
@@ -1203,6 +1203,26 @@ begin
   lock table document in share update exclusive mode;
   execute format('create index if not exists %I on document using gin ((entity -> %L) jsonb_path_ops)',
     'document_entity_' || md5(p_field), p_field);
+  -- without statistics of its expression the planner guesses what an index finds
+  analyze document;
+end $$;
+` },
+  { name: 'create_search_index', sql: `-- Makes the index by which executions are found by the value of a search field, newest first: see execution_clause, which has
+-- the same expressions. Idempotent. An entry of a B-tree holds 2,700 bytes at most, and an insert that exceeds them fails:
+-- hence the first 256 characters. Not partial, though documents without the field need no entry: the planner has no statistics
+-- of a partial index's expressions, and took 720 ms for a page that takes 1. Writers of documents wait while it is built; to
+-- wait for them behind a long transaction would hold up all others, so this gives up after 100 ms (55P03) and is sent again.
+-- Locks: the table, first against others who make an index, then against writers.
+create or replace function create_search_index(p_field text) returns void
+language plpgsql as $$
+begin
+  perform begin_write(false);
+  lock table document in share update exclusive mode;
+  execute format(
+    'create index if not exists %1$I on document (left(search ->> %2$L, 256), run_no)',
+    'document_search_' || md5(p_field), p_field);
+  -- without statistics of its expression the planner guesses what an index finds
+  analyze document;
 end $$;
 ` },
   { name: 'decide_effects', sql: `-- The effects whose outcome the database decides: a child's id may be taken, a signal may find no waiter, a wait may
@@ -1748,15 +1768,16 @@ language sql stable as $$
 $$;
 ` },
   { name: 'execution_clause', sql: `-- The condition that a filter of executions means, as text for statements over \`execution e left join document d\`, with the
--- filter as parameter $1 and the numbers of its services as $2. The text is put together from those below and from paths
--- into the filter; no value becomes part of it (see document_clause for what the planner makes of that).
+-- filter as parameter $1, the numbers of its services as $2 and its states as $3 (filtered_services, filtered_states). The
+-- text is put together from those below and from paths into the filter; no value becomes part of it (see document_clause for
+-- what the planner makes of that).
 --
 -- The filter, all of whose conditions hold, as src/core/execution-filter.ts checks and writes it:
 --   workflowId, workflowIdPrefix, parentWorkflowId, entity      text
 --   workflowName, taskQueue      text; become $2
---   status                       states; without it all but \`continued\`, whose work another run goes on with
+--   status                       states; become $3; without it all but \`continued\`, whose work another run goes on with
 --   startedFrom, startedTo, closedFrom, closedTo      ms since the epoch; \`To\` excluded
---   search, where                [{ field, op, value }] on search fields and entity document; see document_clause
+--   search, where                [{ field, op, value }] on search fields and entity document: search_clause, document_clause
 --   blocked                      whether any of its threads is
 -- Raises PD003 for other keys: a filter of a newer client must not select more than it says.
 create or replace function execution_clause(p_filter jsonb) returns text
@@ -1779,7 +1800,7 @@ begin
       when 'workflowName' then 'e.service_no = any ($2)'
       when 'taskQueue' then 'e.service_no = any ($2)'
       when 'entity' then 'e.entity = $1 ->> ''entity'''
-      when 'status' then 'e.state = any (array(select jsonb_array_elements_text($1 -> ''status'')))'
+      when 'status' then 'e.state = any ($3)'
       when 'startedFrom' then 'e.created_at >= to_timestamp(($1 ->> ''startedFrom'')::double precision / 1000)'
       when 'startedTo' then 'e.created_at < to_timestamp(($1 ->> ''startedTo'')::double precision / 1000)'
       when 'closedFrom' then 'e.closed_at >= to_timestamp(($1 ->> ''closedFrom'')::double precision / 1000)'
@@ -1804,13 +1825,9 @@ begin
   loop
     v_field := format('($1 #>> ''{%s,%s,field}'')', v_key, v_condition ->> 'n');
     v_value := format('($1 #> ''{%s,%s,value}'')', v_key, v_condition ->> 'n');
-    v_clauses := v_clauses || case
-      -- in the words of create_search_index: fields are text, and a key of an index has its limits
-      when v_key = 'search' and v_condition ->> 'op' = 'eq' and jsonb_typeof(v_condition -> 'value') <> 'null' then format(
-        '(left(d.search ->> %1$s, 256) = left(%2$s #>> ''{}'', 256) and d.search ->> %1$s = %2$s #>> ''{}'')', v_field, v_value)
-      else document_clause(
-        format('(d.%s -> %s)', case v_key when 'search' then 'search' else 'entity' end, v_field), v_value,
-        v_condition ->> 'op', v_condition -> 'value')
+    v_clauses := v_clauses || case v_key
+      when 'search' then search_clause(v_field, v_value, v_condition ->> 'op', v_condition -> 'value')
+      else document_clause(format('(d.entity -> %s)', v_field), v_value, v_condition ->> 'op', v_condition -> 'value')
     end;
   end loop;
   return array_to_string(v_clauses, ' and ');
@@ -1887,6 +1904,12 @@ language sql stable as $$
       and s.task_queue = coalesce(p_filter ->> 'taskQueue', s.task_queue))
 $$;
 ` },
+  { name: 'filtered_states', sql: `-- The states that a filter of executions names: $3 of execution_clause.
+create or replace function filtered_states(p_filter jsonb) returns text[]
+language sql immutable as $$
+  select array(select jsonb_array_elements_text(p_filter -> 'status'))
+$$;
+` },
   { name: 'find_entities', sql: `-- Workflows started with an entity, newest first, each by its newest run: those whose document fulfils all conditions. A
 -- condition is a top-level field, an operator (eq ne gt gte lt lte like in) and a JSON value: see document_clause.
 create or replace function find_entities(
@@ -1916,9 +1939,9 @@ language plpgsql stable as $$
 begin
   return query execute format('
     select e.run_no from execution e left join document d on d.run_no = e.run_no
-    where %s and e.run_no < $3
-    order by e.run_no desc limit $4', execution_clause(p_filter))
-  using p_filter, filtered_services(p_filter), coalesce(p_after, 9223372036854775807), p_limit;
+    where %s and e.run_no < $4
+    order by e.run_no desc limit $5', execution_clause(p_filter))
+  using p_filter, filtered_services(p_filter), filtered_states(p_filter), coalesce(p_after, 9223372036854775807), p_limit;
 end $$;
 ` },
   { name: 'find_in_document', sql: `-- Follows a path as far as it goes: how many of its keys exist (\`depth\`), and what stands there. A key of an array is an index, written
@@ -2753,6 +2776,7 @@ begin
 end $$;
 ` },
   { name: 'read_number', sql: `-- Text as a number; null when it is none, or one with more digits than are kept (1,000 characters). Never raises.
+-- inlined: over a million documents it is 2 s instead of 11
 create or replace function read_number(p_text text) returns numeric
 language sql immutable as $$
   select case
@@ -3189,6 +3213,25 @@ begin
   if p_method in ('set', 'incr', 'mult') and refused is null and pg_column_size(doc) > 1048576 then
     refused := 'size';
   end if;
+end $$;
+` },
+  { name: 'search_clause', sql: `-- The text of a condition on a search field: see document_clause. Equality in the words of create_search_index, which indexes
+-- the first 256 characters: of a value that is shorter they are all there is to compare, and saying so twice would make the
+-- planner expect a two-hundredth of what is found.
+create or replace function search_clause(p_field text, p_value text, p_op text, p_is jsonb) returns text
+language plpgsql immutable as $$
+declare
+  v_text text := format('(d.search ->> %s)', p_field);
+begin
+  return case
+    when p_op = 'eq' and jsonb_typeof(p_is) = 'string' then
+      format('left(%1$s, 256) = left(%2$s #>> ''{}'', 256)', v_text, p_value)
+      || case when length(p_is #>> '{}') < 256 then '' else format(' and %1$s = %2$s #>> ''{}''', v_text, p_value) end
+    when p_op = 'in' and not p_is @> '[null]' then
+      format('left(%1$s, 256) = any (array(select left(x, 256) from jsonb_array_elements_text(%2$s) x))', v_text, p_value)
+      || format(' and %1$s = any (array(select jsonb_array_elements_text(%2$s)))', v_text, p_value)
+    else document_clause(format('(d.search -> %s)', p_field), p_value, p_op, p_is)
+  end;
 end $$;
 ` },
   { name: 'signal', sql: `-- Sends signals: to a workflow (p_workflow_id) or to whoever waits longest in the namespace (null). Idempotent by

@@ -33,6 +33,9 @@ export interface SchemaSource {
 /** The function of a file with this text never scans or hashes a whole table; the file says which plan forced it. */
 const INDEX_PLANS_MARK = '-- plans: index only';
 
+/** A function of a file with this text keeps the caller's rights and path, so that it is inlined: it touches no table. */
+const INLINED_MARK = '-- inlined';
+
 export function versionOf({ migrations }: SchemaSource): number {
   return migrations.at(-1)?.number ?? 0;
 }
@@ -154,14 +157,15 @@ as $$
   select s.version, s.oldest_client, s.namespace from schema_info s
 $$`;
 
-/** `clock` alone keeps the caller's rights and path: a plain function is inlined, and it touches no table. */
+/** `clock` and what is marked so keep the caller's rights and path, and are called by functions that do not. */
 function harden({ functions }: SchemaSource, schema: string): string {
-  const indexPlans = functions
-    .filter(({ sql }) => sql.includes(INDEX_PLANS_MARK))
-    .map(({ name }) => quoteLiteral(name));
+  const marked = (mark: string) =>
+    functions.filter(({ sql }) => sql.includes(mark)).map(({ name }) => quoteLiteral(name));
+  const indexPlans = marked(INDEX_PLANS_MARK);
+  const inlined = ["'clock'", ...marked(INLINED_MARK)];
   return `
   for v_routine in
-    select p.oid::regprocedure::text as name, p.proname <> 'clock' as is_definer,
+    select p.oid::regprocedure::text as name, p.proname <> all (array[${inlined.join(', ')}]::name[]) as is_definer,
       p.prosrc like '%perform begin_write(%' as sets_lock_timeout,
       p.proname = any (array[${indexPlans.join(', ')}]::name[]) as has_index_plans
     from pg_proc p

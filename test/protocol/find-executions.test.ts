@@ -3,7 +3,12 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { type ExecutionFilter, resolveFilter } from '../../src/core/execution-filter.js';
-import { countExecutions, type ListedExecution, listExecutions } from '../../src/postgres/protocol/visibility.js';
+import {
+  countExecutions,
+  createSearchIndex,
+  type ListedExecution,
+  listExecutions,
+} from '../../src/postgres/protocol/visibility.js';
 import {
   block,
   child,
@@ -148,6 +153,46 @@ onEveryDatabase('executions', (session) => {
     const ask = (filter: object) => failureOf(listExecutions(session(), SCHEMA, filter, { after: null, limit: 1 }));
     expect(await ask({ status: ['open'], future: true })).toBe('PD003');
     expect(await failureOf(countExecutions(session(), SCHEMA, { future: true } as object))).toBe('PD003');
+  });
+
+  it('are looked up by the index of a search field, which is made once, whatever the values are', async () => {
+    await session().sql('begin'); // leaves nothing: executions without threads, and indexes
+    await session().sql(`with made as (
+        insert into ${SCHEMA}.service (kind, task_queue, name) values ('workflow', 'queue', 'flow') returning service_no)
+      insert into ${SCHEMA}.execution (run_no, chain_no, request_no, run, service_no, created_at, signal_in,
+        cancel_requested, workflow_id, state, cause, args)
+      select n, n, n, 0, (select service_no from made), now(), true, false, n, 'open', 'start', '[]' from generate_series(1, 5000) n`);
+    await session().sql(`insert into ${SCHEMA}.document (run_no, search)
+      select n, jsonb_build_object('customer', case n when 4711 then repeat('rare', 500) else (n % 1000)::text end, 'other', n::text)
+      from generate_series(1, 5000) n`);
+    for (const field of ['customer', 'it\'s "quoted"; drop table', 'customer', 'x'.repeat(512)])
+      await createSearchIndex(session(), SCHEMA, field);
+    const indexes = await session().sql(
+      `select from pg_indexes where schemaname = '${SCHEMA}' and indexname like 'document_search_%'`,
+    );
+    expect(indexes).toHaveLength(3);
+    const looks = async () => {
+      const [row] = await session().sql<{ n: number }>(
+        `select sum(pg_stat_get_xact_numscans(indexrelid))::int as n from pg_index
+         where indrelid = '${SCHEMA}.document'::regclass and indexrelid::regclass::text like '%document_search_%'`,
+      );
+      return row?.n;
+    };
+    const filters: [ExecutionFilter, string[]][] = [
+      [{ search: { customer: 42, other: { $gt: 3000 } } }, ['3042', '4042']],
+      [{ search: { customer: 'rare'.repeat(500) } }, ['4711']],
+      [{ search: { customer: { $in: ['rare'.repeat(500), '42', 'rare'.repeat(499)] }, other: 4711 } }, ['4711']],
+    ];
+    expect(await found(session(), { search: { other: '42' } })).toEqual(['42']);
+    expect(await looks()).toBe(0);
+    let before = 0;
+    for (const [filter, expected] of filters) {
+      expect(await found(session(), filter)).toEqual(expected);
+      const after = (await looks()) ?? 0;
+      expect(after - before).toBeGreaterThanOrEqual(2); // for the page, and for the count
+      before = after;
+    }
+    await session().sql('rollback');
   });
 
   it('no value becomes part of the statement', async () => {

@@ -2,7 +2,7 @@
 
 import type { ExecutionStatus, StoredFilter } from '../../core/execution-filter.js';
 import type { Lane, QueryOptions } from '../database.js';
-import { bigint, call, int } from './call.js';
+import { bigint, call, int, text } from './call.js';
 
 /** A row of `list_executions`. */
 export interface ListedExecution {
@@ -55,4 +55,13 @@ export async function countExecutions(
     options,
   );
   return rows[0]?.count_executions ?? 0;
+}
+
+export async function createSearchIndex(
+  lane: Lane,
+  schema: string,
+  field: string,
+  options?: QueryOptions,
+): Promise<void> {
+  await lane.query(call(schema, 'create_search_index', [text(field)]), options);
 }
