@@ -2,6 +2,7 @@
 
 import { activity } from './activity/context.js';
 import { Client } from './client/client.js';
+import { Connection } from './client/connection.js';
 import { WorkflowHandle } from './client/handle.js';
 import { registerCodec } from './codec/payload-codec.js';
 import * as Errors from './core/errors.js';
@@ -35,6 +36,7 @@ export async function shutdown(): Promise<void> {
 
 export const Durable = {
   Client,
+  Connection,
   Worker,
   Handle: WorkflowHandle,
   workflow,

@@ -6,6 +6,7 @@ export type { ActivityInboundCallsInterceptor } from './activity/interceptors.js
 
 // clients
 export { Client, type ClientHookOptions, type ClientOptions, type StartOptions } from './client/client.js';
+export { Connection } from './client/connection.js';
 export { Engine, type TopicCallback } from './client/engine.js';
 export type { ExecutionList, ExecutionPage, ExecutionSummary, ListOptions } from './client/execution-list.js';
 export { WorkflowHandle } from './client/handle.js';

@@ -11,20 +11,25 @@ import {
   checkWorkflowName,
   newWorkflowId,
 } from '../core/identifier.js';
+import type { Logger } from '../core/logger.js';
 import { nameOfError } from '../core/name-of-error.js';
 import { flag, identifier, identifierOrNone, parseOptions, seconds } from '../core/options.js';
 import { type RetryOptions, resolveRetryPolicy } from '../core/retry-policy.js';
 import { type SearchOptions, searchOption, searchTexts } from '../core/search-fields.js';
+import { shownValue } from '../core/shown-value.js';
 import {
   assertReachable,
   type ConnectionOptions,
   type ConnectionsByRole,
   codecOf,
+  isReadonly,
   watchConnection,
 } from '../postgres/connection.js';
+import { SCHEMA_VERSION } from '../postgres/migrate.js';
 import { schemaName } from '../postgres/namespace.js';
 import { randomNumber } from '../postgres/protocol/commit.js';
 import { givenTrace } from '../telemetry/carrier.js';
+import { logLevel, resolveLogger } from '../telemetry/logger.js';
 import { beginStart, startAttributes } from '../telemetry/spans.js';
 import { ActivityCompletion } from './activity-completion.js';
 import { Engine } from './engine.js';
@@ -107,7 +112,21 @@ export interface ClientOptions {
   readonly connection: ConnectionOptions | ConnectionsByRole;
   /** Default of the calls. Default `'durable'`. */
   readonly namespace?: string;
+  /** Where it tells of connections that are lost and found: pino, or alike. Default: lines on stderr. */
+  readonly logger?: Logger;
+  readonly options?: {
+    /** As that of workers: `silent`, `error`, `warn`, `info`, `debug`, `trace`. */
+    readonly logLevel?: string;
+  };
 }
+
+const clientShape = v.strictObject({
+  connection: v.unknown(),
+  namespace: v.optional(v.string('text')),
+  events: v.optional(v.unknown()),
+  logger: v.optional(v.unknown()),
+  options: v.optional(v.strictObject({ logLevel: v.optional(logLevel) })),
+});
 
 const open = new Set<Client>();
 
@@ -122,22 +141,16 @@ const open = new Set<Client>();
 export class Client {
   readonly connection: ClientOptions['connection'];
   readonly #namespace: string;
+  readonly #logger: Logger;
   readonly #seal: Seal;
   readonly #links = new Map<string, LinkUse>();
 
   constructor(options: ClientOptions) {
-    const given = parseOptions(
-      'Client',
-      v.strictObject({
-        connection: v.unknown(),
-        namespace: v.optional(v.string('text')),
-        events: v.optional(v.unknown()),
-      }),
-      options,
-    );
+    const given = parseOptions('Client', clientShape, options);
     if (given.connection === undefined)
       throw new InvalidArgumentError('Client: connection must be { class, options }; got nothing');
     this.connection = options.connection;
+    this.#logger = resolveLogger('Client', given.logger, given.options?.logLevel);
     this.#seal = new Seal(codecOf(options.connection));
     watchConnection(options.connection);
     this.activity = new ActivityCompletion((namespace) => this.#link(namespace), this.#seal);
@@ -308,6 +321,24 @@ export class Client {
   }
 
   /**
+   * Makes the schema of a namespace, or upgrades it, ahead of the first use, which does the same. Repeatable.
+   *
+   * @param version Kept for programs that give one. It must be a number; the schema is always that of this library or newer.
+   * @throws {InvalidArgumentError} `Invalid version number`; for a readonly client.
+   * @throws {SchemaVersionError} when the schema needs a newer library.
+   * @throws {ConnectionError} when the database did not answer for 30 s.
+   */
+  async deployAndActivate(namespace = this.#namespace, version: string | number = SCHEMA_VERSION): Promise<void> {
+    if (!/^\d+(\.\d+)?$/.test(String(version)))
+      throw new InvalidArgumentError(`deployAndActivate: Invalid version number ${shownValue(version)}`);
+    if (isReadonly(this.connection))
+      throw new InvalidArgumentError(
+        'deployAndActivate: the connection must not be readonly; such a client makes no schema',
+      );
+    await this.#link(namespace);
+  }
+
+  /**
    * The engine of a namespace, for the static finders of `Search` and `Entity` and for programs written for HotMesh. Connects.
    *
    * @param _taskQueue Kept for programs that give one; null otherwise. It has no effect.
@@ -356,7 +387,7 @@ export class Client {
     if (known !== undefined) return known.link;
     schemaName(namespace);
     open.add(this);
-    const use = useLink(this.connection, namespace);
+    const use = useLink(this.connection, namespace, this.#logger);
     this.#links.set(namespace, use);
     use.link.catch(() => this.#links.delete(namespace));
     return use.link;

@@ -5,12 +5,13 @@
 import type { EntityQuery } from '../core/document-engine.js';
 import { ConnectionError } from '../core/errors.js';
 import type { StoredFilter } from '../core/execution-filter.js';
+import type { Logger } from '../core/logger.js';
 import { Batcher } from '../postgres/batcher.js';
 import type { ConnectionOptions, ConnectionsByRole } from '../postgres/connection.js';
-import { openDatabase } from '../postgres/connection.js';
+import { isReadonly, openDatabase } from '../postgres/connection.js';
 import type { Database, Lane, QueryOptions } from '../postgres/database.js';
 import { untilFree } from '../postgres/held-row.js';
-import { migrate } from '../postgres/migrate.js';
+import { assertMigrated, migrate } from '../postgres/migrate.js';
 import { schemaName } from '../postgres/namespace.js';
 import { LOST, type Notifier, openNotifier } from '../postgres/notifications.js';
 import {
@@ -60,6 +61,8 @@ import type { DealWith, Subscription } from './subscription.js';
 interface Entry {
   readonly database: Database;
   readonly namespace: string;
+  /** Opened without making a schema. */
+  readonly readonly: boolean;
   readonly opening: AbortController;
   readonly link: Promise<Link>;
   users: number;
@@ -74,12 +77,16 @@ export interface LinkUse {
 }
 
 /** The link to a namespace: clients of one process with the same connection share it. */
-export function useLink(connection: ConnectionOptions | ConnectionsByRole, namespace: string): LinkUse {
-  const database = openDatabase(connection);
-  let entry = entries.find((known) => known.database === database && known.namespace === namespace);
+export function useLink(connection: ConnectionOptions | ConnectionsByRole, namespace: string, logger: Logger): LinkUse {
+  const readonly = isReadonly(connection);
+  const database = openDatabase(connection, { logger });
+  let entry = entries.find(
+    (known) => known.database === database && known.namespace === namespace && known.readonly === readonly,
+  );
   if (entry === undefined) {
     const opening = new AbortController();
-    entry = { database, namespace, opening, link: Link.open(database, namespace, opening.signal), users: 0 };
+    const link = Link.open(database, namespace, { readonly, signal: opening.signal, logger });
+    entry = { database, namespace, readonly, opening, link, users: 0 };
     entries.push(entry);
   } else {
     void database.release(); // the link holds its own use
@@ -125,11 +132,11 @@ export class Link {
   readonly watcher: ResultWatcher;
   #emissions: { readonly lane: Lane; readonly reader: EmissionReader } | null = null;
 
-  private constructor(database: Database, namespace: string) {
+  private constructor(database: Database, namespace: string, logger: Logger) {
     this.namespace = namespace;
     this.schema = schemaName(namespace);
     this.#database = database;
-    this.#notifier = openNotifier(database, this.schema);
+    this.#notifier = openNotifier(database, this.schema, { logger });
     const repeated = () => this.#notifier.notify(LOST);
     this.#lanes = {
       start: database.lane('client', repeated),
@@ -171,14 +178,18 @@ export class Link {
   }
 
   /** Takes over the caller's use of the database. */
-  static async open(database: Database, namespace: string, signal: AbortSignal): Promise<Link> {
+  static async open(
+    database: Database,
+    namespace: string,
+    { readonly, signal, logger }: { readonly readonly: boolean; readonly signal: AbortSignal; readonly logger: Logger },
+  ): Promise<Link> {
     try {
-      await migrate(database, namespace, { giveUpAfterMs: GIVE_UP_AFTER_MS, signal });
+      await (readonly ? assertMigrated : migrate)(database, namespace, { giveUpAfterMs: GIVE_UP_AFTER_MS, signal });
     } catch (error) {
       await database.release();
       throw error;
     }
-    return new Link(database, namespace);
+    return new Link(database, namespace, logger);
   }
 
   start(item: StartItem): Promise<StartAnswer> {

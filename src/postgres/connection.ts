@@ -8,6 +8,8 @@ import { resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { checkCodec, type PayloadCodec } from '../codec/payload-codec.js';
 import { InvalidArgumentError } from '../core/errors.js';
+import { unknownOption } from '../core/nearest.js';
+import { shownValue } from '../core/shown-value.js';
 import type { Database, DatabaseLogger } from './database.js';
 import { PgDatabase, supplyFromClass, supplyFromPool } from './pg-database.js';
 import { isPgClient, isPgClientClass, isPgPool, isPgPoolClass } from './pg-driver.js';
@@ -27,12 +29,28 @@ export interface ConnectionOptions {
   readonly pooler?: 'transaction';
   /** What payloads pass on their way here and back; null: nothing. Default: what `registerCodec` set. */
   readonly codec?: PayloadCodec | null;
+  /** Nothing is consumed by this connection: workers made with it run nothing, clients make no schema. Default false. */
+  readonly readonly?: boolean;
+  /** Accepted for compatibility, without effect: what the class is, is seen. */
+  readonly provider?: string;
+  /** Accepted for compatibility, without effect. */
+  readonly retry?: unknown;
 }
 
 /** The long form, one connection per role. There is one role here: `store` is used, the others are not looked at. */
 export interface ConnectionsByRole {
   readonly store: ConnectionOptions;
+  readonly stream?: unknown;
+  readonly sub?: unknown;
+  readonly pub?: unknown;
+  readonly search?: unknown;
+  /** As `store.readonly`. */
+  readonly readonly?: boolean;
 }
+
+/** A misspelt `readonly` would consume work. */
+const OPTIONS = ['class', 'options', 'pooler', 'codec', 'readonly', 'provider', 'retry'];
+const ROLES = ['store', 'stream', 'sub', 'pub', 'search', 'readonly'];
 
 export interface OpenOptions {
   /** Of whoever opens a database first. */
@@ -47,6 +65,8 @@ interface Identity {
   readonly declaredBy: object | null;
   /** Compared by value: the options of `pg`, or the folder of PGlite. */
   readonly place: unknown;
+  /** Where PGlite keeps its data on disk: of one database only. */
+  readonly folder: string | null;
 }
 
 const open: { readonly identity: Identity; readonly database: SharedDatabase }[] = [];
@@ -55,7 +75,7 @@ const open: { readonly identity: Identity; readonly database: SharedDatabase }[]
  * The database a connection stands for, connected on first use. Calls with the same connection in one process get the same
  * database; each of them releases it once.
  *
- * @throws InvalidArgumentError when `class` is nothing we know.
+ * @throws InvalidArgumentError when `class` is nothing we know, or is a second PGlite on the folder of one that is open here.
  */
 export function openDatabase(
   connection: ConnectionOptions | ConnectionsByRole,
@@ -65,6 +85,7 @@ export function openDatabase(
   const identity = identityOf(given, given.options ?? connection);
   const known = open.find((entry) => isSame(entry.identity, identity));
   if (known !== undefined) return known.database.retain();
+  assertFolderIsFree(identity);
 
   const closed = () => {
     open.splice(open.indexOf(entry), 1);
@@ -80,6 +101,25 @@ export function codecOf(connection: ConnectionOptions | ConnectionsByRole): Payl
   // The rest of a connection is looked at when it is used.
   if (!isObject(given) || given.codec === undefined) return undefined;
   return checkCodec('connection', 'codec', given.codec);
+}
+
+/** Whether what uses the connection consumes no work, and makes no schema. */
+export function isReadonly(connection: ConnectionOptions | ConnectionsByRole): boolean {
+  const given = ofStore(connection);
+  const flags = [connection, given].map((form) => (isObject(form) ? form.readonly : undefined));
+  for (const flag of flags) {
+    if (flag !== undefined && typeof flag !== 'boolean')
+      throw new InvalidArgumentError(`connection: readonly must be true or false; got ${shownValue(flag)}`);
+  }
+  return flags.includes(true);
+}
+
+/** By which of the drivers a connection reaches its database. @throws InvalidArgumentError for anything else. */
+export function providerOf(driver: unknown): 'postgres' | 'postgres.pool' | 'pglite' {
+  if (isPglite(driver) || isPgliteClass(driver)) return 'pglite';
+  if (isPgPool(driver) || isPgPoolClass(driver)) return 'postgres.pool';
+  if (isPgClientClass(driver)) return 'postgres';
+  throw unknownClass(isPgClient(driver) ? 'an instance of Client; pass the class' : described(driver));
 }
 
 /** Lets {@link assertReachable} know of transactions that the user opens on a PGlite object of their own. */
@@ -103,9 +143,13 @@ function ofStore(connection: unknown): unknown {
   return isObject(connection) && isObject(connection.store) ? connection.store : connection;
 }
 
-function shortForm(connection: unknown): ConnectionOptions {
+/** The connection that is used, looked at as far as it can be without a database. */
+export function shortForm(connection: unknown): ConnectionOptions {
   const given = ofStore(connection);
   if (!isObject(given) || given.class === undefined) throw unknownClass('nothing');
+  if (given !== connection) assertKnown(connection as object, ROLES);
+  assertKnown(given, OPTIONS);
+  isReadonly(connection as ConnectionOptions);
   const { class: driver, options, pooler, codec } = given;
   if (options !== undefined && !isObject(options))
     throw new InvalidArgumentError(`connection: options must be an object; got ${typeof options}`);
@@ -118,6 +162,20 @@ function shortForm(connection: unknown): ConnectionOptions {
     ...(pooler !== undefined && { pooler }),
     ...(codec !== undefined && { codec: codec as PayloadCodec | null }),
   };
+}
+
+function assertKnown(given: object, known: readonly string[]): void {
+  const stranger = Object.entries(given).find(([key, value]) => value !== undefined && !known.includes(key));
+  if (stranger !== undefined) throw unknownOption('connection', stranger[0], known);
+}
+
+/** Two PGlite objects on one folder damage it, also within one process. */
+function assertFolderIsFree({ folder }: Identity): void {
+  if (folder === null || !open.some(({ identity }) => identity.folder === folder)) return;
+  throw new InvalidArgumentError(
+    `connection: the PGlite folder ${folder} is open in this process by way of another class or object. ` +
+      'Pass the same class with the same dataDir, or the same PGlite object, everywhere',
+  );
 }
 
 function create(
@@ -135,11 +193,12 @@ function create(
 }
 
 function identityOf({ class: driver, options = {}, pooler }: ConnectionOptions, declaredBy: object): Identity {
-  const common = { class: driver, pooler, declaredBy: null };
-  if (isPgPool(driver) || isPglite(driver)) return { ...common, place: null };
+  const common = { class: driver, pooler, declaredBy: null, folder: null };
+  if (isPglite(driver)) return { ...common, place: null, folder: canonicalFolder(driver.dataDir) };
+  if (isPgPool(driver)) return { ...common, place: null };
   if (!isPgliteClass(driver)) return { ...common, place: { ...options } };
-  const folder = folderOf(options.dataDir);
-  return folder === null ? { ...common, declaredBy, place: null } : { ...common, place: canonical(folder) };
+  const folder = canonicalFolder(options.dataDir);
+  return folder === null ? { ...common, declaredBy, place: null } : { ...common, place: folder, folder };
 }
 
 function isSame(one: Identity, other: Identity): boolean {
@@ -147,7 +206,9 @@ function isSame(one: Identity, other: Identity): boolean {
   return isDeepStrictEqual(one.place, other.place);
 }
 
-function canonical(folder: string): string {
+function canonicalFolder(dataDir: unknown): string | null {
+  const folder = folderOf(dataDir);
+  if (folder === null) return null;
   return existsSync(folder) ? realpathSync(folder) : resolve(folder);
 }
 

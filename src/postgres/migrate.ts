@@ -75,6 +75,31 @@ export async function migrate(
   }
 }
 
+/**
+ * Makes sure that the schema is there and fits, without making it.
+ *
+ * @throws SchemaVersionError when it is missing, or of another version than this library works with.
+ */
+export async function assertMigrated(
+  database: Database,
+  namespace: string,
+  options: Pick<QueryOptions, 'giveUpAfterMs' | 'signal'> = {},
+): Promise<void> {
+  const schema = schemaName(namespace);
+  const lane = database.lane('migrate');
+  try {
+    const found = await read(lane, schema, options);
+    if (found !== null && isCurrent(found, namespace, schema, ours)) return;
+    throw new SchemaVersionError(
+      `namespace "${namespace}" has ${found === null ? 'no schema' : `a schema of version ${found.version}`} and this library needs version ` +
+        `${SCHEMA_VERSION}; a readonly connection makes none. Begin with a worker or a client that is not readonly`,
+      { ...(found !== null && { database: found.version }), library: SCHEMA_VERSION },
+    );
+  } finally {
+    await lane.close();
+  }
+}
+
 /** The same SQL for a DBA, to be run by psql. Repeatable. */
 export function migrationScript(namespace: string, source: SchemaSource = ours): string {
   const schema = schemaName(namespace);

@@ -7,6 +7,8 @@ export interface Pglite {
   /** By type oid; array types are added once it is ready. */
   readonly parsers: Parsers;
   readonly waitReady: Promise<void>;
+  /** As it was given; none for a database in memory. */
+  readonly dataDir?: string;
   query(text: string, values: unknown[], options: { parsers?: Parsers }): Promise<{ readonly rows: unknown[] }>;
   transaction<T>(job: (transaction: { exec(sql: string): Promise<unknown> }) => Promise<T>): Promise<T>;
   listen(channel: string, heard: (payload: string) => void): Promise<() => Promise<void>>;

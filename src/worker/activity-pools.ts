@@ -3,7 +3,7 @@
  */
 
 import { isDeepStrictEqual } from 'node:util';
-import { codecOf, openDatabase } from '../postgres/connection.js';
+import { codecOf, isReadonly, openDatabase } from '../postgres/connection.js';
 import type { Database } from '../postgres/database.js';
 import type { ResolvedWorker, UserFunction } from './options.js';
 
@@ -59,6 +59,7 @@ export class ActivityPools<W> {
 function isAlike<W>({ of, functions }: Pool<W>, worker: ResolvedWorker): boolean {
   if (of.namespace !== worker.namespace || of.taskQueue !== worker.taskQueue) return false;
   if (of.ownLogger !== worker.ownLogger) return false;
+  if (isReadonly(of.connection) !== isReadonly(worker.connection)) return false;
   if (codecOf(of.connection) !== codecOf(worker.connection)) return false;
   if (!isDeepStrictEqual(of.tuning, worker.tuning)) return false;
   if (!isSame(of.interceptors.activityInbound, worker.interceptors.activityInbound)) return false;

@@ -1,5 +1,6 @@
 import { checkTaskQueue } from '../core/identifier.js';
 import type { Logger } from '../core/logger.js';
+import { isReadonly, providerOf, shortForm } from '../postgres/connection.js';
 import { ActivityPools } from './activity-pools.js';
 import { serve } from './hosts.js';
 import type { WorkerInterceptors } from './interceptors.js';
@@ -26,6 +27,8 @@ const pools = new ActivityPools<Worker>();
  * Creating one connects, makes or upgrades the namespace's schema, and begins to work. Several workers of one process
  * share its connections and its lease. On SIGTERM and SIGINT all of them stop in order, unless the program listens to
  * those signals itself.
+ *
+ * With a readonly connection it is made, connects nowhere and runs nothing.
  *
  * @example
  * const worker = await Durable.Worker.create({ connection, taskQueue: 'orders', workflow: orderWorkflow, activities });
@@ -117,7 +120,12 @@ export class Worker {
 
 /** Serves, and watches what workflow code calls, as long as it serves. */
 async function serveWatched(worker: ResolvedWorker, serving: Serving): Promise<() => Promise<void>> {
-  const { tuning, workflows } = worker;
+  const { tuning, workflows, connection, namespace, taskQueue, logger } = worker;
+  if (isReadonly(connection)) {
+    providerOf(shortForm(connection).class);
+    logger.info({ namespace, taskQueue }, 'a worker of a readonly connection runs nothing');
+    return async () => {};
+  }
   const unwatch = tuning.determinism === 'off' || workflows.size === 0 ? () => {} : watchCalls();
   try {
     const leave = await serve(worker, serving);
