@@ -11,6 +11,7 @@ export { Engine, type TopicCallback } from './client/engine.js';
 export type { ExecutionList, ExecutionPage, ExecutionSummary, ListOptions } from './client/execution-list.js';
 export { WorkflowHandle } from './client/handle.js';
 export type { PauseOptions, ResumeOptions } from './client/pause.js';
+export type { SignalOptions } from './client/signal-options.js';
 export type { WorkflowState, WorkflowStateMetadata } from './client/state.js';
 export type { SubscribeOptions } from './client/subscribe.js';
 export type { Emission, EmissionCallback, Subscription } from './client/subscription.js';
@@ -27,6 +28,7 @@ export type { SearchOptions, SearchValue } from './core/search-fields.js';
 export type { TerminateOptions } from './core/termination.js';
 export { Durable, guid, shutdown } from './durable.js';
 // words
+export type { CallerTransaction } from './postgres/caller-transaction.js';
 export type { ConnectionOptions, ConnectionsByRole } from './postgres/connection.js';
 export { migrate, migrationScript, SCHEMA_VERSION } from './postgres/migrate.js';
 export type { WorkerInterceptors } from './worker/interceptors.js';

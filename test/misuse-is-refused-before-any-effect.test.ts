@@ -54,6 +54,14 @@ describe('without a database', () => {
     [{ taskQueue: 'q', workflowName: 'w' }, 'start: args must be an array'],
     [{ ...usual, args: 'text' }, 'start: args must be an array'],
     [{ ...usual, args: { 0: 1, length: 1 } }, 'start: args must be an array'],
+    [
+      { ...usual, transaction: 7 },
+      'start: transaction must be a client inside its transaction; got 7. Pass the client',
+    ],
+    [
+      { ...usual, transaction: new pg.Pool() },
+      'start: transaction must be a client inside its transaction; got a Pool',
+    ],
     [{ ...usual, expire: -1 }, 'start: expire must be a number of seconds from 0 to 100 years; got -1'],
     [{ ...usual, expire: Number.NaN }, 'start: expire must be a number of seconds from 0 to 100 years; got NaN'],
     [{ ...usual, expire: century * 1.01 }, 'start: expire must be a number of seconds from 0 to 100 years'],

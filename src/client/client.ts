@@ -1,7 +1,6 @@
 import * as v from 'valibot';
 import { encodeArguments, encodePayload } from '../codec/payload.js';
 import { Seal } from '../codec/payload-codec.js';
-import { parseDuration } from '../core/duration.js';
 import { DuplicateJobError, InvalidArgumentError } from '../core/errors.js';
 import { type HookOptions, hookFields, hookFunction, hookRefused } from '../core/hook-options.js';
 import {
@@ -17,6 +16,7 @@ import { flag, identifier, identifierOrNone, parseOptions, seconds } from '../co
 import { type RetryOptions, resolveRetryPolicy } from '../core/retry-policy.js';
 import { type SearchOptions, searchOption, searchTexts } from '../core/search-fields.js';
 import { shownValue } from '../core/shown-value.js';
+import type { CallerTransaction } from '../postgres/caller-transaction.js';
 import {
   assertReachable,
   type ConnectionOptions,
@@ -32,9 +32,11 @@ import { givenTrace } from '../telemetry/carrier.js';
 import { logLevel, resolveLogger } from '../telemetry/logger.js';
 import { beginStart, startAttributes } from '../telemetry/spans.js';
 import { ActivityCompletion } from './activity-completion.js';
+import { transactionOf, transactionOption } from './caller-transactions.js';
 import { Engine } from './engine.js';
-import { SIGNAL_EXPIRE_MS, WorkflowHandle } from './handle.js';
-import { type Link, type LinkUse, useLink } from './link.js';
+import { WorkflowHandle } from './handle.js';
+import { isOpen, type Link, type LinkUse, useLink } from './link.js';
+import { resolveSignalOptions, type SignalOptions } from './signal-options.js';
 import { type SubscribeOptions, subscribe } from './subscribe.js';
 import type { EmissionCallback, Subscription } from './subscription.js';
 import { visibilityCalls } from './visibility.js';
@@ -77,6 +79,11 @@ export interface StartOptions {
   /** Accepted for compatibility, without effect. */
   readonly guid?: string;
   readonly await?: boolean;
+  /**
+   * Your own open transaction, READ COMMITTED, in the database of this client: the workflow is started when it commits, and
+   * never was when it is rolled back. See docs/transactions.md.
+   */
+  readonly transaction?: CallerTransaction;
 }
 
 const startShape = v.strictObject({
@@ -98,6 +105,7 @@ const startShape = v.strictObject({
   guid: v.optional(v.unknown()),
   persistent: v.optional(v.unknown()),
   await: v.optional(v.unknown()),
+  transaction: transactionOption,
 });
 
 /** Options of `client.workflow.hook`. */
@@ -167,7 +175,11 @@ export class Client {
      * Starts a workflow, or reserves its id (`pending`). Resolves once it is durable; a worker need not be there yet.
      * Many calls at once go out together.
      *
+     * With `transaction` it is part of your own: durable when that commits, and so is what the handle is good for. An error
+     * leaves your transaction as it was.
+     *
      * @throws {DuplicateJobError} when the id is taken, whether its workflow runs or has ended.
+     * @throws {IsolationLevelError}, {TransactionError} when it cannot be part of `transaction`.
      * @throws {InvalidArgumentError}, {PayloadError}, {PayloadTooLargeError} before anything is sent.
      * @throws {ConnectionError} when the database did not answer for 30 s; the start may have happened.
      */
@@ -177,15 +189,17 @@ export class Client {
      * Sends a signal to whoever has waited longest for the id in the namespace; exactly one receives it. Kept for the
      * first waiter when nobody waits.
      *
-     * @param expire How long it is kept. Default 10 minutes.
+     * @param options How long it is kept (default 10 minutes), or {@link SignalOptions}: in a transaction of yours it is sent
+     *   with its commit.
      * @returns `'delivered'` or `'buffered'`.
+     * @throws {IsolationLevelError}, {TransactionError} when it cannot be part of `transaction`.
      */
     signal: (
       signalId: string,
       data?: unknown,
       namespace?: string,
-      expire?: string | number,
-    ): Promise<'delivered' | 'buffered'> => this.#signal(signalId, data, namespace, expire),
+      options?: string | number | SignalOptions,
+    ): Promise<'delivered' | 'buffered'> => this.#signal(signalId, data, namespace, options),
 
     /**
      * Calls `callback` with events that workflows emit (`Durable.workflow.emit`): those of one workflow in the order in which
@@ -251,7 +265,8 @@ export class Client {
         : resolveRetryPolicy('start', given.config as RetryOptions, undefined, 'config');
     const workflowId = given.workflowId || newWorkflowId();
     const continued = givenTrace('start', given);
-    const link = this.#link(given.namespace);
+    const transaction = transactionOf('start', given.transaction);
+    const link = this.#link(given.namespace, transaction);
     const traced = beginStart(
       `WORKFLOW/START/${workflowName}`,
       startAttributes(workflowId, workflowName, taskQueue),
@@ -274,7 +289,7 @@ export class Client {
       trace: traced?.trace ?? continued,
     };
     const answer = await link
-      .then((open) => open.start(item))
+      .then((open) => open.start(item, transaction))
       .catch((error: unknown) => {
         traced?.end(nameOfError(error));
         throw error;
@@ -309,15 +324,14 @@ export class Client {
     signalId: string,
     data: unknown,
     namespace?: string,
-    expire?: string | number,
+    options?: string | number | SignalOptions,
   ): Promise<'delivered' | 'buffered'> {
     checkSignalId('signal', signalId);
     const payload = this.#seal.seal(encodePayload(data, 'data'));
-    const expireMs = expire === undefined ? SIGNAL_EXPIRE_MS : parseDuration('signal', expire, 'expire');
-    const link = await this.#link(namespace);
-    return (await link.signal({ requestNo: randomNumber(), signalId, workflowId: null, payload, expireMs })) as
-      | 'delivered'
-      | 'buffered';
+    const { expireMs, transaction } = resolveSignalOptions(options);
+    const link = await this.#link(namespace, transaction);
+    const item = { requestNo: randomNumber(), signalId, workflowId: null, payload, expireMs };
+    return (await link.signal(item, transaction)) as 'delivered' | 'buffered';
   }
 
   /**
@@ -369,8 +383,8 @@ export class Client {
     topic: string,
     chainNo: number | null,
   ): WorkflowHandle {
-    const reach = () => {
-      assertReachable(this.connection);
+    const reach = (transaction?: CallerTransaction) => {
+      this.#assertReachable(link, transaction);
       return link;
     };
     const engine = () => this.#engine(namespace ?? this.#namespace, reach);
@@ -381,9 +395,9 @@ export class Client {
    * Connects on first use; a failure is not kept.
    * @throws {InsideTransactionError}
    */
-  #link(namespace = this.#namespace): Promise<Link> {
-    assertReachable(this.connection);
+  #link(namespace = this.#namespace, transaction?: CallerTransaction): Promise<Link> {
     const known = this.#links.get(namespace);
+    this.#assertReachable(known?.link, transaction);
     if (known !== undefined) return known.link;
     schemaName(namespace);
     open.add(this);
@@ -391,6 +405,11 @@ export class Client {
     this.#links.set(namespace, use);
     use.link.catch(() => this.#links.delete(namespace));
     return use.link;
+  }
+
+  /** A call that is part of the transaction it is made in waits for nothing else, once the link is open. */
+  #assertReachable(link: Promise<Link> | undefined, transaction: CallerTransaction | undefined): void {
+    if (transaction === undefined || link === undefined || !isOpen(link)) assertReachable(this.connection);
   }
 
   /** Ends this client's connections. Calls made later connect again. */

@@ -3,7 +3,6 @@ import * as v from 'valibot';
 import { decodeFailure, encodeFailure } from '../codec/failure-text.js';
 import { decodePayload, encodePayload } from '../codec/payload.js';
 import type { Seal } from '../codec/payload-codec.js';
-import { parseDuration } from '../core/duration.js';
 import { GetStateError, InactiveJobError } from '../core/errors.js';
 import { errorFromFailure } from '../core/failure.js';
 import { checkSignalId } from '../core/identifier.js';
@@ -11,24 +10,26 @@ import { flag, parseOptions } from '../core/options.js';
 import { refusal } from '../core/refusal.js';
 import { storedField } from '../core/search-fields.js';
 import { resolveTermination, type TerminateOptions, terminationError } from '../core/termination.js';
+import type { CallerTransaction } from '../postgres/caller-transaction.js';
 import { randomNumber } from '../postgres/protocol/commit.js';
 import type { Description, ResultRow } from '../postgres/protocol/executions.js';
+import { transactionOf, transactionOption } from './caller-transactions.js';
 import type { Engine } from './engine.js';
 import type { Link } from './link.js';
 import { type PauseOptions, pauseWorkflow, type ResumeOptions, resumeWorkflow } from './pause.js';
+import { resolveSignalOptions, type SignalOptions } from './signal-options.js';
 import { stateOf, statusOf, type WorkflowState, type WorkflowStateMetadata } from './state.js';
-
-/** How long a signal that nobody awaits yet is kept, unless `expire` says otherwise. */
-export const SIGNAL_EXPIRE_MS = 10 * 60 * 1000;
 
 /** Asked for at once behind its start, a result would hardly be there; its end is heard of. */
 const FRESH_MS = 1_000;
 
 const resultOptions = v.strictObject({ state: v.optional(flag), throwOnError: v.optional(flag) });
+const cancelOptions = v.strictObject({ transaction: transactionOption });
 
 /** What a handle asks of the client it is from. */
 export interface HandlePort {
-  reach(): Promise<Link>;
+  /** @param transaction What the call is part of. */
+  reach(transaction?: CallerTransaction): Promise<Link>;
   engine(): Engine;
 }
 
@@ -145,23 +146,24 @@ export class WorkflowHandle {
   /**
    * Sends a signal to this workflow. Kept in order when it does not wait for it yet, also across continueAsNew.
    *
-   * @param expire How long it is kept when the workflow does not wait. Default 10 minutes.
+   * @param options How long it is kept when the workflow does not wait (default 10 minutes), or {@link SignalOptions}: in a
+   *   transaction of yours it is sent with its commit.
    * @returns `'delivered'` to a waiting `condition`, or `'buffered'`.
    * @throws {GetStateError} (404) when there is no such workflow.
    * @throws {InactiveJobError} when it has ended.
+   * @throws {IsolationLevelError}, {TransactionError} when it cannot be part of `transaction`.
    */
-  async signal(signalId: string, data?: unknown, expire?: string | number): Promise<'delivered' | 'buffered'> {
+  async signal(
+    signalId: string,
+    data?: unknown,
+    options?: string | number | SignalOptions,
+  ): Promise<'delivered' | 'buffered'> {
     checkSignalId('signal', signalId);
     const payload = this.#seal.seal(encodePayload(data, 'data'));
-    const expireMs = expire === undefined ? SIGNAL_EXPIRE_MS : parseDuration('signal', expire, 'expire');
-    const link = await this.#port.reach();
-    const answer = await link.signal({
-      requestNo: randomNumber(),
-      signalId,
-      workflowId: this.workflowId,
-      payload,
-      expireMs,
-    });
+    const { expireMs, transaction } = resolveSignalOptions(options);
+    const link = await this.#port.reach(transaction);
+    const item = { requestNo: randomNumber(), signalId, workflowId: this.workflowId, payload, expireMs };
+    const answer = await link.signal(item, transaction);
     if (answer === 'unknown') throw new GetStateError(this.workflowId);
     if (answer === 'inactive') throw new InactiveJobError(this.workflowId);
     return answer;
@@ -170,9 +172,13 @@ export class WorkflowHandle {
   /**
    * Asks the workflow to cancel. It is woken at once, wherever it waits: what it waits for rejects with
    * `CancelledFailure`, once. Silent when there is no such workflow or it has ended. Idempotent.
+   *
+   * @param options `transaction`: your own open transaction; it is asked when that commits.
+   * @throws {IsolationLevelError}, {TransactionError} when it cannot be part of `transaction`.
    */
-  async cancel(): Promise<void> {
-    await (await this.#port.reach()).cancel(this.workflowId);
+  async cancel(options: { readonly transaction?: CallerTransaction } = {}): Promise<void> {
+    const transaction = transactionOf('cancel', parseOptions('cancel', cancelOptions, options).transaction);
+    await (await this.#port.reach(transaction)).cancel(this.workflowId, transaction);
   }
 
   /**

@@ -7,6 +7,7 @@ import { ConnectionError } from '../core/errors.js';
 import type { StoredFilter } from '../core/execution-filter.js';
 import type { Logger } from '../core/logger.js';
 import { Batcher } from '../postgres/batcher.js';
+import type { CallerTransaction } from '../postgres/caller-transaction.js';
 import type { ConnectionOptions, ConnectionsByRole } from '../postgres/connection.js';
 import { isReadonly, openDatabase } from '../postgres/connection.js';
 import type { Database, Lane, QueryOptions } from '../postgres/database.js';
@@ -54,6 +55,7 @@ import {
   listExecutions,
   type Page,
 } from '../postgres/protocol/visibility.js';
+import { CallerTransactions } from './caller-transactions.js';
 import { EmissionReader } from './emission-reader.js';
 import { ResultWatcher } from './result-watcher.js';
 import type { DealWith, Subscription } from './subscription.js';
@@ -69,6 +71,12 @@ interface Entry {
 }
 
 const entries: Entry[] = [];
+const opened = new WeakSet<Promise<Link>>();
+
+/** Whether a link has connected: one that has not waits for the database. */
+export function isOpen(link: Promise<Link>): boolean {
+  return opened.has(link);
+}
 
 /** A use of the link to a namespace; the last one ends its connections. */
 export interface LinkUse {
@@ -98,7 +106,7 @@ export function useLink(connection: ConnectionOptions | ConnectionsByRole, names
     if (index >= 0) entries.splice(index, 1);
   };
   // A failure is not kept: the next use connects again.
-  mine.link.catch(forget);
+  mine.link.then(() => opened.add(mine.link), forget);
   const end = async () => {
     mine.users--;
     if (mine.users > 0) return;
@@ -116,7 +124,7 @@ const GIVE_UP_AFTER_MS = 30_000;
 const BUILD_DEADLINE_MS = 30 * 60_000;
 /** How often a client looks whether the generation that somebody else is ending has ended. */
 const DESCENT_POLL_MS = 20;
-const patience: QueryOptions = { giveUpAfterMs: GIVE_UP_AFTER_MS };
+const patience: QueryOptions & { giveUpAfterMs: number } = { giveUpAfterMs: GIVE_UP_AFTER_MS };
 
 export class Link {
   readonly namespace: string;
@@ -129,6 +137,7 @@ export class Link {
   readonly #hooks: Batcher<HookItem, HookAnswer>;
   readonly #pauses: Batcher<PauseItem, PauseAnswer>;
   readonly #resumes: Batcher<ResumeItem, ResumeAnswer>;
+  readonly #callers: CallerTransactions;
   readonly watcher: ResultWatcher;
   #emissions: { readonly lane: Lane; readonly reader: EmissionReader } | null = null;
 
@@ -174,6 +183,7 @@ export class Link {
       bytes: () => 50,
       send: async (lane, items) => this.#told(await resumeWorkflows(lane, this.schema, items, patience)),
     });
+    this.#callers = new CallerTransactions({ kind: database.kind, schema: this.schema, lane: side, patience });
     this.watcher = new ResultWatcher(this.#lanes.read, this.schema, this.#notifier);
   }
 
@@ -189,15 +199,18 @@ export class Link {
       await database.release();
       throw error;
     }
-    return new Link(database, namespace, logger);
+    const link = new Link(database, namespace, logger);
+    await link.#callers.prepare();
+    return link;
   }
 
-  start(item: StartItem): Promise<StartAnswer> {
-    return this.#starts.submit(item);
+  /** @param transaction Of the user's, to be part of. */
+  start(item: StartItem, transaction?: CallerTransaction): Promise<StartAnswer> {
+    return transaction === undefined ? this.#starts.submit(item) : this.#callers.start(item, transaction);
   }
 
-  signal(item: SignalItem): Promise<SignalAnswer> {
-    return this.#signals.submit(item);
+  signal(item: SignalItem, transaction?: CallerTransaction): Promise<SignalAnswer> {
+    return transaction === undefined ? this.#signals.submit(item) : this.#callers.signal(item, transaction);
   }
 
   hook(item: HookItem): Promise<HookAnswer> {
@@ -216,7 +229,8 @@ export class Link {
     return fetchOpenChildren(this.#lanes.read, this.schema, workflowIds, patience);
   }
 
-  async cancel(workflowId: string): Promise<boolean> {
+  async cancel(workflowId: string, transaction?: CallerTransaction): Promise<boolean> {
+    if (transaction !== undefined) return this.#callers.cancel(workflowId, transaction);
     const { found, hints } = await untilFree(
       () => cancelWorkflow(this.#lanes.side, this.schema, workflowId, patience),
       GIVE_UP_AFTER_MS,

@@ -27,6 +27,7 @@ import {
   PayloadError,
   PayloadTooLargeError,
   SharedPromiseError,
+  TransactionError,
   WorkflowContextError,
 } from './misuse-errors.js';
 import {
@@ -264,6 +265,17 @@ export const errorTable: readonly ErrorEntry[] = [
     sqlState: null,
     meaning: 'A call was made inside a transaction on the PGlite object that it needs itself.',
     remedy: 'Make the call before the transaction, or when that has ended.',
+  },
+  {
+    type: 'TransactionError',
+    errorClass: TransactionError,
+    family: 'misuse',
+    code: null,
+    sqlState: 'PD006',
+    fromSql: (message) => new TransactionError(message, 'ended'),
+    meaning: 'A call could not take part in a transaction of yours, or a transactional activity had none any more.',
+    remedy:
+      '`reason` and the message say why. Pass the client inside its transaction; leave commit and rollback to whoever began it.',
   },
   {
     type: 'SharedPromiseError',

@@ -28,6 +28,8 @@ export {
   type PayloadSize,
   PayloadTooLargeError,
   SharedPromiseError,
+  TransactionError,
+  type TransactionErrorReason,
   WorkflowContextError,
 } from './misuse-errors.js';
 export {

@@ -221,3 +221,32 @@ export class InsideTransactionError extends PerdureError {
     super(message);
   }
 }
+
+/**
+ * Why {@link TransactionError}:
+ * - `outside`: the connection is in no transaction, or each query goes to another connection;
+ * - `elsewhere`: the transaction belongs to another database than the client;
+ * - `readOnly`: it may not write;
+ * - `held`: somebody else's transaction held a row that was needed for 5 s;
+ * - `none`: this activity is not transactional;
+ * - `ended`: the code of a transactional activity ended its transaction itself, or uses it behind its end;
+ * - `fenced`: the attempt is not the current one any more.
+ */
+export type TransactionErrorReason = 'outside' | 'elsewhere' | 'readOnly' | 'held' | 'none' | 'ended' | 'fenced';
+
+/**
+ * A call could not take part in a transaction of yours: nothing was done, and your transaction goes on as it was. Or the
+ * transaction of a transactional activity was not to be had any more: then it is rolled back.
+ */
+export class TransactionError extends PerdureError {
+  static {
+    markErrorClass(this, 'TransactionError');
+  }
+
+  constructor(
+    message: string,
+    readonly reason: TransactionErrorReason = 'outside',
+  ) {
+    super(message);
+  }
+}

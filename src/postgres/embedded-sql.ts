@@ -503,6 +503,30 @@ begin
   return query select true, array_to_string(cancel_runs(array[v_run]), ',');
 end $$;
 ` },
+  { name: 'cancel_in_transaction', sql: `-- Asks a workflow to cancel, in a caller's transaction. p_mark, and what is answered besides 'asked' and 'inactive' (unknown
+-- or ended): see start_in_transaction.
+-- Locks: as cancel; held until the caller's transaction ends.
+create or replace function cancel_in_transaction(p_mark text, p_workflow_id text) returns text
+language plpgsql as $$
+declare
+  v_answer record;
+begin
+  if left_mark(p_mark) is false then
+    return 'outside';
+  end if;
+  for v_attempt in 1 .. 10 loop
+    begin
+      select c.found, c.hints into v_answer from cancel(true, p_workflow_id) c;
+      perform tell_with_commit(v_answer.hints);
+      return case when v_answer.found then 'asked' else 'inactive' end;
+    exception
+      when serialization_failure or deadlock_detected then null;
+      when lock_not_available then exit;
+    end;
+  end loop;
+  return 'held';
+end $$;
+` },
   { name: 'cancel_runs', sql: `-- Asks open runs to cancel: once per run, one event for each of its threads. The caller holds executions and threads.
 create or replace function cancel_runs(p_runs bigint[]) returns text[]
 language plpgsql as $$
@@ -524,6 +548,100 @@ begin
   )
   select coalesce(array_agg(thread_no), '{}') into v_threads from told;
   return wake(v_threads);
+end $$;
+` },
+  { name: 'cancel_workflow', sql: `-- For SQL (psql, a trigger): asks a workflow to cancel, within the current transaction. Answers whether it was open.
+-- Raises PD001, PD003, 55P03 (held by another transaction for 5 s).
+create or replace function cancel_workflow(workflow_id text) returns boolean
+language plpgsql as $$
+declare
+  v_status text := cancel_in_transaction(null, checked_name('cancel_workflow', 'workflow_id', workflow_id));
+begin
+  if v_status = 'held' then
+    raise exception 'cancel_workflow: another transaction holds workflow "%". Try again', workflow_id using errcode = '55P03';
+  end if;
+  return v_status = 'asked';
+end $$;
+` },
+  { name: 'checked_name', sql: `-- Lets an id or name of a call from SQL through, as the client checks it (src/core/identifier.ts). Text in Postgres holds
+-- neither NUL characters nor lone surrogates. Raises PD003.
+create or replace function checked_name(p_call text, p_field text, p_value text) returns text
+language plpgsql immutable as $$
+begin
+  if p_value is null or octet_length(p_value) not between 1 and 512 then
+    raise exception '%: % must be text of 1 to 512 bytes; got %', p_call, p_field,
+      case when p_value is null then 'null' when p_value = '' then 'an empty text' else octet_length(p_value) || ' bytes' end
+      using errcode = 'PD003';
+  end if;
+  return p_value;
+end $$;
+` },
+  { name: 'checked_payload', sql: `-- A value of a call from SQL as a client without a codec stores it (src/codec/payload.ts); null for SQL's null, which is
+-- undefined. What begins like a sealed payload is marked as plain. Deeper than 500 levels nobody could read it.
+-- Raises PD003, PD004.
+create or replace function checked_payload(p_call text, p_field text, p_value jsonb) returns text
+language plpgsql immutable as $$
+declare
+  v_text text := p_value::text;
+begin
+  if octet_length(v_text) > 8388608 then
+    raise exception '%: % has % bytes, the limit is 8388608; store it elsewhere and pass a reference',
+      p_call, p_field, octet_length(v_text) using errcode = 'PD004';
+  end if;
+  -- each level takes two characters, so few are looked into
+  if length(v_text) > 1000 and jsonb_path_exists(p_value, 'strict $.**{500} ? (@.type() == "array" || @.type() == "object")') then
+    raise exception '%: % must be nested no deeper than 500 levels', p_call, p_field using errcode = 'PD003';
+  end if;
+  return case when v_text like '{"perdure:%' then '{"perdure:plain":' || v_text || '}' else v_text end;
+end $$;
+` },
+  { name: 'checked_search', sql: `-- Search fields of a call from SQL as they are stored, checked as the client does (src/core/search-fields.ts): text by name,
+-- 1 MiB together. A name in double quotes is literal, and "_name" means name. Raises PD003, PD004.
+create or replace function checked_search(p_call text, p_search jsonb) returns text
+language plpgsql immutable as $$
+declare
+  v_fields jsonb;
+  v_wrong text;
+begin
+  if p_search is null then
+    return null;
+  end if;
+  if jsonb_typeof(p_search) <> 'object' then
+    raise exception '%: search must be an object of text, numbers or booleans by field; got %', p_call, jsonb_typeof(p_search)
+      using errcode = 'PD003';
+  end if;
+  select f.name into v_wrong from jsonb_each(p_search) f (name, value)
+  where jsonb_typeof(f.value) not in ('string', 'number', 'boolean') order by f.name limit 1;
+  if found then
+    raise exception '%: search.% must be text, a number or a boolean; got %', p_call, v_wrong, jsonb_typeof(p_search -> v_wrong)
+      using errcode = 'PD003';
+  end if;
+  select jsonb_object_agg(f.name, f.value) into v_fields
+  from (
+    select case when x.name like '"\\_%"' then substr(x.name, 3, length(x.name) - 3) else x.name end, x.value
+    from jsonb_each_text(p_search) x (name, value)
+  ) f (name, value);
+  select f into v_wrong from jsonb_object_keys(v_fields) f
+  where octet_length(f) not between 1 and 512 or f in ('__proto__', '""') limit 1;
+  if found then
+    raise exception '%: search must be named by text of 1 to 512 bytes, other than __proto__; got "%"', p_call, left(v_wrong, 80)
+      using errcode = 'PD003';
+  end if;
+  if octet_length(v_fields::text) > 1048576 then
+    raise exception '%: the fields of search have % bytes, the limit is 1048576; store them elsewhere and keep a reference',
+      p_call, octet_length(v_fields::text) using errcode = 'PD004';
+  end if;
+  return coalesce(v_fields, '{}')::text;
+end $$;
+` },
+  { name: 'checked_span', sql: `-- Lets a length of time of a call from SQL through: from 0 to 100 years, as the client has it. In ms. Raises PD003.
+create or replace function checked_span(p_call text, p_field text, p_value interval) returns double precision
+language plpgsql stable as $$
+begin
+  if not (p_value >= interval '0' and p_value <= interval '100 years') then
+    raise exception '%: % must be an interval from 0 to 100 years; got %', p_call, p_field, p_value using errcode = 'PD003';
+  end if;
+  return extract(epoch from p_value) * 1000;
 end $$;
 ` },
   { name: 'claim', sql: `-- Takes up to p_limit threads that are ready, or whose timer is due, for the given services. A claim carries a number;
@@ -1333,6 +1451,18 @@ begin
   select f.item, '[' || string_agg(f.fact, ',') || ']' from unnest(v_items, v_facts) f (item, fact) group by f.item;
   return query
   select 0, array_to_string(v_hints, ',') where v_hints <> '{}';
+end $$;
+` },
+  { name: 'declare_workflow', sql: `-- For SQL: makes a workflow known before any worker or client has named it, so that start_workflow takes it. In a
+-- transaction of its own, e.g. where the trigger is made: until that commits, whoever names the same workflow waits.
+-- Raises PD001, PD003, 55P03 (somebody else is just naming it).
+create or replace function declare_workflow(workflow_name text, task_queue text) returns void
+language plpgsql as $$
+begin
+  perform begin_write(true);
+  perform ensure_services(array['workflow'],
+    array[checked_name('declare_workflow', 'task_queue', task_queue)],
+    array[checked_name('declare_workflow', 'workflow_name', workflow_name)]);
 end $$;
 ` },
   { name: 'deliver_signals', sql: `-- Hands each signal, in order, to the longest waiter under its id (of its chain, when targeted), or buffers it.
@@ -2244,6 +2374,13 @@ create or replace function latest_run(p_workflow_id text) returns bigint
 language sql stable as $$
 -- plans: index only
   select e.run_no from execution e where e.workflow_id = p_workflow_id order by e.run desc limit 1
+$$;
+` },
+  { name: 'left_mark', sql: `-- Whether a caller's client left its mark in this transaction; null where it leaves none (a call from SQL). The setting is
+-- local, so it is gone with the transaction it was made in: without one, with the statement that made it.
+create or replace function left_mark(p_mark text) returns boolean
+language sql stable as $$
+  select coalesce(current_setting('perdure.transaction', true), '') = p_mark
 $$;
 ` },
   { name: 'limit_tasks', sql: `-- Gives tasks just made the time limits of 'limits' effects.
@@ -3306,6 +3443,71 @@ begin
   end if;
 end $$;
 ` },
+  { name: 'signal_in_transaction', sql: `-- Sends one signal in a caller's transaction. p_mark, and what is answered besides signal's statuses: see start_in_transaction.
+-- p_item: the fields of SignalItem.
+-- Locks: as signal; held until the caller's transaction ends.
+create or replace function signal_in_transaction(p_mark text, p_item json) returns text
+language plpgsql as $$
+declare
+  v_row record;
+  v_status text;
+  v_hints text;
+begin
+  if left_mark(p_mark) is false then
+    return 'outside';
+  end if;
+  for v_attempt in 1 .. 10 loop
+    begin
+      for v_row in
+        select s.item, s.status from signal(
+          true, array[(p_item ->> 'requestNo')::bigint], array[p_item ->> 'signalId'], array[p_item ->> 'workflowId'],
+          array[p_item ->> 'payload'], array[(p_item ->> 'expireMs')::double precision]) s
+      loop
+        if v_row.item = 0 then
+          v_hints := v_row.status;
+        else
+          v_status := v_row.status;
+        end if;
+      end loop;
+      perform tell_with_commit(v_hints);
+      return v_status;
+    exception
+      when serialization_failure or deadlock_detected then null;
+      when lock_not_available then exit;
+    end;
+  end loop;
+  return 'held';
+end $$;
+` },
+  { name: 'signal_workflow', sql: `-- For SQL (psql, a trigger): sends a signal within the current transaction, to one workflow or, without workflow_id, to
+-- whoever waits longest in the namespace. expire: how long it is kept for a waiter to come. Answers delivered or buffered.
+-- Raises PD001, PD003, PD004, PD404 (no such workflow), PD410 (it has ended), 55P03 (held by another transaction for 5 s).
+create or replace function signal_workflow(
+  signal_id text, data jsonb default null, workflow_id text default null, expire interval default '10 minutes'
+) returns text
+language plpgsql as $$
+declare
+  v_status text;
+begin
+  v_status := signal_in_transaction(null, json_build_object(
+    'requestNo', (random() * 281474976710655)::bigint,
+    'signalId', checked_name('signal_workflow', 'signal_id', signal_id),
+    'workflowId', case when workflow_id is not null then checked_name('signal_workflow', 'workflow_id', workflow_id) end,
+    'payload', checked_payload('signal_workflow', 'data', data),
+    'expireMs', checked_span('signal_workflow', 'expire', coalesce(expire, interval '10 minutes'))));
+  case v_status
+    when 'unknown' then
+      raise exception '% Not Found', workflow_id using errcode = 'PD404';
+    when 'inactive' then
+      raise exception 'Job % already completed', workflow_id using errcode = 'PD410';
+    when 'held' then
+      raise exception 'signal_workflow: another transaction holds signal "%" or its receiver. Try again', signal_id
+        using errcode = '55P03';
+    else
+      return v_status;
+  end case;
+end $$;
+` },
   { name: 'start', sql: `-- Starts executions, or reserves their ids (p_pending_ms). One call for many; an id that is taken refuses only itself.
 -- A retry is recognised by its request number on the row. A reservation is filled by the first start of its id.
 -- Answers: 'started' | 'again' (own earlier commit) | 'duplicate', with the run's number; then hints on row 0.
@@ -3510,6 +3712,108 @@ begin
   select 0, null::int, null::boolean, null::boolean, h from unnest(v_opened.hints) h;
 end $$;
 ` },
+  { name: 'start_in_transaction', sql: `-- Starts one execution in a caller's transaction: it is there when that commits, and never was when it does not.
+-- p_item: the fields of StartItem. p_mark: what the caller's client left in the transaction before (a local setting); where
+-- it is not found there is no transaction, or this is another connection. Null: called from SQL.
+-- Answers as start, or without any effect: outside (no transaction) | undeclared (no such service) | held (a row was held
+-- by others for 5 s, or all attempts deadlocked). None of these aborts the transaction: what fails is undone by itself.
+-- A service is never made here: until the caller commits, whoever names it too would wait, a worker that registers for one.
+-- Locks: as start; held until the caller's transaction ends.
+create or replace function start_in_transaction(p_mark text, p_item json) returns table (status text, run_no bigint)
+language plpgsql as $$
+#variable_conflict use_column
+declare
+  v_row record;
+  v_hints text;
+begin
+  if left_mark(p_mark) is false then
+    return query select 'outside', null::bigint;
+    return;
+  end if;
+  if not exists (
+    select from service s
+    where s.kind = 'workflow' and s.task_queue = p_item ->> 'taskQueue' and s.name = p_item ->> 'workflowName') then
+    return query select 'undeclared', null::bigint;
+    return;
+  end if;
+  for v_attempt in 1 .. 10 loop
+    begin
+      for v_row in
+        select s.item, s.status, s.run_no from start(
+          true, array[(p_item ->> 'requestNo')::bigint], array[p_item ->> 'workflowId'], array[p_item ->> 'taskQueue'],
+          array[p_item ->> 'workflowName'], array[p_item ->> 'args'], array[p_item ->> 'config'],
+          array[(p_item ->> 'expireS')::double precision], array[(p_item ->> 'signalIn')::boolean],
+          array[(p_item ->> 'pendingMs')::double precision], array[p_item ->> 'entity'], array[p_item ->> 'search'],
+          array[p_item ->> 'parentWorkflowId'], array[p_item ->> 'originId'], array[p_item ->> 'trace']) s
+      loop
+        if v_row.item = 0 then
+          v_hints := v_row.status;
+        else
+          status := v_row.status;
+          run_no := v_row.run_no;
+        end if;
+      end loop;
+      perform tell_with_commit(v_hints);
+      return next;
+      return;
+    exception
+      when serialization_failure or deadlock_detected then null;
+      when lock_not_available then exit;
+    end;
+  end loop;
+  status := 'held';
+  run_no := null;
+  return next;
+end $$;
+` },
+  { name: 'start_workflow', sql: `-- For SQL (psql, a trigger): starts a workflow within the current transaction. Answers its id, generated where none is given.
+-- expire: how long it stays readable once finished, '0' for ever, null the default. pending: reserves the id for so long
+-- without running. What it is given is stored as a client without a codec stores it.
+-- The names of the parameters are what callers write (\`workflow_name => ...\`), hence without p_.
+-- Raises PD001, PD003, PD004, PD409 (the id is taken), 55P03 (held by another transaction for 5 s).
+create or replace function start_workflow(
+  workflow_name text, task_queue text, args jsonb default '[]', workflow_id text default null, entity text default null,
+  search jsonb default null, expire interval default null, signal_in boolean default true, pending interval default null
+) returns text
+language plpgsql as $$
+declare
+  v_id text := coalesce(nullif(workflow_id, ''),
+    'H' || translate(substr(encode(uuid_send(gen_random_uuid()), 'base64'), 1, 22), '+/', '-_'));
+  v_status text;
+begin
+  if jsonb_typeof(args) is distinct from 'array' then
+    raise exception 'start_workflow: args must be an array; got %. Put a single argument in brackets',
+      coalesce(jsonb_typeof(args), 'null') using errcode = 'PD003';
+  end if;
+  v_status := (
+    select s.status from start_in_transaction(null, json_build_object(
+      'requestNo', (random() * 281474976710655)::bigint,
+      'workflowId', checked_name('start_workflow', 'workflow_id', v_id),
+      'taskQueue', checked_name('start_workflow', 'task_queue', task_queue),
+      'workflowName', checked_name('start_workflow', 'workflow_name', workflow_name),
+      'args', checked_payload('start_workflow', 'args', args),
+      'expireS', checked_span('start_workflow', 'expire', expire) / 1000,
+      'signalIn', coalesce(signal_in, true),
+      'pendingMs', checked_span('start_workflow', 'pending', pending),
+      'entity', case when entity is not null then checked_name('start_workflow', 'entity', entity) end,
+      'search', checked_search('start_workflow', search))) s);
+  case v_status
+    when 'undeclared' then
+      raise exception 'start_workflow: workflow_name must be a workflow that a worker or client has named on queue "%"; got "%", and known there are %. Start a worker, or once, in a transaction of its own: select declare_workflow(...)',
+        task_queue, workflow_name,
+        coalesce((select string_agg(s.name, ', ' order by s.name) from (
+          select x.name from service x where x.kind = 'workflow' and x.task_queue = start_workflow.task_queue
+          order by x.name limit 20) s), 'none')
+        using errcode = 'PD003';
+    when 'duplicate' then
+      raise exception 'Duplicate job: %', v_id using errcode = 'PD409';
+    when 'held' then
+      raise exception 'start_workflow: another transaction holds workflow id "%". Try again', v_id using errcode = '55P03';
+    else
+      return v_id;
+  end case;
+end $$;
+` },
   { name: 'store_document', sql: `-- Writes one of a run's documents back when it changed; the other, which may be large, stays where it is.
 create or replace function store_document(p_run_no bigint, p_kind text, p_before jsonb, p_after jsonb) returns void
 language plpgsql as $$
@@ -3653,6 +3957,18 @@ language sql as $$
   insert into inbox (thread_no, op, worker_no, kind, payload)
   select t.thread_no, p_op, t.owner, p_kind, p_payload from thread t where t.thread_no = p_thread_no and t.state <> 'done'
 $$;
+` },
+  { name: 'tell_with_commit', sql: `-- Sends hints with the commit of the transaction it is called in: for transactions that are not the engine's own. (Inside
+-- its own commits it would cost 38 to 46 % of them.) More than NOTIFY takes becomes "look everywhere".
+create or replace function tell_with_commit(p_hints text) returns void
+language plpgsql as $$
+begin
+  if p_hints <> '' then
+    perform pg_notify('perdure_' || n.nspname, case when length(p_hints) < 7000 then p_hints else 'a' end)
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where c.oid = 'schema_info'::regclass;
+  end if;
+end $$;
 ` },
   { name: 'terminate', sql: `-- Ends a workflow at once, from outside. Writes the closing entry of every thread, so that an owner who is committing
 -- meets the fence. p_failure is what result() rejects with; null ends without one. p_descend: its descendants are noted

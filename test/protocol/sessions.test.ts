@@ -245,6 +245,7 @@ onEveryDatabase('a transaction that is not read committed', (session) => {
         take_over: () => takeOver(session(), SCHEMA),
         reap: () => reapDead(session()),
         tidy: () => keepHouse(session()),
+        declare_workflow: () => session().sql(`select ${SCHEMA}.declare_workflow('flow', 'queue')`),
         create_entity_index: () => createEntityIndex(session(), SCHEMA, 'state'),
       };
       const writing = functions.filter(({ sql }) => sql.includes('perform begin_write(')).map(({ name }) => name);
