@@ -9,6 +9,23 @@ export { Client, type ClientHookOptions, type ClientOptions, type StartOptions }
 export { Connection } from './client/connection.js';
 export { Engine, type TopicCallback } from './client/engine.js';
 export type { ExecutionList, ExecutionPage, ExecutionSummary, ListOptions } from './client/execution-list.js';
+export type {
+  DurableJobExport,
+  ExecutionExportOptions,
+  ExportedFailure,
+  ExportOptions,
+  ExportSection,
+  TimelineEntry,
+  TimelineValue,
+  Transition,
+  WorkflowEventAttributes,
+  WorkflowEventCategory,
+  WorkflowEventType,
+  WorkflowExecution,
+  WorkflowExecutionEvent,
+  WorkflowExecutionSummary,
+} from './client/export-types.js';
+export type { Exporter } from './client/exporter.js';
 export { WorkflowHandle } from './client/handle.js';
 export type { PauseOptions, ResumeOptions } from './client/pause.js';
 export type { SignalOptions } from './client/signal-options.js';

@@ -2,6 +2,7 @@ import type { DocumentEngine, EntityQuery, EntityRow } from '../core/document-en
 import { checkWorkflowId } from '../core/identifier.js';
 import { isLiteralField } from '../core/search-fields.js';
 import type { TerminateOptions } from '../core/termination.js';
+import type { DurableJobExport, ExportOptions } from './export-types.js';
 import type { Link } from './link.js';
 import { statusOf, type WorkflowState, type WorkflowStateMetadata } from './state.js';
 import type { SubscribeOptions } from './subscribe.js';
@@ -12,6 +13,7 @@ interface EngineHandle {
   status(): Promise<number>;
   state(metadata: true): Promise<{ data: WorkflowState; metadata: WorkflowStateMetadata }>;
   terminate(options?: TerminateOptions): Promise<void>;
+  export(options?: ExportOptions): Promise<DurableJobExport>;
 }
 
 /** What an engine object asks of the client it is from. */
@@ -106,6 +108,11 @@ export class Engine implements DocumentEngine {
     workflowId: string,
   ): Promise<{ data: WorkflowState; metadata: WorkflowStateMetadata }> {
     return await this.#handle('getState', workflowId).state(true);
+  }
+
+  /** `handle.export(options)` */
+  async export(workflowId: string, options?: ExportOptions): Promise<DurableJobExport> {
+    return await this.#handle('export', workflowId).export(options);
   }
 
   /** `handle.terminate(options)`; the topic is not looked at. */

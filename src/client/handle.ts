@@ -15,10 +15,18 @@ import { randomNumber } from '../postgres/protocol/commit.js';
 import type { Description, ResultRow } from '../postgres/protocol/executions.js';
 import { transactionOf, transactionOption } from './caller-transactions.js';
 import type { Engine } from './engine.js';
+import type {
+  DurableJobExport,
+  ExecutionExportOptions,
+  ExportOptions,
+  WorkflowExecution,
+  WorkflowExecutionEvent,
+} from './export-types.js';
+import { type Exported, Exporter } from './exporter.js';
 import type { Link } from './link.js';
 import { type PauseOptions, pauseWorkflow, type ResumeOptions, resumeWorkflow } from './pause.js';
 import { resolveSignalOptions, type SignalOptions } from './signal-options.js';
-import { stateOf, statusOf, type WorkflowState, type WorkflowStateMetadata } from './state.js';
+import { metadataOf, stateOf, statusOf, type WorkflowState, type WorkflowStateMetadata } from './state.js';
 
 /** Asked for at once behind its start, a result would hardly be there; its end is heard of. */
 const FRESH_MS = 1_000;
@@ -111,20 +119,8 @@ export class WorkflowHandle {
     const found = await this.#describe();
     const data = stateOf(this.workflowId, found, this.#seal);
     if (!metadata) return data;
-    const err = data.$error === undefined ? {} : { err: JSON.stringify(data.$error) };
-    const app = (await this.#port.reach()).namespace;
-    return {
-      data,
-      metadata: {
-        jid: this.workflowId,
-        js: statusOf(found),
-        jc: data.jc,
-        ju: data.ju,
-        app,
-        tpc: `${app}.execute`,
-        ...err,
-      },
-    };
+    const { namespace } = await this.#port.reach();
+    return { data, metadata: metadataOf(this.workflowId, found, namespace, this.#seal) };
   }
 
   /**
@@ -228,6 +224,60 @@ export class WorkflowHandle {
    */
   async resume(options: ResumeOptions = {}): Promise<void> {
     await resumeWorkflow(await this.#port.reach(), this.workflowId, options);
+  }
+
+  /**
+   * The workflow in five sections: `data` (its arguments as `arguments`, beside its search fields), `state` (as `state(true)`),
+   * `status`, `timeline` (each durable call by its position) and `transitions`. At any time, also while it runs.
+   *
+   * The timeline is made in memory; leave it out (`block: ['timeline', 'transitions']`) where it is not needed, then no history is read.
+   *
+   * @throws {GetStateError} (404) when there is no such workflow.
+   * @throws {InvalidArgumentError} for unknown options and sections.
+   * @throws {PayloadCodecError} when something was stored with a codec or key that is not registered here.
+   *
+   * @example
+   * const { data, timeline } = await handle.export({ allow: ['data', 'timeline'] });
+   */
+  export(options?: ExportOptions): Promise<DurableJobExport> {
+    return this.exporter.job('export', this.#exported, options);
+  }
+
+  /**
+   * What happened in the workflow, as events in order: its start and end, and the same of activities, children, sleeps and waits,
+   * also of those under way, in hooks, and in all its runs (continueAsNew). An end names its start: `scheduled_event_id` of
+   * activities, `initiated_event_id` of all else.
+   *
+   * @param options See {@link ExecutionExportOptions}.
+   * @throws as {@link export}.
+   *
+   * @example
+   * const { status, summary, events } = await handle.exportExecution({ mode: 'verbose', enrich_inputs: true });
+   */
+  exportExecution(options?: ExecutionExportOptions): Promise<WorkflowExecution> {
+    return this.exporter.execution('exportExecution', this.#exported, options);
+  }
+
+  /**
+   * The events of {@link exportExecution} one by one, read a page of the history at a time: for histories of any length. Ends
+   * where the workflow stands now; it does not wait for more.
+   *
+   * @throws as {@link export}, when the first event is asked for.
+   *
+   * @example
+   * for await (const event of handle.exportEvents()) file.write(`${JSON.stringify(event)}\n`);
+   */
+  exportEvents(options?: ExecutionExportOptions): AsyncGenerator<WorkflowExecutionEvent, void> {
+    return this.exporter.events('exportEvents', this.#exported, options);
+  }
+
+  /** Exports any workflow of the namespace, by its id. */
+  get exporter(): Exporter {
+    return new Exporter(() => this.#port.reach(), this.#seal);
+  }
+
+  get #exported(): Exported {
+    return { workflowId: this.workflowId, chainNo: this.#chainNo };
   }
 
   async #describe(): Promise<Description> {

@@ -39,6 +39,15 @@ import {
   terminateWorkflow,
 } from '../postgres/protocol/executions.js';
 import {
+  type ChildChainRow,
+  fetchChildren,
+  fetchRecordedThreads,
+  type HistoryPageSize,
+  type RecordedEntryRow,
+  type RecordedThreadRow,
+  readHistories,
+} from '../postgres/protocol/exports.js';
+import {
   fetchOpenChildren,
   type PauseAnswer,
   type PauseItem,
@@ -139,7 +148,8 @@ export class Link {
   readonly #resumes: Batcher<ResumeItem, ResumeAnswer>;
   readonly #callers: CallerTransactions;
   readonly watcher: ResultWatcher;
-  #emissions: { readonly lane: Lane; readonly reader: EmissionReader } | null = null;
+  #pageLane: Lane | null = null;
+  #emissions: EmissionReader | null = null;
 
   private constructor(database: Database, namespace: string, logger: Logger) {
     this.namespace = namespace;
@@ -274,13 +284,30 @@ export class Link {
     return describeWorkflow(this.#lanes.read, this.schema, workflowId, chainNo, patience);
   }
 
-  /** On a connection of its own, made for the first subscription: a page of events must not hold up a result. */
   subscribe(interest: Omit<EmissionQuery, 'after'>, from: number | null, dealWith: DealWith): Promise<Subscription> {
-    if (this.#emissions === null) {
-      const lane = this.#database.lane('client events');
-      this.#emissions = { lane, reader: new EmissionReader(lane, this.schema, this.#notifier) };
-    }
-    return this.#emissions.reader.subscribe(interest, from, dealWith, patience);
+    this.#emissions ??= new EmissionReader(this.#pages, this.schema, this.#notifier);
+    return this.#emissions.subscribe(interest, from, dealWith, patience);
+  }
+
+  recordedThreads(runNo: number): Promise<RecordedThreadRow[]> {
+    return fetchRecordedThreads(this.#pages, this.schema, runNo, patience);
+  }
+
+  readHistories(
+    from: readonly { readonly threadNo: number; readonly seq: number }[],
+    page: HistoryPageSize,
+  ): Promise<RecordedEntryRow[]> {
+    return readHistories(this.#pages, this.schema, from, page, patience);
+  }
+
+  childrenOf(chainNo: number, workflowIds: readonly string[]): Promise<ChildChainRow[]> {
+    return fetchChildren(this.#pages, this.schema, chainNo, workflowIds, patience);
+  }
+
+  /** A connection of its own, made when it is needed: a page of events or of a history must not hold up a result. */
+  get #pages(): Lane {
+    this.#pageLane ??= this.#database.lane('client pages');
+    return this.#pageLane;
   }
 
   searchFields(workflowId: string): Promise<Record<string, string> | null> {
@@ -322,9 +349,9 @@ export class Link {
 
   async close(): Promise<void> {
     this.watcher.close();
-    this.#emissions?.reader.close();
+    this.#emissions?.close();
     await this.#notifier.close();
-    const lanes = [...Object.values(this.#lanes), ...(this.#emissions === null ? [] : [this.#emissions.lane])];
+    const lanes = [...Object.values(this.#lanes), ...(this.#pageLane === null ? [] : [this.#pageLane])];
     await Promise.all(lanes.map((lane) => lane.close()));
     await this.#database.release();
   }

@@ -3,6 +3,8 @@
 import { decodeFailure } from '../codec/failure-text.js';
 import { decodePayload } from '../codec/payload.js';
 import type { Seal } from '../codec/payload-codec.js';
+import type { Failure } from '../core/failure.js';
+import { SCHEMA_VERSION } from '../postgres/migrate.js';
 import type { Description } from '../postgres/protocol/executions.js';
 
 /** What {@link WorkflowHandle.state} answers. */
@@ -22,12 +24,24 @@ export interface WorkflowState {
 }
 
 export interface WorkflowStateMetadata {
+  /** The workflow id. */
   readonly jid: string;
+  /** A number of its own for each run. */
+  readonly gid: string;
+  /** The status, as `handle.status()`. */
   readonly js: number;
+  /** Created and updated, compact UTC. */
   readonly jc: string;
   readonly ju: string;
+  /** The minute it was created in, compact UTC. */
+  readonly ts: string;
+  /** The namespace. */
   readonly app: string;
+  /** The version of the schema's protocol. */
+  readonly vrs: string;
   readonly tpc: string;
+  readonly aid: 'trigger';
+  /** What it failed with, or why it was terminated: name, message and `code`, as JSON. */
   readonly err?: string;
 }
 
@@ -50,18 +64,40 @@ export function stateOf(workflowId: string, found: Description, seal: Seal): Wor
   return {
     done,
     ...(found.state === 'completed' && found.result !== null && { response: decodePayload(found.result, seal) }),
-    ...(failure !== null && {
-      $error: {
-        name: failure.name,
-        message: failure.message,
-        stack: failure.stack,
-        ...(failure.code !== undefined && { code: failure.code }),
-      },
-    }),
+    ...(failure !== null && { $error: essenceOf(failure) }),
     jc,
     ju,
     workflowId,
   };
+}
+
+/** What `state(true)` answers beside the data. */
+export function metadataOf(
+  workflowId: string,
+  found: Description,
+  namespace: string,
+  seal: Seal,
+): WorkflowStateMetadata {
+  const jc = compact(found.created_ms);
+  const failed = found.state === 'failed' || found.state === 'cancelled' || found.state === 'terminated';
+  const failure = failed && found.result !== null ? decodeFailure(found.result, seal) : null;
+  return {
+    jid: workflowId,
+    gid: String(found.run_no),
+    js: statusOf(found),
+    jc,
+    ju: compact(found.updated_ms),
+    ts: jc.slice(0, 12),
+    app: namespace,
+    vrs: String(SCHEMA_VERSION),
+    tpc: `${namespace}.execute`,
+    aid: 'trigger',
+    ...(failure !== null && { err: JSON.stringify(essenceOf(failure)) }),
+  };
+}
+
+function essenceOf({ name, message, stack, code }: Failure) {
+  return { name, message, stack, ...(code !== undefined && { code }) };
 }
 
 /** Compact UTC: `YYYYMMDDHHmmss.mmm`. */

@@ -644,6 +644,22 @@ begin
   return extract(epoch from p_value) * 1000;
 end $$;
 ` },
+  { name: 'children_of', sql: `-- Which chains of these workflow ids were started by a chain: an id may have been used by others before or since.
+create or replace function children_of(p_chain_no bigint, p_workflow_ids text[])
+returns table (workflow_id text, chain_no bigint)
+language plpgsql stable as $$
+-- plans: index only
+#variable_conflict use_column
+begin
+  return query
+  select u.workflow_id, e.chain_no
+  from unnest(p_workflow_ids) with ordinality u (workflow_id, n)
+  cross join lateral (
+    select distinct x.chain_no from execution x
+    where x.workflow_id = u.workflow_id and x.parent_chain = p_chain_no offset 0) e
+  order by u.n, e.chain_no;
+end $$;
+` },
   { name: 'claim', sql: `-- Takes up to p_limit threads that are ready, or whose timer is due, for the given services. A claim carries a number;
 -- the same call again returns the same rows. Should the first still be under way, this one takes others, and the
 -- worker's comparison (give_back) returns what it never heard of.
@@ -2912,6 +2928,28 @@ begin
   return v_answer;
 end $$;
 ` },
+  { name: 'read_histories', sql: `-- A page of each of several histories: of each thread at most p_entries entries from its p_from_seqs on, and about p_bytes.
+create or replace function read_histories(p_threads bigint[], p_from_seqs int[], p_entries int, p_bytes int)
+returns table (thread_no bigint, seq int, at_ms double precision, body text, outcome text, closes boolean)
+language plpgsql stable as $$
+-- plans: index only
+#variable_conflict use_column
+begin
+  return query
+  select u.thread_no, p.seq, extract(epoch from p.at)::double precision * 1000, p.body, p.outcome, p.closes
+  from unnest(p_threads, p_from_seqs) with ordinality u (thread_no, from_seq, n)
+  cross join lateral (
+    select h.*, sum(length(h.body) + coalesce(length(h.outcome), 0)) over (order by h.seq) as bytes
+    from (
+      select x.* from history x
+      where x.thread_no = u.thread_no and x.seq >= u.from_seq
+      order by x.seq limit p_entries
+    ) h
+  ) p
+  where p.bytes < p_bytes or p.seq = u.from_seq
+  order by u.n, p.seq;
+end $$;
+` },
   { name: 'read_number', sql: `-- Text as a number; null when it is none, or one with more digits than are kept (1,000 characters). Never raises.
 -- inlined: over a million documents it is 2 s instead of 11
 create or replace function read_number(p_text text) returns numeric
@@ -2956,6 +2994,39 @@ begin
     -- a time limit of an activity is near: see expire_tasks
     || case when exists (select from activity_task a where a.expires_at < clock() + interval '2 s') then array['x'] else '{}' end,
     ',');
+end $$;
+` },
+  { name: 'recorded_threads', sql: `-- The threads whose histories tell the life of a run: its own, and those of the runs it was continued from, in the order of
+-- the runs, the main thread before its hooks. \`generation\` counts the runs, \`entries\` is how far each history goes by now: who
+-- pages to there reads what stood at one moment. Runs that were pruned are left out. \`args\` are those it all began with.
+create or replace function recorded_threads(p_run_no bigint)
+returns table (
+  thread_no bigint, run_no bigint, generation int, hook_no int, task_queue text, workflow_name text,
+  created_ms double precision, entries int, args text
+)
+language plpgsql stable as $$
+-- plans: index only
+#variable_conflict use_column
+begin
+  return query
+  select t.thread_no, e.run_no, e.run - f.run, k.hook_no, s.task_queue, s.name,
+    extract(epoch from e.created_at)::double precision * 1000, coalesce(l.seq + 1, 0),
+    case when e.run = f.run and k.hook_no is null then e.args end
+  from execution n
+  cross join lateral (
+    select coalesce(
+      (select x.run from execution x
+       where x.workflow_id = n.workflow_id and x.run <= n.run and x.cause <> 'continued'
+       order by x.run desc limit 1), 0) as run) f
+  cross join lateral (
+    select x.run_no, x.run, x.created_at, x.args from execution x
+    where x.workflow_id = n.workflow_id and x.run between f.run and n.run offset 0) e
+  cross join lateral (select x.thread_no, x.service_no from thread x where x.run_no = e.run_no offset 0) t
+  cross join lateral (select x.task_queue, x.name from service x where x.service_no = t.service_no offset 0) s
+  left join lateral (select x.hook_no from hook x where x.thread_no = t.thread_no offset 0) k on true
+  left join lateral (select x.seq from history x where x.thread_no = t.thread_no order by x.seq desc limit 1) l on true
+  where n.run_no = p_run_no
+  order by e.run, k.hook_no nulls first;
 end $$;
 ` },
   { name: 'register_worker', sql: `-- Registers a worker process, or adds services to it. Idempotent by key.
