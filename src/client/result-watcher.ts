@@ -66,6 +66,11 @@ export class ResultWatcher {
     });
   }
 
+  /** For how many chains somebody waits. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
   close(): void {
     this.#closed = true;
     this.#unsubscribe();

@@ -32,6 +32,11 @@ export class DueHeap {
     if (entry.dueAt < this.#armedFor) this.#arm();
   }
 
+  /** Runs what is due: the clock may have been moved. */
+  look(): void {
+    this.#fire();
+  }
+
   close(): void {
     this.#heap.length = 0;
     if (this.#timer !== null) clearTimeout(this.#timer);

@@ -69,6 +69,7 @@ export class Host implements HostContext {
   readonly #deadlines = new TaskDeadlines(this);
   readonly #timers: NodeJS.Timeout[] = [];
   #heard = false;
+  #skippedMs = 0;
   #closed = false;
   #descending = false;
 
@@ -91,7 +92,7 @@ export class Host implements HostContext {
       lane: this.lanes.lease,
       schema: this.schema,
       leaseMs: tuning.leaseMs,
-      monotonic: () => this.monotonic(),
+      monotonic: monotonicMs, // a lease is of the real time
       services: () => this.services.list(),
       registered: (services, numbers) => this.services.number(services, numbers),
       lost: () => this.#dropAll(),
@@ -123,7 +124,22 @@ export class Host implements HostContext {
   }
 
   monotonic(): number {
-    return monotonicMs();
+    return monotonicMs() + this.#skippedMs;
+  }
+
+  /** Moves the clock by which timers are due, behind that of the database: for tests in virtual time. */
+  skip(ms: number): void {
+    this.#skippedMs += ms;
+    this.due.look();
+    this.#lookEverywhere();
+  }
+
+  /** How many threads it owns when nothing is under way in it; null when something is. */
+  get atRest(): number | null {
+    const busy = [...this.services.all].some(
+      ({ activities, reservedActivities }) => activities + reservedActivities > 0,
+    );
+    return busy ? null : this.#threads.atRest;
   }
 
   listening(): boolean {

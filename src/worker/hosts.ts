@@ -15,6 +15,14 @@ interface Entry {
 
 const entries: Entry[] = [];
 
+/** @internal The host of a database and namespace, if there is one. */
+export async function hostOf(connection: ResolvedWorker['connection'], namespace: string): Promise<Host | null> {
+  const database = openDatabase(connection);
+  const entry = entries.find((known) => known.database === database && known.namespace === namespace);
+  await database.release();
+  return entry === undefined ? null : await entry.host;
+}
+
 /** Serves through the host of the worker's database and namespace. @returns what ends it. */
 export async function serve(worker: ResolvedWorker, serving: Serving): Promise<() => Promise<void>> {
   assertReachable(worker.connection);

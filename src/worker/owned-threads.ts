@@ -370,6 +370,12 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
     for (const serving of this.#host.services.all) if (serving.workflows.size > 0) serving.threadClaims?.poke();
   }
 
+  /** How many there are when each of them waits; null otherwise. */
+  get atRest(): number | null {
+    for (const thread of this.#threads.values()) if (!thread.quiet) return null;
+    return this.#threads.size;
+  }
+
   // ---- letting go
 
   of(serving: Serving): ActiveThread[] {
