@@ -14,7 +14,7 @@ const LAYERS = {
   client: ['postgres', 'telemetry', 'codec', 'core'],
   worker: ['replay', 'postgres', 'activity', 'workflow', 'telemetry', 'codec', 'core'],
   // These stand on the public API and on what it is made of.
-  testing: ['client', 'worker', 'postgres', 'workflow', 'activity', 'codec', 'core', '[^/]+\\.ts$'],
+  testing: ['client', 'worker', 'postgres', 'workflow', 'activity', 'telemetry', 'codec', 'core', '[^/]+\\.ts$'],
   cli: ['client', 'worker', 'postgres', 'codec', 'core', '[^/]+\\.ts$'],
 };
 

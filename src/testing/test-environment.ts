@@ -4,8 +4,10 @@ import type { WorkflowHandle } from '../client/handle.js';
 import { type LinkUse, useLink } from '../client/link.js';
 import { parseDuration } from '../core/duration.js';
 import { InvalidArgumentError } from '../core/errors.js';
+import type { Logger } from '../core/logger.js';
 import { parseOptions } from '../core/options.js';
 import { schemaName } from '../postgres/namespace.js';
+import { resolveLogger } from '../telemetry/logger.js';
 import type { Host } from '../worker/host.js';
 import { hostOf } from '../worker/hosts.js';
 import type { WorkerInterceptors } from '../worker/interceptors.js';
@@ -31,6 +33,8 @@ export interface TestEnvironmentOptions {
   /** Of the worker. Its log is silent unless `logLevel` is given. */
   readonly options?: WorkerTuning;
   readonly interceptors?: WorkerInterceptors;
+  /** Where worker and client say what they do. Default: the console, at the worker's `logLevel`. */
+  readonly logger?: Logger;
 }
 
 const shape = v.strictObject({
@@ -41,7 +45,10 @@ const shape = v.strictObject({
   time: v.optional(v.picklist(['skipping', 'manual', 'real'], "'skipping', 'manual' or 'real'")),
   options: v.optional(v.looseObject({})),
   interceptors: v.optional(v.unknown()),
+  logger: v.optional(v.unknown()),
 });
+
+const CALL = 'TestEnvironment.create';
 
 /** How often it is looked whether time may be moved. */
 const LOOK_MS = 2;
@@ -102,9 +109,10 @@ export class TestEnvironment {
    * @throws {InvalidArgumentError} for options it does not know, and when `@electric-sql/pglite` is not installed.
    */
   static async create(options: TestEnvironmentOptions): Promise<TestEnvironment> {
-    const given = parseOptions('TestEnvironment.create', shape, options);
+    const given = parseOptions(CALL, shape, options);
     const { taskQueue = 'test', namespace = 'durable', time = 'skipping' } = given;
-    const { workflow, activities, interceptors } = options;
+    const { workflow, activities, interceptors, logger } = options;
+    const tuning = { logLevel: 'silent', shutdownGrace: 100, parkAfter: 0, ...options.options };
     const db = await embeddedDatabase();
     const connection = { class: db };
     try {
@@ -115,16 +123,22 @@ export class TestEnvironment {
         workflow,
         ...(activities !== undefined && { activities }),
         ...(interceptors !== undefined && { interceptors }),
-        options: { logLevel: 'silent', shutdownGrace: 100, parkAfter: 0, ...options.options },
+        ...(logger !== undefined && { logger }),
+        options: tuning,
       });
       const host = (await hostOf(connection, namespace)) as Host;
-      const client = new Client({ connection, namespace });
+      const client = new Client({
+        connection,
+        namespace,
+        ...(logger !== undefined && { logger }),
+        options: { logLevel: tuning.logLevel },
+      });
       return new TestEnvironment({
         db,
         client,
         worker,
         host,
-        link: useLink(connection, namespace),
+        link: useLink(connection, namespace, resolveLogger(CALL, options.logger, tuning.logLevel)),
         taskQueue,
         namespace,
         time,
