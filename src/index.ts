@@ -5,7 +5,13 @@ export { type ActivityContext, activity } from './activity/context.js';
 export type { ActivityInboundCallsInterceptor } from './activity/interceptors.js';
 
 // clients
-export { Client, type ClientHookOptions, type ClientOptions, type StartOptions } from './client/client.js';
+export {
+  Client,
+  type ClientHookOptions,
+  type ClientOptions,
+  type SignalWithStartOptions,
+  type StartOptions,
+} from './client/client.js';
 export { Connection } from './client/connection.js';
 export { Engine, type TopicCallback } from './client/engine.js';
 export type { ExecutionList, ExecutionPage, ExecutionSummary, ListOptions } from './client/execution-list.js';
@@ -42,6 +48,12 @@ export { uuid } from './core/identifier.js';
 export type { Logger, LogMethod } from './core/logger.js';
 export type { RetryOptions } from './core/retry-policy.js';
 export type { SearchOptions, SearchValue } from './core/search-fields.js';
+export type {
+  ParentClosePolicy,
+  StartTerms,
+  WorkflowIdConflictPolicy,
+  WorkflowIdReusePolicy,
+} from './core/start-terms.js';
 export type { TerminateOptions } from './core/termination.js';
 export { Durable, guid, shutdown } from './durable.js';
 // words

@@ -1,21 +1,22 @@
 -- Asks a workflow to cancel: sets the flag and wakes it, wherever it waits. Silent when unknown or finished.
--- Answers true when it was open; hints for those who should look.
+-- p_chain_no: only while that chain carries the id. Answers true when it was open; hints for those who should look.
 -- Locks: the execution, its threads (sorted).
-create or replace function cancel(p_patient boolean, p_workflow_id text) returns table (found boolean, hints text)
+create or replace function cancel(p_patient boolean, p_workflow_id text, p_chain_no bigint) returns table (found boolean, hints text)
 language plpgsql as $$
 -- plans: index only
 #variable_conflict use_column
 declare
   v_run bigint;
   v_state text;
+  v_chain_no bigint;
 begin
   perform begin_write(p_patient);
   loop
     v_run := latest_run(p_workflow_id);
-    select e.state into v_state from execution e where e.run_no = v_run for no key update;
+    select e.state, e.chain_no into v_state, v_chain_no from execution e where e.run_no = v_run for no key update;
     exit when v_state is distinct from 'continued';  -- else: it was continued while we waited for the lock
   end loop;
-  if v_state is distinct from 'open' then
+  if v_state is distinct from 'open' or v_chain_no <> p_chain_no then
     return query select false, '';
     return;
   end if;

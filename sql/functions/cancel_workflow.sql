@@ -3,7 +3,7 @@
 create or replace function cancel_workflow(workflow_id text) returns boolean
 language plpgsql as $$
 declare
-  v_status text := cancel_in_transaction(null, checked_name('cancel_workflow', 'workflow_id', workflow_id));
+  v_status text := cancel_in_transaction(null, checked_name('cancel_workflow', 'workflow_id', workflow_id), null);
 begin
   if v_status = 'held' then
     raise exception 'cancel_workflow: another transaction holds workflow "%". Try again', workflow_id using errcode = '55P03';

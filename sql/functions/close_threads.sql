@@ -1,5 +1,5 @@
 -- Ends threads whose closing entry was just written. A main thread ends its run: the other threads of the run end
--- with it, the parent hears of it, continueAsNew begins the next run. A hook ends alone; see close_hooks for who hears
+-- with it, the parent hears of it, children that asked for it end too, continueAsNew begins the next run. A hook ends alone; see close_hooks for who hears
 -- of that. All in the closing commit.
 -- The caller holds the executions of main threads, all threads of those, the hooks, the threads of parents and of those
 -- who await the hooks.
@@ -14,6 +14,7 @@ declare
   v_lasting bigint[];            -- threads whose chain goes on
   v_continued bigint[];
   v_parents bigint[];
+  v_deserted bigint[];           -- chains that end and have children that asked not to outlive them
   v_hints text[] := '{}';
 begin
   v_runs := array(select t.run_no from thread t where t.thread_no = any(p_threads) and t.thread_no = t.run_no);
@@ -32,12 +33,18 @@ begin
         where u.c = 'continued' and u.t = any(v_runs) order by n));
   end if;
   with ended as (
-    update execution e set state = p_closing[array_position(p_threads, e.run_no)], closed_at = v_now,
+    update execution e set state = p_closing[array_position(p_threads, e.run_no)], closed_at = v_now, due_at = null,
       paused_at = null, pause_reason = null
     where e.run_no = any(p_threads)
     returning e.chain_no, e.state
   )
-  select v_hints || coalesce(array_agg('r' || chain_no) filter (where state <> 'continued'), '{}') into v_hints from ended;
+  select v_hints || coalesce(array_agg('r' || chain_no) filter (where state <> 'continued'), '{}'),
+    array_agg(chain_no) filter (where state <> 'continued' and exists (
+      select from execution c where c.parent_chain = ended.chain_no and c.on_parent_close is not null and c.state in ('open', 'pending')))
+  into v_hints, v_deserted from ended;
+  if v_deserted is not null then
+    v_hints := v_hints || note_dependents(v_deserted);
+  end if;
   update thread set state = 'done', owner = null, claim_no = null, ready_at = null, blocked_on = null, blocked_reason = null,
     affinity = null, excluded = null, paused = false
   where thread_no = any(p_threads || v_others);

@@ -12,6 +12,7 @@
 --   limits   op of a task, extra = its time limits
 --   untask   op
 --   child    op, key = workflow id, value = args, extra = { taskQueue, workflowName, awaited, ... }
+--   child on terms   as child, with extra.terms: see start_children_on_terms
 --   uncall   op: awaited child to cancel
 --   hook     op, key = workflow id (null: its own), value = args, extra = { taskQueue, workflowName, signalId, ... };
 --            one whose signal is awaited has a wait of the same op, which is not registered when the hook is refused
@@ -84,13 +85,16 @@ begin
     -- pause: met
   end if;
 
-  if v_closing <> '{}' or v_kinds && '{uncall,terminate,hook}' then
+  if v_closing <> '{}' or v_kinds && '{uncall,terminate,hook,child on terms}' then
     v_ending := v_closing;
     if v_kinds && '{uncall}' then
       v_ending := v_ending || awaited_runs(p_thread_no, e_item, e_kind, e_op);
     end if;
     if v_kinds && '{terminate}' then
       v_ending := v_ending || array(select latest_run(u.k) from unnest(e_kind, e_key) u (kind, k) where u.kind = 'terminate');
+    end if;
+    if v_kinds && '{child on terms}' then
+      v_ending := v_ending || keyed_runs('child on terms', e_kind, e_key);
     end if;
     v_runs := v_ending;
     if v_kinds && '{hook}' then
@@ -113,7 +117,7 @@ begin
       array(select u.thread_no from unnest(p_thread_no, p_closing) u (thread_no, closing) where u.closing = 'continued'));
     -- pause: documents
   end if;
-  if v_closing <> '{}' or v_kinds && '{wait,unwait,signal,uncall,untask,terminate,own}' then
+  if v_closing <> '{}' or v_kinds && '{wait,unwait,signal,uncall,untask,terminate,own,child on terms}' then
     v_locked := array(
       select t.thread_no from thread t
       where t.thread_no in (
@@ -133,6 +137,10 @@ begin
   end if;
   if v_kinds && '{hook}' and not hooked_runs(p_thread_no, e_item, e_kind, e_key, e_extra, false) <@ v_runs then
     raise exception 'the workflow of a hook was started or continued meanwhile' using errcode = '40001';
+  end if;
+
+  if v_kinds && '{child on terms}' and not keyed_runs('child on terms', e_kind, e_key) <@ v_runs then
+    raise exception 'the id of a child was given to another run meanwhile' using errcode = '40001';
   end if;
 
   v_now := clock();
@@ -262,11 +270,10 @@ begin
     where u.c is not null and (v_ok is null or v_ok[u.n]);
     v_hints := v_hints || close_threads(v_closing, v_states, v_results);
   end if;
-  if v_kinds && '{terminate}' then
-    -- late: what ends by itself in this commit is not terminated any more
+  if v_kinds && '{terminate,child on terms}' then
     for v_row in
       select d.item, string_agg(d.decision, ',' order by d.n) as decisions
-      from terminate_runs(p_thread_no, v_runs, e_item, e_kind, e_op, e_key, e_value, e_number, e_extra)
+      from late_effects(p_thread_no, v_runs, e_item, e_kind, e_op, e_key, e_value, e_number, e_extra)
         with ordinality d (item, decision, n)
       group by d.item
     loop

@@ -1,7 +1,7 @@
--- Terminates one open run: closing entries for its threads, the end of the run, and, when its descendants are to end
+-- Ends one open run from outside (terminated, or failed by its timeout): closing entries for its threads, the end of the run, and, when its descendants are to end
 -- too, the note that says so (see descend). The caller holds the execution, its threads, the parent's and those of
 -- whoever awaits its hooks.
-create or replace function end_run(p_run bigint, p_commit_no bigint, p_failure text, p_expire_s double precision, p_descend boolean)
+create or replace function end_run(p_run bigint, p_commit_no bigint, p_failure text, p_expire_s double precision, p_descend boolean, p_state text default 'terminated')
 returns text[]
 language plpgsql as $$
 -- plans: index only
@@ -13,10 +13,10 @@ begin
     update execution e set expire_s = p_expire_s where e.run_no = p_run;
   end if;
   if p_descend then
-    insert into termination (chain_no, asked_at, expire_s, failure)
-    select e.chain_no, clock(), p_expire_s, p_failure from execution e where e.run_no = p_run
+    insert into termination (chain_no, asked_at, whole, expire_s, failure)
+    select e.chain_no, clock(), true, p_expire_s, p_failure from execution e where e.run_no = p_run
     on conflict do nothing;
   end if;
-  return close_threads(array[p_run], array['terminated'], array[p_failure])
+  return close_threads(array[p_run], array[p_state], array[p_failure])
     || case when p_descend then array['d'] else '{}' end;
 end $$;

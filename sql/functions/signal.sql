@@ -1,10 +1,10 @@
--- Sends signals: to a workflow (p_workflow_id) or to whoever waits longest in the namespace (null). Idempotent by
+-- Sends signals: to a workflow (p_workflow_id; with p_chain_no only while that chain carries the id) or to whoever waits longest in the namespace (null). Idempotent by
 -- request number for ten minutes. Answers per item: delivered | buffered | unknown | inactive; hints on item 0.
 -- Locks: request slot and rows; rendezvous (alone) of namespace signals and of ids with signals put back; executions addressed (shared); waiting threads.
 -- Raises PD001, 40001 (a run continued, or a waiter left, meanwhile: start over).
 create or replace function signal(
   p_patient boolean, p_request_no bigint[], p_signal_id text[], p_workflow_id text[], p_payload text[],
-  p_expire_ms double precision[]
+  p_expire_ms double precision[], p_chain_no bigint[]
 ) returns table (item int, status text)
 language plpgsql as $$
 -- plans: index only
@@ -45,10 +45,12 @@ begin
     coalesce(array_agg(u.payload order by u.n), '{}'), coalesce(array_agg(u.expire_ms order by u.n), '{}'),
     coalesce(array_agg(e.chain_no order by u.n), '{}')
   into v_item, v_id, v_payload, v_expire_ms, v_chains
-  from unnest(p_signal_id, p_workflow_id, p_payload, p_expire_ms, v_answers) with ordinality u (id, workflow_id, payload, expire_ms, answer, n)
+  from unnest(p_signal_id, p_workflow_id, p_payload, p_expire_ms, p_chain_no, v_answers) with ordinality
+    u (id, workflow_id, payload, expire_ms, chain_no, answer, n)
   left join lateral (
     select x.run_no, x.chain_no from execution x
-    where x.workflow_id = u.workflow_id and x.run_no = any(v_runs) and x.state in ('open', 'pending') offset 0) e on true
+    where x.workflow_id = u.workflow_id and x.run_no = any(v_runs) and x.state in ('open', 'pending')
+      and (u.chain_no is null or x.chain_no = u.chain_no) offset 0) e on true
   where u.answer is null and (u.workflow_id is null or e.run_no is not null);
   v_locked := array(
     select t.thread_no from thread t

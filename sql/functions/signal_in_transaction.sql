@@ -16,7 +16,8 @@ begin
       for v_row in
         select s.item, s.status from signal(
           true, array[(p_item ->> 'requestNo')::bigint], array[p_item ->> 'signalId'], array[p_item ->> 'workflowId'],
-          array[p_item ->> 'payload'], array[(p_item ->> 'expireMs')::double precision]) s
+          array[p_item ->> 'payload'], array[(p_item ->> 'expireMs')::double precision],
+          array[(p_item ->> 'chainNo')::bigint]) s
       loop
         if v_row.item = 0 then
           v_hints := v_row.status;

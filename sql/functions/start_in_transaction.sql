@@ -29,7 +29,7 @@ begin
           true, array[(p_item ->> 'requestNo')::bigint], array[p_item ->> 'workflowId'], array[p_item ->> 'taskQueue'],
           array[p_item ->> 'workflowName'], array[p_item ->> 'args'], array[p_item ->> 'config'],
           array[(p_item ->> 'expireS')::double precision], array[(p_item ->> 'signalIn')::boolean],
-          array[(p_item ->> 'pendingMs')::double precision], array[p_item ->> 'entity'], array[p_item ->> 'search'],
+          array[p_item ->> 'terms'], array[p_item ->> 'entity'], array[p_item ->> 'search'],
           array[p_item ->> 'parentWorkflowId'], array[p_item ->> 'originId'], array[p_item ->> 'trace']) s
       loop
         if v_row.item = 0 then

@@ -26,7 +26,8 @@ begin
       'args', checked_payload('start_workflow', 'args', args),
       'expireS', checked_span('start_workflow', 'expire', expire) / 1000,
       'signalIn', coalesce(signal_in, true),
-      'pendingMs', checked_span('start_workflow', 'pending', pending),
+      'terms', case when pending is not null then
+        json_build_object('pendingMs', checked_span('start_workflow', 'pending', pending))::text end,
       'entity', case when entity is not null then checked_name('start_workflow', 'entity', entity) end,
       'search', checked_search('start_workflow', search))) s);
   case v_status

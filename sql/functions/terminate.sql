@@ -1,9 +1,9 @@
 -- Ends a workflow at once, from outside. Writes the closing entry of every thread, so that an owner who is committing
 -- meets the fence. p_failure is what result() rejects with; null ends without one. p_descend: its descendants are noted
 -- to end too, which `descend` does, generation by generation.
--- Idempotent by commit number. Answers: terminated | again | unknown | completed; hints.
+-- p_chain_no: only while that chain carries the id. Idempotent by commit number. Answers: terminated | again | unknown | completed; hints.
 -- Locks: the execution; its threads, the parent's and those of whoever awaits its hooks (sorted).
-create or replace function terminate(p_patient boolean, p_request_no bigint, p_workflow_id text, p_failure text, p_expire_s double precision, p_descend boolean)
+create or replace function terminate(p_patient boolean, p_request_no bigint, p_workflow_id text, p_failure text, p_expire_s double precision, p_descend boolean, p_chain_no bigint)
 returns table (status text, hints text)
 language plpgsql as $$
 -- plans: index only
@@ -11,20 +11,28 @@ language plpgsql as $$
 declare
   v_run bigint;
   v_state text;
+  v_chain_no bigint;
 begin
   perform begin_write(p_patient);
   loop
     v_run := latest_run(p_workflow_id);
-    select e.state into v_state from execution e where e.run_no = v_run for no key update;
+    select e.state, e.chain_no into v_state, v_chain_no from execution e where e.run_no = v_run for no key update;
     exit when v_state is distinct from 'continued';
   end loop;
   if v_run is null then
     return query select 'unknown', '';
     return;
   end if;
-  if v_state not in ('open', 'pending') then
-    return query select case when exists (
-      select from history h where h.thread_no = v_run and h.closes and h.commit_no = p_request_no) then 'again' else 'completed' end, '';
+  if exists (                                        -- perhaps of a run whose id has been used again since
+    select from execution e
+    cross join lateral (select x.commit_no from history x where x.thread_no = e.run_no and x.closes order by x.seq desc limit 1) h
+    where e.workflow_id = p_workflow_id and h.commit_no = p_request_no)
+  then
+    return query select 'again', '';
+    return;
+  end if;
+  if v_state not in ('open', 'pending') or v_chain_no <> p_chain_no then
+    return query select 'completed', '';
     return;
   end if;
   perform from thread t

@@ -20,12 +20,7 @@ begin
     loop
       v_run := latest_run(e_key[i]);
       if not v_run = any(p_runs) then
-        perform from execution e where e.run_no = v_run for no key update nowait;
-        perform from thread t
-        where t.run_no = v_run
-          or t.thread_no = (select e.parent_thread from execution e where e.run_no = v_run)
-          or t.thread_no in (select k.opener_thread from hook k where k.run_no = v_run)
-        order by t.thread_no for no key update nowait;
+        perform lock_run_at_once(v_run);
       end if;
       select e.state into v_state from execution e where e.run_no = v_run;
       exit when v_run is null or v_state <> 'continued';

@@ -40,7 +40,9 @@ select 'I5 continued without a next run, or runs with a gap', e.workflow_id || '
 left join execution n on n.workflow_id = e.workflow_id and n.run = e.run + 1
 where (e.state = 'continued') <> coalesce(n.cause = 'continued', false)
    or (e.state in ('open', 'pending')) <> (e.closed_at is null)
-   or e.run > 0 and not exists (select from execution p where p.workflow_id = e.workflow_id and p.run = e.run - 1)
+   or e.cause = 'start' and e.run > 0
+   or e.run_no <> e.chain_no and not exists (
+     select from execution p where p.workflow_id = e.workflow_id and p.run = e.run - 1 and p.chain_no = e.chain_no)
 union all
 select 'I5 execution and main thread disagree', e.workflow_id || '/' || e.run from execution e
 left join thread t on t.thread_no = e.run_no
@@ -109,6 +111,21 @@ select 'I31 a terminated chain whose children were left alone', n.chain_no::text
 union all
 select 'I31 the children of an open chain are to end', n.chain_no::text from termination n
 where exists (select from execution e where e.chain_no = n.chain_no and e.state in ('open', 'pending'))
+union all
+select 'I33 an open run is not the newest of its id', o.workflow_id || '/' || o.run from execution o
+where o.state in ('open', 'pending')
+  and exists (select from execution n where n.workflow_id = o.workflow_id and n.run > o.run)
+union all
+select 'I34 a run has outlived its timeout, or has ended and still has one due', e.workflow_id || '/' || e.run
+from execution e, setting
+where case when e.state in ('open', 'pending') then e.due_at < at - grace else e.due_at is not null end
+   or e.state = 'open' and e.due_at > e.chain_due_at
+union all
+select 'I35 a child outlives its parent against its policy', c.workflow_id || '/' || c.run
+from execution c
+where c.on_parent_close is not null and c.state in ('open', 'pending')
+  and not exists (select from execution p where p.chain_no = c.parent_chain and p.state in ('open', 'pending'))
+  and not exists (select from termination n where n.chain_no = c.parent_chain)
 union all
 select 'I32 a thread is neither a main one nor a hook, or both', t.thread_no::text
 from thread t left join hook k using (thread_no)

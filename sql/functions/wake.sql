@@ -9,7 +9,8 @@ declare
 begin
   with woken as (
     update thread set state = 'ready', ready_at = clock(), blocked_on = null
-    where thread_no = any(p_threads) and state = 'parked'
+    where thread_no = any(p_threads)
+      and (state = 'parked' or state = 'ready' and ready_at > clock())   -- startDelay: mail does not wait for it
     returning service_no
   )
   select array_agg(distinct 'q' || service_no) into v_ready from woken;

@@ -43,8 +43,11 @@ create table execution (
   expire_s double precision,                       -- how long it stays readable once finished; null = default, 0 = for ever
   created_at timestamptz not null,
   closed_at timestamptz,
-  pending_until timestamptz,
   paused_at timestamptz,                           -- set exactly while it is paused
+  start_at timestamptz,                            -- startDelay: when it may first be claimed; null: at once
+  due_at timestamptz,                              -- when housekeeping ends it: a reservation lapses, a timeout is over; null once it has ended
+  chain_due_at timestamptz,                        -- when the chain's timeout is over; goes along to the next run
+  run_timeout_ms double precision,                 -- of this run, and of the next
   signal_in boolean not null,
   cancel_requested boolean not null,
   workflow_id text collate "C" not null,
@@ -58,12 +61,16 @@ create table execution (
   lineage text,                                    -- of a run with copied history: whose it was, see src/core/lineage.ts
   entity text,
   trace text,                                      -- W3C trace context that its spans belong to; null: nobody traces
+  on_parent_close text,                            -- terminate | cancel; null: it outlives the chain that started it
   unique (workflow_id, run)
 ) with (fillfactor = 85);
 
 create index execution_children on execution (parent_thread, parent_op) where parent_thread is not null;
 create index execution_of_chain on execution (parent_chain) where parent_chain is not null;
 create index execution_of_entity on execution (entity, run_no) where entity is not null;
+-- Both hold the few rows that need them: the end of any other run changes nothing in them, so its update stays within its page.
+create index execution_due on execution (due_at) where due_at is not null;
+create index execution_dependent on execution (parent_chain) where on_parent_close is not null;
 
 -- What the threads of a run share: its search fields and its entity document, as plain jsonb, since SQL computes on them.
 -- A row exists from their first use on. continueAsNew moves it to the next run. Apart from the execution, whose row would
@@ -74,10 +81,11 @@ create table document (
   entity jsonb                                     -- an object
 ) with (fillfactor = 50);
 
--- Terminated chains whose children are to end too, generation by generation: work that outlives whoever asked for it.
+-- Chains that have ended and whose children are to end, or to be cancelled, too: work that outlives whoever asked for it.
 create table termination (
   chain_no bigint primary key,
   asked_at timestamptz not null,
+  whole boolean not null,                          -- all children, and theirs; else those that asked for it (on_parent_close)
   expire_s double precision,
   failure text
 );

@@ -3,7 +3,7 @@
  * is behind what the database counts from: never early.
  */
 
-import { DurableTimeoutError, type TimeoutType } from '../core/errors.js';
+import { type ActivityTimeoutType, DurableTimeoutError } from '../core/errors.js';
 import type { LazyAbort } from './lazy-abort.js';
 
 export interface AttemptLimits {
@@ -17,14 +17,14 @@ export interface AttemptLimits {
 /** Longest span a Node timer can be armed for without overflowing. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-const words: Readonly<Record<TimeoutType, string>> = {
+const words: Readonly<Record<ActivityTimeoutType, string>> = {
   START_TO_CLOSE: 'startToCloseTimeout',
   SCHEDULE_TO_CLOSE: 'scheduleToCloseTimeout',
   SCHEDULE_TO_START: 'scheduleToStartTimeout',
   HEARTBEAT: 'heartbeatTimeout',
 };
 
-function timeoutError(activityName: string, timeoutType: TimeoutType, ms: number): DurableTimeoutError {
+function timeoutError(activityName: string, timeoutType: ActivityTimeoutType, ms: number): DurableTimeoutError {
   const message = `Activity '${activityName}' exceeded ${words[timeoutType]} of ${ms / 1000}s`;
   return Object.assign(new DurableTimeoutError(message), { timeoutType });
 }
@@ -78,10 +78,10 @@ export class TimeLimits {
     else this.#exceeded(timeoutError(this.#activityName, type, ms));
   }
 
-  #earliest(): [number, TimeoutType, number] {
+  #earliest(): [number, ActivityTimeoutType, number] {
     const { startToCloseMs, heartbeatMs, scheduleToCloseMs, closeInMs } = this.#limits;
-    let earliest: [number, TimeoutType, number] = [Infinity, 'START_TO_CLOSE', Infinity];
-    const consider = (since: number, span: number | null, type: TimeoutType, ms = span) => {
+    let earliest: [number, ActivityTimeoutType, number] = [Infinity, 'START_TO_CLOSE', Infinity];
+    const consider = (since: number, span: number | null, type: ActivityTimeoutType, ms = span) => {
       if (span !== null && since + span < earliest[0]) earliest = [since + span, type, ms ?? span];
     };
     consider(this.#startedAt, closeInMs, 'SCHEDULE_TO_CLOSE', scheduleToCloseMs);

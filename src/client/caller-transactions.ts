@@ -73,8 +73,8 @@ export class CallerTransactions {
     throw keptOut('signal', answer, `the signal "${item.signalId}" or its receiver`);
   }
 
-  async cancel(workflowId: string, transaction: CallerTransaction): Promise<boolean> {
-    const answer = await cancelInTransaction(await this.#join('cancel', transaction), this.#own.schema, workflowId);
+  async cancel(workflowId: string, chainNo: number | null, transaction: CallerTransaction): Promise<boolean> {
+    const answer = await cancelInTransaction(await this.#join('cancel', transaction), this.#own.schema, workflowId, chainNo);
     if (!isKeptOut(answer)) return answer === 'asked';
     throw keptOut('cancel', answer, `the workflow "${workflowId}"`);
   }

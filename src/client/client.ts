@@ -12,11 +12,19 @@ import {
 } from '../core/identifier.js';
 import type { Logger } from '../core/logger.js';
 import { nameOfError } from '../core/name-of-error.js';
-import { flag, identifier, identifierOrNone, parseOptions, seconds } from '../core/options.js';
+import { choice, duration, flag, identifier, identifierOrNone, parseOptions, seconds } from '../core/options.js';
 import { type RetryOptions, resolveRetryPolicy } from '../core/retry-policy.js';
 import { type SearchOptions, searchOption, searchTexts } from '../core/search-fields.js';
 import { shownValue } from '../core/shown-value.js';
 import type { CallerTransaction } from '../postgres/caller-transaction.js';
+import {
+  type StartTerms,
+  type StoredTerms,
+  storedTerms,
+  termFields,
+  type WorkflowIdConflictPolicy,
+  type WorkflowIdReusePolicy,
+} from '../core/start-terms.js';
 import {
   assertReachable,
   type ConnectionOptions,
@@ -42,14 +50,14 @@ import type { EmissionCallback, Subscription } from './subscription.js';
 import { visibilityCalls } from './visibility.js';
 
 /** Options of `client.workflow.start`. */
-export interface StartOptions {
+export interface StartOptions extends StartTerms {
   /** Spread as the function's arguments. JSON values: a `Date` arrives as ISO text, `undefined` as `null`. */
   readonly args: readonly unknown[];
   /** The queue whose workers serve the function. Default: `entity`. */
   readonly taskQueue?: string;
   /** The function's name. With only `entity` given, the entity is queue and name. */
   readonly workflowName?: string;
-  /** Unique in the namespace over all that is kept. Default: generated. */
+  /** Carries one workflow at a time; `workflowIdReusePolicy` says whether one after the other. Default: generated. */
   readonly workflowId?: string;
   /** Default: the client's, else `'durable'`. */
   readonly namespace?: string;
@@ -61,7 +69,10 @@ export interface StartOptions {
   readonly expire?: number;
   /** Whether it accepts hooks. Default true. */
   readonly signalIn?: boolean;
-  /** Reserves the id for this many seconds without running; a later `start` of the id fills it. */
+  /**
+   * Reserves the id for this many seconds without running; a later `start` of the id fills it. Only search fields are written.
+   * Nobody came: the reservation, with signals it got, is forgotten and the id free again.
+   */
   readonly pending?: number;
   /** Retries of the function itself; its activities inherit it. Default: 50 retries after 1 s, 5 s, 25 s, then every 120 s. */
   readonly config?: RetryOptions;
@@ -106,6 +117,31 @@ const startShape = v.strictObject({
   persistent: v.optional(v.unknown()),
   await: v.optional(v.unknown()),
   transaction: transactionOption,
+  ...termFields,
+});
+
+/** Options of `client.workflow.signalWithStart`: those of `start`, and the signal. */
+export interface SignalWithStartOptions extends Omit<StartOptions, 'pending' | 'workflowIdConflictPolicy'> {
+  readonly workflowId: string;
+  readonly signalId: string;
+  /** What the signal carries. Any JSON value; default: nothing. */
+  readonly data?: unknown;
+  /** How long the signal is kept until the workflow waits for it. Default 10 minutes. */
+  readonly signalExpire?: string | number;
+  /** As in `start`; `'FAIL'` makes no sense here. Default `'USE_EXISTING'`. */
+  readonly workflowIdConflictPolicy?: Exclude<WorkflowIdConflictPolicy, 'FAIL'>;
+  /** As in `start`. Default `'ALLOW_DUPLICATE'`: a signal behind the end begins a new workflow. */
+  readonly workflowIdReusePolicy?: WorkflowIdReusePolicy;
+}
+
+const { pending: _, ...startableFields } = startShape.entries;
+const signalWithStartShape = v.strictObject({
+  ...startableFields,
+  workflowId: identifier,
+  signalId: identifier,
+  data: v.optional(v.unknown()),
+  signalExpire: v.optional(duration),
+  workflowIdConflictPolicy: v.optional(choice(['USE_EXISTING', 'TERMINATE_EXISTING'])),
 });
 
 /** Options of `client.workflow.hook`. */
@@ -178,12 +214,30 @@ export class Client {
      * With `transaction` it is part of your own: durable when that commits, and so is what the handle is good for. An error
      * leaves your transaction as it was.
      *
-     * @throws {DuplicateJobError} when the id is taken, whether its workflow runs or has ended.
+     * @returns A handle of the workflow that was started, or of the one that runs (`workflowIdConflictPolicy: 'USE_EXISTING'`);
+     *   bound to it, also when the id later carries another.
+     * @throws {DuplicateJobError} when the id is taken, as far as the policies do not allow it: by a workflow that runs
+     *   (`workflowIdConflictPolicy`) or has ended (`workflowIdReusePolicy`).
      * @throws {IsolationLevelError}, {TransactionError} when it cannot be part of `transaction`.
      * @throws {InvalidArgumentError}, {PayloadError}, {PayloadTooLargeError} before anything is sent.
      * @throws {ConnectionError} when the database did not answer for 30 s; the start may have happened.
      */
     start: (options: StartOptions): Promise<WorkflowHandle> => this.#start(options),
+
+    /**
+     * Starts a workflow, or finds the one that runs under the id, and sends it a signal: in one transaction, so there is no
+     * moment in which it has ended in between, and no two callers start it twice.
+     *
+     * @returns A handle of the workflow that got the signal.
+     * @throws what `start` throws; {DuplicateJobError} only where `workflowIdReusePolicy` forbids a new one. Then nothing is sent.
+     *
+     * @example
+     * await client.workflow.signalWithStart({
+     *   workflowId: `cart-${user}`, taskQueue: 'shop', workflowName: 'cart', args: [user],
+     *   signalId: `cart-${user}-add`, data: { item: 'book' },
+     * });
+     */
+    signalWithStart: (options: SignalWithStartOptions): Promise<WorkflowHandle> => this.#signalWithStart(options),
 
     /**
      * Sends a signal to whoever has waited longest for the id in the namespace; exactly one receives it. Kept for the
@@ -251,21 +305,40 @@ export class Client {
 
   async #start(options: StartOptions): Promise<WorkflowHandle> {
     const given = parseOptions('start', startShape, options);
+    const pending = given.pending === undefined ? {} : { pendingMs: given.pending * 1000 };
+    return await this.#begin('start', given, storedTerms('start', given, pending));
+  }
+
+  async #signalWithStart(options: SignalWithStartOptions): Promise<WorkflowHandle> {
+    const call = 'signalWithStart';
+    const { signalId, data, signalExpire, ...given } = parseOptions(call, signalWithStartShape, options);
+    const { workflowIdConflictPolicy = 'USE_EXISTING' } = given;
+    const { workflowIdReusePolicy = 'ALLOW_DUPLICATE' } = given;
+    const payload = this.#seal.seal(encodePayload(data, 'data'));
+    const signal = { signalId, ...(payload !== null && { payload }), expireMs: signalExpire ?? SIGNAL_EXPIRE_MS };
+    const policies = { ...given, workflowIdConflictPolicy, workflowIdReusePolicy };
+    return await this.#begin(call, given, storedTerms(call, policies, signal));
+  }
+
+  /** Starts what was asked for, on its terms. */
+  async #begin(
+    call: string,
+    given: Omit<v.InferOutput<typeof startShape>, 'pending'>,
+    terms: StoredTerms | null,
+  ): Promise<WorkflowHandle> {
     const taskQueue = given.taskQueue ?? given.entity;
     if (taskQueue === undefined)
-      throw new InvalidArgumentError('start: taskQueue must be given (or entity, which then is queue and name)');
+      throw new InvalidArgumentError(`${call}: taskQueue must be given (or entity, which then is queue and name)`);
     const workflowName = given.taskQueue === undefined ? given.entity : (given.workflowName ?? given.entity);
     if (workflowName === undefined)
       throw new InvalidArgumentError(
-        'start: workflowName must be given: the name of the function that a worker serves',
+        `${call}: workflowName must be given: the name of the function that a worker serves`,
       );
     const config =
-      given.config === undefined
-        ? null
-        : resolveRetryPolicy('start', given.config as RetryOptions, undefined, 'config');
+      given.config === undefined ? null : resolveRetryPolicy(call, given.config as RetryOptions, undefined, 'config');
     const workflowId = given.workflowId || newWorkflowId();
-    const continued = givenTrace('start', given);
-    const transaction = transactionOf('start', given.transaction);
+    const continued = givenTrace(call, given);
+    const transaction = transactionOf(call, given.transaction);
     const link = this.#link(given.namespace, transaction);
     const traced = beginStart(
       `WORKFLOW/START/${workflowName}`,
@@ -277,13 +350,13 @@ export class Client {
       workflowId,
       taskQueue,
       workflowName,
-      args: this.#seal.seal(encodeArguments(given.args, 'start')),
+      args: this.#seal.seal(encodeArguments(given.args, call)),
       config: config === null ? null : JSON.stringify(config),
       expireS: given.expire ?? null,
       signalIn: given.signalIn ?? true,
-      pendingMs: given.pending === undefined ? null : given.pending * 1000,
+      terms: terms === null ? null : JSON.stringify(terms),
       entity: given.entity ?? null,
-      search: given.search === undefined ? null : JSON.stringify(searchTexts('start', given.search.data)),
+      search: given.search === undefined ? null : JSON.stringify(searchTexts(call, given.search.data)),
       parentWorkflowId: given.parentWorkflowId ?? null,
       originId: given.originJobId ?? null,
       trace: traced?.trace ?? continued,
@@ -330,7 +403,7 @@ export class Client {
     const payload = this.#seal.seal(encodePayload(data, 'data'));
     const { expireMs, transaction } = resolveSignalOptions(options);
     const link = await this.#link(namespace, transaction);
-    const item = { requestNo: randomNumber(), signalId, workflowId: null, payload, expireMs };
+    const item = { requestNo: randomNumber(), signalId, workflowId: null, chainNo: null, payload, expireMs };
     return (await link.signal(item, transaction)) as 'delivered' | 'buffered';
   }
 

@@ -158,7 +158,7 @@ export class WorkflowHandle {
     const payload = this.#seal.seal(encodePayload(data, 'data'));
     const { expireMs, transaction } = resolveSignalOptions(options);
     const link = await this.#port.reach(transaction);
-    const item = { requestNo: randomNumber(), signalId, workflowId: this.workflowId, payload, expireMs };
+    const item = { requestNo: randomNumber(), signalId, workflowId: this.workflowId, chainNo: this.#chainNo, payload, expireMs };
     const answer = await link.signal(item, transaction);
     if (answer === 'unknown') throw new GetStateError(this.workflowId);
     if (answer === 'inactive') throw new InactiveJobError(this.workflowId);
@@ -174,7 +174,7 @@ export class WorkflowHandle {
    */
   async cancel(options: { readonly transaction?: CallerTransaction } = {}): Promise<void> {
     const transaction = transactionOf('cancel', parseOptions('cancel', cancelOptions, options).transaction);
-    await (await this.#port.reach(transaction)).cancel(this.workflowId, transaction);
+    await (await this.#port.reach(transaction)).cancel(this.workflowId, this.#chainNo, transaction);
   }
 
   /**
@@ -191,6 +191,7 @@ export class WorkflowHandle {
     const status = await link.terminate({
       requestNo: randomNumber(),
       workflowId: this.workflowId,
+      chainNo: this.#chainNo,
       failure: failure === null ? null : encodeFailure(failure, this.#seal),
       expireS,
       descend,

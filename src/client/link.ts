@@ -142,6 +142,7 @@ export class Link {
   readonly #notifier: Notifier;
   readonly #lanes: { start: Lane; side: Lane; read: Lane };
   readonly #starts: Batcher<StartItem, StartAnswer>;
+  readonly #startsOnTerms: Batcher<StartItem, StartAnswer>;
   readonly #signals: Batcher<SignalItem, SignalAnswer>;
   readonly #hooks: Batcher<HookItem, HookAnswer>;
   readonly #pauses: Batcher<PauseItem, PauseAnswer>;
@@ -163,12 +164,15 @@ export class Link {
       read: database.lane('client read'),
     };
     const { start: main, side } = this.#lanes;
-    this.#starts = new Batcher({
-      main,
-      side,
-      bytes: (item) => 200 + item.args.length + (item.search?.length ?? 0),
-      send: async (lane, items) => this.#told(await startExecutions(lane, this.schema, items, patience)),
-    });
+    const starts = () =>
+      new Batcher<StartItem, StartAnswer>({
+        main,
+        side,
+        bytes: (item) => 200 + item.args.length + (item.search?.length ?? 0) + (item.terms?.length ?? 0),
+        send: async (lane, items) => this.#told(await startExecutions(lane, this.schema, items, patience)),
+      });
+    this.#starts = starts();
+    this.#startsOnTerms = starts();
     this.#signals = new Batcher({
       main,
       side,
@@ -214,9 +218,13 @@ export class Link {
     return link;
   }
 
-  /** @param transaction Of the user's, to be part of. */
+  /**
+   * Starts on terms go out apart: one among them would send a whole batch the longer way.
+   * @param transaction Of the user's, to be part of.
+   */
   start(item: StartItem, transaction?: CallerTransaction): Promise<StartAnswer> {
-    return transaction === undefined ? this.#starts.submit(item) : this.#callers.start(item, transaction);
+    if (transaction !== undefined) return this.#callers.start(item, transaction);
+    return (item.terms === null ? this.#starts : this.#startsOnTerms).submit(item);
   }
 
   signal(item: SignalItem, transaction?: CallerTransaction): Promise<SignalAnswer> {
@@ -239,10 +247,10 @@ export class Link {
     return fetchOpenChildren(this.#lanes.read, this.schema, workflowIds, patience);
   }
 
-  async cancel(workflowId: string, transaction?: CallerTransaction): Promise<boolean> {
-    if (transaction !== undefined) return this.#callers.cancel(workflowId, transaction);
+  async cancel(workflowId: string, chainNo: number | null, transaction?: CallerTransaction): Promise<boolean> {
+    if (transaction !== undefined) return this.#callers.cancel(workflowId, chainNo, transaction);
     const { found, hints } = await untilFree(
-      () => cancelWorkflow(this.#lanes.side, this.schema, workflowId, patience),
+      () => cancelWorkflow(this.#lanes.side, this.schema, workflowId, chainNo, patience),
       GIVE_UP_AFTER_MS,
     );
     this.#tell(hints);

@@ -34,6 +34,7 @@ export {
 } from './misuse-errors.js';
 export {
   ActivityLostError,
+  type ActivityTimeoutType,
   CancelledFailure,
   CompleteAsyncError,
   DurableFatalError,

@@ -7,6 +7,7 @@
  */
 
 import type { Failure } from './failure.js';
+import type { StoredTerms } from './start-terms.js';
 
 /** What can reach a workflow. `op` is the number of the operation it settles. */
 export type Event =
@@ -183,6 +184,8 @@ export interface ChildOptions {
   readonly search: Readonly<Record<string, string>> | null;
   readonly parentWorkflowId: string;
   readonly originId: string;
+  /** What is not ordinary about it. */
+  readonly terms?: StoredTerms;
 }
 
 /**

@@ -5,6 +5,7 @@
 import * as v from 'valibot';
 import { durationMs, durationRule, maxDurationMs } from './duration.js';
 import { identifierRule, isIdentifier } from './identifier.js';
+import { nearestName } from './nearest.js';
 import { refusal } from './refusal.js';
 import { inWords, refusedOption } from './refused-option.js';
 
@@ -47,6 +48,33 @@ export const interval = v.pipe(
   ),
   v.transform((value) => durationMs(value) as number),
 );
+
+/** Like {@link interval}, but a length of zero is refused too. */
+export const limit = v.pipe(
+  interval,
+  v.check((ms: number) => ms > 0, inWords({ must: 'a duration longer than 0', todo: 'Leave it out for no limit' })),
+);
+
+/**
+ * One of some words; the error names the nearest.
+ * @param advice What to say to words that are known elsewhere.
+ */
+export function choice<const W extends string>(
+  words: readonly W[],
+  advice: Readonly<Record<string, string>> = {},
+): v.GenericSchema<W> {
+  const quoted = words.map((word) => `'${word}'`);
+  const must = `${quoted.slice(0, -1).join(', ')} or ${quoted.at(-1)}`;
+  return v.custom<W>(
+    (value) => words.includes(value as W),
+    ({ input }) => {
+      if (typeof input !== 'string') return must;
+      const nearest = nearestName(input, words);
+      const todo = advice[input] ?? (nearest === undefined ? undefined : `Did you mean '${nearest}'?`);
+      return inWords({ must, ...(todo !== undefined && { todo }) });
+    },
+  );
+}
 
 /** A length of time in seconds, from 0 to 100 years. Comes out as it is. */
 export const seconds = v.custom<number>(

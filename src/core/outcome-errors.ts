@@ -41,11 +41,14 @@ export class DurableMaxedError extends OutcomeError {
 }
 
 /** Which limit of an activity was exceeded, in the words Temporal uses. */
-export type TimeoutType = 'START_TO_CLOSE' | 'SCHEDULE_TO_CLOSE' | 'SCHEDULE_TO_START' | 'HEARTBEAT';
+export type ActivityTimeoutType = 'START_TO_CLOSE' | 'SCHEDULE_TO_CLOSE' | 'SCHEDULE_TO_START' | 'HEARTBEAT';
+
+/** Which limit of an activity or a workflow was exceeded. */
+export type TimeoutType = ActivityTimeoutType | 'WORKFLOW_EXECUTION' | 'WORKFLOW_RUN';
 
 /**
  * An activity exceeded a limit: `startToCloseTimeout`, `scheduleToCloseTimeout`, `scheduleToStartTimeout` or
- * `heartbeatTimeout`; `timeoutType` says which. Thrown by a user's function it ends the retries at once.
+ * `heartbeatTimeout`; or a workflow its `workflowExecutionTimeout` or `workflowRunTimeout`. `timeoutType` says which. Thrown by a user's function it ends the retries at once.
  */
 export class DurableTimeoutError extends OutcomeError {
   readonly code: number = 596;

@@ -49,8 +49,11 @@ create table execution (
   expire_s double precision,                       -- how long it stays readable once finished; null = default, 0 = for ever
   created_at timestamptz not null,
   closed_at timestamptz,
-  pending_until timestamptz,
   paused_at timestamptz,                           -- set exactly while it is paused
+  start_at timestamptz,                            -- startDelay: when it may first be claimed; null: at once
+  due_at timestamptz,                              -- when housekeeping ends it: a reservation lapses, a timeout is over; null once it has ended
+  chain_due_at timestamptz,                        -- when the chain's timeout is over; goes along to the next run
+  run_timeout_ms double precision,                 -- of this run, and of the next
   signal_in boolean not null,
   cancel_requested boolean not null,
   workflow_id text collate "C" not null,
@@ -64,12 +67,16 @@ create table execution (
   lineage text,                                    -- of a run with copied history: whose it was, see src/core/lineage.ts
   entity text,
   trace text,                                      -- W3C trace context that its spans belong to; null: nobody traces
+  on_parent_close text,                            -- terminate | cancel; null: it outlives the chain that started it
   unique (workflow_id, run)
 ) with (fillfactor = 85);
 
 create index execution_children on execution (parent_thread, parent_op) where parent_thread is not null;
 create index execution_of_chain on execution (parent_chain) where parent_chain is not null;
 create index execution_of_entity on execution (entity, run_no) where entity is not null;
+-- Both hold the few rows that need them: the end of any other run changes nothing in them, so its update stays within its page.
+create index execution_due on execution (due_at) where due_at is not null;
+create index execution_dependent on execution (parent_chain) where on_parent_close is not null;
 
 -- What the threads of a run share: its search fields and its entity document, as plain jsonb, since SQL computes on them.
 -- A row exists from their first use on. continueAsNew moves it to the next run. Apart from the execution, whose row would
@@ -80,10 +87,11 @@ create table document (
   entity jsonb                                     -- an object
 ) with (fillfactor = 50);
 
--- Terminated chains whose children are to end too, generation by generation: work that outlives whoever asked for it.
+-- Chains that have ended and whose children are to end, or to be cancelled, too: work that outlives whoever asked for it.
 create table termination (
   chain_no bigint primary key,
   asked_at timestamptz not null,
+  whole boolean not null,                          -- all children, and theirs; else those that asked for it (on_parent_close)
   expire_s double precision,
   failure text
 );
@@ -415,6 +423,24 @@ begin
   perform store_document(v_run, v_kind, v_stored, v_document);
 end $$;
 ` },
+  { name: 'apply_terms', sql: `-- What the terms of a start mean for its run: a reservation is pending and lapses; timeouts count from when the run may
+-- first be claimed. See start_on_terms.
+create or replace function apply_terms(p_run execution, p_terms json) returns execution
+language plpgsql stable as $$
+begin
+  if p_terms ->> 'pendingMs' is not null then
+    p_run.state := 'pending';
+    p_run.due_at := p_run.created_at + (p_terms ->> 'pendingMs')::double precision * interval '1 ms';
+    return p_run;
+  end if;
+  p_run.start_at := p_run.created_at + (p_terms ->> 'delayMs')::double precision * interval '1 ms';
+  p_run.run_timeout_ms := (p_terms ->> 'runTimeoutMs')::double precision;
+  p_run.chain_due_at := coalesce(p_run.start_at, p_run.created_at) + (p_terms ->> 'executionTimeoutMs')::double precision * interval '1 ms';
+  p_run.due_at := least(p_run.chain_due_at, coalesce(p_run.start_at, p_run.created_at) + p_run.run_timeout_ms * interval '1 ms');
+  p_run.on_parent_close := p_terms ->> 'onParentClose';
+  return p_run;
+end $$;
+` },
   { name: 'awaited_runs', sql: `-- The open child runs that the 'uncall' effects of a commit name.
 create or replace function awaited_runs(p_thread_no bigint[], e_item int[], e_kind text[], e_op int[]) returns bigint[]
 language plpgsql stable as $$                   -- plpgsql keeps its plans; sql plans at every call
@@ -426,6 +452,27 @@ begin
     select x.run_no from execution x
     where x.parent_thread = p_thread_no[u.item] and x.parent_op = u.op and x.state = 'open' offset 0) c
   where u.kind = 'uncall');
+end $$;
+` },
+  { name: 'begin_run', sql: `-- Makes a run (see next_run), its main thread and its document, as its terms say. Answers false when its place was taken
+-- meanwhile.
+-- Locks: new rows (unique id).
+create or replace function begin_run(p_run execution, p_terms json, p_search text) returns boolean
+language plpgsql as $$
+-- plans: index only
+begin
+  p_run := apply_terms(p_run, p_terms);
+  insert into execution select p_run.* on conflict (workflow_id, run) do nothing;
+  if not found then
+    return false;
+  end if;
+  insert into thread (thread_no, run_no, service_no, state, ready_at, epoch)
+  values (p_run.run_no, p_run.run_no, p_run.service_no, case p_run.state when 'open' then 'ready' else 'pending' end,
+    case p_run.state when 'open' then coalesce(p_run.start_at, p_run.created_at) end, 0);
+  if p_search is not null then
+    insert into document (run_no, search) values (p_run.run_no, p_search::jsonb);
+  end if;
+  return true;
 end $$;
 ` },
   { name: 'begin_write', sql: `-- Opens every function that writes.
@@ -478,23 +525,24 @@ begin
 end $$;
 ` },
   { name: 'cancel', sql: `-- Asks a workflow to cancel: sets the flag and wakes it, wherever it waits. Silent when unknown or finished.
--- Answers true when it was open; hints for those who should look.
+-- p_chain_no: only while that chain carries the id. Answers true when it was open; hints for those who should look.
 -- Locks: the execution, its threads (sorted).
-create or replace function cancel(p_patient boolean, p_workflow_id text) returns table (found boolean, hints text)
+create or replace function cancel(p_patient boolean, p_workflow_id text, p_chain_no bigint) returns table (found boolean, hints text)
 language plpgsql as $$
 -- plans: index only
 #variable_conflict use_column
 declare
   v_run bigint;
   v_state text;
+  v_chain_no bigint;
 begin
   perform begin_write(p_patient);
   loop
     v_run := latest_run(p_workflow_id);
-    select e.state into v_state from execution e where e.run_no = v_run for no key update;
+    select e.state, e.chain_no into v_state, v_chain_no from execution e where e.run_no = v_run for no key update;
     exit when v_state is distinct from 'continued';  -- else: it was continued while we waited for the lock
   end loop;
-  if v_state is distinct from 'open' then
+  if v_state is distinct from 'open' or v_chain_no <> p_chain_no then
     return query select false, '';
     return;
   end if;
@@ -506,7 +554,7 @@ end $$;
   { name: 'cancel_in_transaction', sql: `-- Asks a workflow to cancel, in a caller's transaction. p_mark, and what is answered besides 'asked' and 'inactive' (unknown
 -- or ended): see start_in_transaction.
 -- Locks: as cancel; held until the caller's transaction ends.
-create or replace function cancel_in_transaction(p_mark text, p_workflow_id text) returns text
+create or replace function cancel_in_transaction(p_mark text, p_workflow_id text, p_chain_no bigint) returns text
 language plpgsql as $$
 declare
   v_answer record;
@@ -516,7 +564,7 @@ begin
   end if;
   for v_attempt in 1 .. 10 loop
     begin
-      select c.found, c.hints into v_answer from cancel(true, p_workflow_id) c;
+      select c.found, c.hints into v_answer from cancel(true, p_workflow_id, p_chain_no) c;
       perform tell_with_commit(v_answer.hints);
       return case when v_answer.found then 'asked' else 'inactive' end;
     exception
@@ -555,7 +603,7 @@ end $$;
 create or replace function cancel_workflow(workflow_id text) returns boolean
 language plpgsql as $$
 declare
-  v_status text := cancel_in_transaction(null, checked_name('cancel_workflow', 'workflow_id', workflow_id));
+  v_status text := cancel_in_transaction(null, checked_name('cancel_workflow', 'workflow_id', workflow_id), null);
 begin
   if v_status = 'held' then
     raise exception 'cancel_workflow: another transaction holds workflow "%". Try again', workflow_id using errcode = '55P03';
@@ -913,7 +961,7 @@ begin
 end $$;
 ` },
   { name: 'close_threads', sql: `-- Ends threads whose closing entry was just written. A main thread ends its run: the other threads of the run end
--- with it, the parent hears of it, continueAsNew begins the next run. A hook ends alone; see close_hooks for who hears
+-- with it, the parent hears of it, children that asked for it end too, continueAsNew begins the next run. A hook ends alone; see close_hooks for who hears
 -- of that. All in the closing commit.
 -- The caller holds the executions of main threads, all threads of those, the hooks, the threads of parents and of those
 -- who await the hooks.
@@ -928,6 +976,7 @@ declare
   v_lasting bigint[];            -- threads whose chain goes on
   v_continued bigint[];
   v_parents bigint[];
+  v_deserted bigint[];           -- chains that end and have children that asked not to outlive them
   v_hints text[] := '{}';
 begin
   v_runs := array(select t.run_no from thread t where t.thread_no = any(p_threads) and t.thread_no = t.run_no);
@@ -946,12 +995,18 @@ begin
         where u.c = 'continued' and u.t = any(v_runs) order by n));
   end if;
   with ended as (
-    update execution e set state = p_closing[array_position(p_threads, e.run_no)], closed_at = v_now,
+    update execution e set state = p_closing[array_position(p_threads, e.run_no)], closed_at = v_now, due_at = null,
       paused_at = null, pause_reason = null
     where e.run_no = any(p_threads)
     returning e.chain_no, e.state
   )
-  select v_hints || coalesce(array_agg('r' || chain_no) filter (where state <> 'continued'), '{}') into v_hints from ended;
+  select v_hints || coalesce(array_agg('r' || chain_no) filter (where state <> 'continued'), '{}'),
+    array_agg(chain_no) filter (where state <> 'continued' and exists (
+      select from execution c where c.parent_chain = ended.chain_no and c.on_parent_close is not null and c.state in ('open', 'pending')))
+  into v_hints, v_deserted from ended;
+  if v_deserted is not null then
+    v_hints := v_hints || note_dependents(v_deserted);
+  end if;
   update thread set state = 'done', owner = null, claim_no = null, ready_at = null, blocked_on = null, blocked_reason = null,
     affinity = null, excluded = null, paused = false
   where thread_no = any(p_threads || v_others);
@@ -1000,6 +1055,7 @@ end $$;
 --   limits   op of a task, extra = its time limits
 --   untask   op
 --   child    op, key = workflow id, value = args, extra = { taskQueue, workflowName, awaited, ... }
+--   child on terms   as child, with extra.terms: see start_children_on_terms
 --   uncall   op: awaited child to cancel
 --   hook     op, key = workflow id (null: its own), value = args, extra = { taskQueue, workflowName, signalId, ... };
 --            one whose signal is awaited has a wait of the same op, which is not registered when the hook is refused
@@ -1072,13 +1128,16 @@ begin
     -- pause: met
   end if;
 
-  if v_closing <> '{}' or v_kinds && '{uncall,terminate,hook}' then
+  if v_closing <> '{}' or v_kinds && '{uncall,terminate,hook,child on terms}' then
     v_ending := v_closing;
     if v_kinds && '{uncall}' then
       v_ending := v_ending || awaited_runs(p_thread_no, e_item, e_kind, e_op);
     end if;
     if v_kinds && '{terminate}' then
       v_ending := v_ending || array(select latest_run(u.k) from unnest(e_kind, e_key) u (kind, k) where u.kind = 'terminate');
+    end if;
+    if v_kinds && '{child on terms}' then
+      v_ending := v_ending || keyed_runs('child on terms', e_kind, e_key);
     end if;
     v_runs := v_ending;
     if v_kinds && '{hook}' then
@@ -1101,7 +1160,7 @@ begin
       array(select u.thread_no from unnest(p_thread_no, p_closing) u (thread_no, closing) where u.closing = 'continued'));
     -- pause: documents
   end if;
-  if v_closing <> '{}' or v_kinds && '{wait,unwait,signal,uncall,untask,terminate,own}' then
+  if v_closing <> '{}' or v_kinds && '{wait,unwait,signal,uncall,untask,terminate,own,child on terms}' then
     v_locked := array(
       select t.thread_no from thread t
       where t.thread_no in (
@@ -1121,6 +1180,10 @@ begin
   end if;
   if v_kinds && '{hook}' and not hooked_runs(p_thread_no, e_item, e_kind, e_key, e_extra, false) <@ v_runs then
     raise exception 'the workflow of a hook was started or continued meanwhile' using errcode = '40001';
+  end if;
+
+  if v_kinds && '{child on terms}' and not keyed_runs('child on terms', e_kind, e_key) <@ v_runs then
+    raise exception 'the id of a child was given to another run meanwhile' using errcode = '40001';
   end if;
 
   v_now := clock();
@@ -1250,11 +1313,10 @@ begin
     where u.c is not null and (v_ok is null or v_ok[u.n]);
     v_hints := v_hints || close_threads(v_closing, v_states, v_results);
   end if;
-  if v_kinds && '{terminate}' then
-    -- late: what ends by itself in this commit is not terminated any more
+  if v_kinds && '{terminate,child on terms}' then
     for v_row in
       select d.item, string_agg(d.decision, ',' order by d.n) as decisions
-      from terminate_runs(p_thread_no, v_runs, e_item, e_kind, e_op, e_key, e_value, e_number, e_extra)
+      from late_effects(p_thread_no, v_runs, e_item, e_kind, e_op, e_key, e_value, e_number, e_extra)
         with ordinality d (item, decision, n)
       group by d.item
     loop
@@ -1279,7 +1341,7 @@ begin
   end if;
 end $$;
 ` },
-  { name: 'continue_runs', sql: `-- continueAsNew: begins the next run of each chain, with search fields, entity and parent; a cancel request that the
+  { name: 'continue_runs', sql: `-- continueAsNew: begins the next run of each chain, with search fields, entity, parent and timeouts; a cancel request that the
 -- old run has not seen yet goes along. What follows a paused run is paused.
 create or replace function continue_runs(p_runs bigint[], p_args text[]) returns text[]
 language plpgsql as $$
@@ -1294,9 +1356,11 @@ begin
     cross join lateral (select x.* from execution x where x.run_no = u.run_no offset 0) e
   ), made as (
     insert into execution (run_no, chain_no, request_no, parent_thread, parent_op, parent_chain, run, service_no, expire_s, created_at,
+      due_at, chain_due_at, run_timeout_ms, on_parent_close,
       signal_in, cancel_requested, workflow_id, state, cause, args, config, parent_workflow_id, origin_id, entity, paused_at, pause_reason, trace)
     select a.new_run_no, a.chain_no, (random() * 281474976710655)::bigint, a.parent_thread, a.parent_op, a.parent_chain, a.run + 1, a.service_no,
-      a.expire_s, clock(), a.signal_in, a.cancels, a.workflow_id, 'open', 'continued', a.new_args, a.config,
+      a.expire_s, clock(), least(a.chain_due_at, clock() + a.run_timeout_ms * interval '1 ms'), a.chain_due_at, a.run_timeout_ms, a.on_parent_close,
+      a.signal_in, a.cancels, a.workflow_id, 'open', 'continued', a.new_args, a.config,
       a.parent_workflow_id, a.origin_id, a.entity, a.paused_at, a.pause_reason, a.trace
     from asked a
     returning run_no, service_no, cancel_requested, paused_at is not null as paused
@@ -1550,8 +1614,9 @@ begin
   perform forget_rendezvous(v_gone);
 end $$;
 ` },
-  { name: 'descend', sql: `-- Ends the children of a terminated run that was to take its descendants along: some of one generation, in one
--- transaction. Each run that ends here notes that its own children are next, so the work survives whoever does it.
+  { name: 'descend', sql: `-- Ends the children of a run that has ended: all of them when it was terminated with its descendants (\`whole\`), else those
+-- that asked for it (parentClosePolicy), some of which are only cancelled. Some of one generation, in one transaction.
+-- Each run that ends here notes that its own children are next, so the work survives whoever does it.
 -- A note goes when its chain has no open child left, seen by a statement of its own: a child that is just being
 -- continued shows its next run only then.
 -- Answers whether there was something to do here, whether anything is left, hints.
@@ -1564,7 +1629,8 @@ language plpgsql as $$
 declare
   v_note termination;
   v_runs bigint[];
-  v_run bigint;
+  v_run execution;
+  v_cancelled bigint[];
   v_hints text[] := '{}';
 begin
   perform begin_write(p_patient);
@@ -1573,21 +1639,40 @@ begin
     return query select false, exists (select from termination), '';
     return;
   end if;
-  v_runs := array(
-    select e.run_no from execution e
-    where e.parent_chain = v_note.chain_no and e.state in ('open', 'pending')
-    order by e.run_no limit 100 for no key update);
+  if v_note.whole then
+    v_runs := array(
+      select e.run_no from execution e
+      where e.parent_chain = v_note.chain_no and e.state in ('open', 'pending')
+      order by e.run_no limit 100 for no key update);
+  else
+    v_runs := array(
+      select e.run_no from execution e
+      where e.parent_chain = v_note.chain_no and e.on_parent_close is not null and e.state in ('open', 'pending')
+      order by e.run_no limit 100 for no key update);
+  end if;
   perform from thread t
   where t.run_no = any(v_runs) or t.thread_no in (
     select e.parent_thread from execution e where e.run_no = any(v_runs)
     union all select k.opener_thread from hook k where k.run_no = any(v_runs))
   order by t.thread_no for no key update;
   -- pause: locked
-  foreach v_run in array v_runs loop
-    v_hints := v_hints || end_run(v_run, (random() * 281474976710655)::bigint, v_note.failure, v_note.expire_s, true);
+  for v_run in select e.* from execution e where e.run_no = any(v_runs) order by e.run_no loop
+    if v_note.whole then
+      v_hints := v_hints || end_run(v_run.run_no, (random() * 281474976710655)::bigint, v_note.failure, v_note.expire_s, true);
+    elsif v_run.on_parent_close = 'terminate' then
+      v_hints := v_hints || end_run(v_run.run_no, (random() * 281474976710655)::bigint,
+        termination_failure(v_run.workflow_id, 'its parent has ended'), null, false);
+    else
+      v_cancelled := v_cancelled || v_run.run_no;
+    end if;
   end loop;
+  if v_cancelled is not null then
+    update execution e set on_parent_close = null where e.run_no = any(v_cancelled);   -- once
+    v_hints := v_hints || cancel_runs(v_cancelled);
+  end if;
   if not exists (
-    select from execution e where e.parent_chain = v_note.chain_no and e.state in ('open', 'pending')) then
+    select from execution e
+    where e.parent_chain = v_note.chain_no and e.state in ('open', 'pending') and (v_note.whole or e.on_parent_close is not null)) then
     delete from termination n where n.chain_no = v_note.chain_no;
   end if;
   return query
@@ -1720,10 +1805,10 @@ begin
   end loop;
 end $$;
 ` },
-  { name: 'end_run', sql: `-- Terminates one open run: closing entries for its threads, the end of the run, and, when its descendants are to end
+  { name: 'end_run', sql: `-- Ends one open run from outside (terminated, or failed by its timeout): closing entries for its threads, the end of the run, and, when its descendants are to end
 -- too, the note that says so (see descend). The caller holds the execution, its threads, the parent's and those of
 -- whoever awaits its hooks.
-create or replace function end_run(p_run bigint, p_commit_no bigint, p_failure text, p_expire_s double precision, p_descend boolean)
+create or replace function end_run(p_run bigint, p_commit_no bigint, p_failure text, p_expire_s double precision, p_descend boolean, p_state text default 'terminated')
 returns text[]
 language plpgsql as $$
 -- plans: index only
@@ -1735,11 +1820,11 @@ begin
     update execution e set expire_s = p_expire_s where e.run_no = p_run;
   end if;
   if p_descend then
-    insert into termination (chain_no, asked_at, expire_s, failure)
-    select e.chain_no, clock(), p_expire_s, p_failure from execution e where e.run_no = p_run
+    insert into termination (chain_no, asked_at, whole, expire_s, failure)
+    select e.chain_no, clock(), true, p_expire_s, p_failure from execution e where e.run_no = p_run
     on conflict do nothing;
   end if;
-  return close_threads(array[p_run], array['terminated'], array[p_failure])
+  return close_threads(array[p_run], array[p_state], array[p_failure])
     || case when p_descend then array['d'] else '{}' end;
 end $$;
 ` },
@@ -1979,6 +2064,61 @@ begin
   return array_to_string(v_clauses, ' and ');
 end $$;
 ` },
+  { name: 'expire_runs', sql: `-- Ends what is due: runs whose workflowRunTimeout, or whose chain's workflowExecutionTimeout, is over fail; reservations that
+-- nobody filled are forgotten. Any worker may call it at any time. Answers hints, and when the next one is due.
+-- Never early: \`due_at\` is compared with the database's clock. Only what is due is looked at (execution_due).
+-- Locks: the executions, then their threads, the parents' and those of whoever awaits their hooks (each sorted, held ones
+-- skipped: what lacks one is left for the next look, so nobody's open transaction holds up the others).
+create or replace function expire_runs() returns table (hints text, due_in_ms double precision)
+language plpgsql as $$
+-- plans: index only
+#variable_conflict use_column
+declare
+  v_now timestamptz;
+  v_due bigint[];
+  v_locked bigint[];
+  v_run execution;
+  v_hints text[] := '{}';
+begin
+  perform begin_write(false);
+  v_now := clock();
+  v_due := array(
+    select e.run_no from execution e
+    where e.run_no = any(array(select x.run_no from execution x where x.due_at <= v_now order by x.due_at limit 200))
+      and e.due_at <= v_now
+    order by e.run_no for no key update skip locked);
+  -- pause: picked
+  v_locked := array(
+    select t.thread_no from thread t
+    where t.thread_no in (
+      select r.thread_no from thread r where r.run_no = any(v_due)
+      union all select e.parent_thread from execution e where e.run_no = any(v_due)
+      union all select k.opener_thread from hook k where k.run_no = any(v_due))
+    order by t.thread_no for no key update skip locked);
+  -- pause: locked
+  for v_run in select e.* from execution e where e.run_no = any(v_due) order by e.run_no loop
+    continue when exists (
+      select from (
+        select r.thread_no from thread r where r.run_no = v_run.run_no
+        union all select v_run.parent_thread
+        union all select k.opener_thread from hook k where k.run_no = v_run.run_no) x
+      where x.thread_no is not null and not x.thread_no = any(v_locked));
+    if v_run.state = 'pending' then
+      delete from thread t where t.thread_no = v_run.run_no;
+      delete from document d where d.run_no = v_run.run_no;
+      delete from execution e where e.run_no = v_run.run_no;
+    else
+      v_hints := v_hints || end_run(v_run.run_no, (random() * 281474976710655)::bigint, run_timeout_failure(v_run, v_now), null, false, 'failed');
+    end if;
+  end loop;
+  -- pause: done
+  hints := (select string_agg(distinct h, ',') from unnest(v_hints) h);
+  due_in_ms := (
+    select extract(epoch from e.due_at - clock()) * 1000 from execution e
+    where e.due_at is not null order by e.due_at limit 1);
+  return next;
+end $$;
+` },
   { name: 'expire_tasks', sql: `-- Ends attempts and activities whose time limit is over, wherever they are: waiting for a worker that never comes, in a
 -- process that hangs or is dead, with somebody who holds the task token. An attempt that exceeded its own limit
 -- (startToCloseTimeout, heartbeatTimeout) is repeated by the retry policy; all else fails for good. Any worker may call it
@@ -2038,6 +2178,43 @@ begin
     select extract(epoch from a.expires_at - clock()) * 1000 from activity_task a
     where a.expires_at is not null order by a.expires_at limit 1);
   return next;
+end $$;
+` },
+  { name: 'fill_reservation', sql: `-- A reservation becomes the run that p_run describes, or, when it has lapsed, another reservation (p_terms). Nothing happens
+-- when it is none any more: a call that names an id twice fills it once.
+-- Locks: the execution (the caller's, as a rule), its document, its thread.
+create or replace function fill_reservation(p_run_no bigint, p_run execution, p_terms json, p_search text) returns void
+language plpgsql as $$
+-- plans: index only
+declare
+  v_old execution;
+begin
+  select e.* into v_old from execution e where e.run_no = p_run_no and e.state = 'pending' for no key update;
+  if not found then
+    return;
+  end if;
+  p_run.created_at := clock();
+  p_run.state := 'open';
+  p_run := apply_terms(p_run, p_terms);
+  update execution e set
+    request_no = p_run.request_no, service_no = p_run.service_no, expire_s = p_run.expire_s, signal_in = p_run.signal_in,
+    args = p_run.args, config = p_run.config, entity = coalesce(p_run.entity, e.entity), created_at = p_run.created_at,
+    parent_thread = p_run.parent_thread, parent_op = p_run.parent_op, parent_chain = p_run.parent_chain,
+    parent_workflow_id = coalesce(p_run.parent_workflow_id, e.parent_workflow_id), origin_id = coalesce(p_run.origin_id, e.origin_id),
+    trace = coalesce(p_run.trace, e.trace),
+    state = p_run.state, start_at = p_run.start_at, due_at = p_run.due_at, chain_due_at = p_run.chain_due_at, run_timeout_ms = p_run.run_timeout_ms,
+    on_parent_close = p_run.on_parent_close
+  where e.run_no = p_run_no;
+  if p_search is not null then
+    -- whatever their size together: each is bounded by its caller, and nothing else has been added yet
+    perform lock_documents(array[p_run_no], '{}');
+    update document d set search = coalesce(d.search, '{}') || p_search::jsonb where d.run_no = p_run_no;
+  end if;
+  update thread t set
+    state = case p_run.state when 'open' then 'ready' else 'pending' end,
+    ready_at = case p_run.state when 'open' then coalesce(p_run.start_at, p_run.created_at) end,
+    service_no = p_run.service_no
+  where t.thread_no = p_run_no;
 end $$;
 ` },
   { name: 'filtered_services', sql: `-- The services that a filter of executions names by queue and workflow: $2 of execution_clause. Few, and looked up first, so
@@ -2253,6 +2430,14 @@ begin
   return array_to_string(v_answers, ',');
 end $$;
 ` },
+  { name: 'hint_of_terms', sql: `-- 'o' for a run or reservation whose end may be due before the reaper next looks ahead (every 2 s, see expire_runs); else null.
+create or replace function hint_of_terms(p_terms json) returns text
+language sql immutable as $$
+  select case when least(
+    (p_terms ->> 'pendingMs')::double precision, (p_terms ->> 'executionTimeoutMs')::double precision,
+    (p_terms ->> 'runTimeoutMs')::double precision) < 5000 then 'o' end
+$$;
+` },
   { name: 'hook', sql: `-- Opens hooks in workflows, for clients. Idempotent by request number, which stays on the hook's row; a call that was
 -- refused had no effect, so its repetition is a call of its own.
 -- Answers per item the number of the hook's thread, or why it was refused, see open_hooks; hints
@@ -2383,6 +2568,34 @@ begin
   cross join lateral (select x.chain_no, x.run_no, x.expire_s from execution x where x.run_no = t.run_no offset 0) e
   where u.kind = 'emit';
   return '{m}';
+end $$;
+` },
+  { name: 'keyed_runs', sql: `-- The newest runs of the ids that effects of one kind name.
+create or replace function keyed_runs(p_kind text, e_kind text[], e_key text[]) returns bigint[]
+language plpgsql stable as $$                   -- plpgsql keeps its plans; sql plans at every call
+-- plans: index only
+begin
+  return array(
+    select distinct r.run_no
+    from unnest(e_kind, e_key) u (kind, k)
+    cross join lateral (select latest_run(u.k) as run_no offset 0) r
+    where u.kind = p_kind and r.run_no is not null);
+end $$;
+` },
+  { name: 'late_effects', sql: `-- The effects of a commit that come behind the end of its own threads: what ends by itself does not have to make room, and
+-- is not terminated any more. Answers decisions by item, in order; hints on item 0.
+create or replace function late_effects(
+  p_thread_no bigint[], p_runs bigint[],
+  e_item int[], e_kind text[], e_op int[], e_key text[], e_value text[], e_number double precision[], e_extra text[]
+) returns table (item int, decision text)
+language plpgsql as $$
+begin
+  if 'child on terms' = any(e_kind) then
+    return query select s.* from start_children_on_terms(p_thread_no, p_runs, e_item, e_kind, e_op, e_key, e_value, e_extra) s;
+  end if;
+  if 'terminate' = any(e_kind) then
+    return query select t.* from terminate_runs(p_thread_no, p_runs, e_item, e_kind, e_op, e_key, e_value, e_number, e_extra) t;
+  end if;
 end $$;
 ` },
   { name: 'latest_run', sql: `-- The newest run of a workflow id, or null.
@@ -2542,6 +2755,20 @@ begin
   end if;
 end $$;
 ` },
+  { name: 'lock_run_at_once', sql: `-- Locks what it takes to end a run, out of order, hence without waiting: the execution, its threads, the parent's and those
+-- of whoever awaits its hooks. Raises 55P03.
+create or replace function lock_run_at_once(p_run bigint) returns void
+language plpgsql as $$
+-- plans: index only
+begin
+  perform from execution e where e.run_no = p_run for no key update nowait;
+  perform from thread t
+  where t.run_no = p_run
+    or t.thread_no = (select e.parent_thread from execution e where e.run_no = p_run)
+    or t.thread_no in (select k.opener_thread from hook k where k.run_no = p_run)
+  order by t.thread_no for no key update nowait;
+end $$;
+` },
   { name: 'mail', sql: `-- What was delivered to threads this worker owns and what it has not seen yet (p_known), at most about 8 MiB at a time.
 create or replace function mail(p_worker_no int, p_known bigint[])
 returns table (thread_no bigint, inbox_no bigint, kind text, op int, payload text)
@@ -2602,6 +2829,32 @@ begin
     end if;
   end loop;
   return v_refused;
+end $$;
+` },
+  { name: 'next_run', sql: `-- Numbers a run that begins a new chain under its id, behind the newest one (p_old; its fields are null when there is none).
+create or replace function next_run(p_run execution, p_old execution) returns execution
+language plpgsql as $$
+begin
+  p_run.run_no := nextval('run_number');
+  p_run.chain_no := p_run.run_no;
+  p_run.run := coalesce(p_old.run + 1, 0);
+  p_run.cause := case when p_old.run_no is null then 'start' else 'reused' end;
+  p_run.cancel_requested := false;
+  p_run.created_at := clock();
+  p_run.state := 'open';
+  return p_run;
+end $$;
+` },
+  { name: 'note_dependents', sql: `-- Notes chains that have just ended and have open children that end, or are cancelled, with them: see descend. A chain whose
+-- descendants all end has its note already. Answers hints.
+create or replace function note_dependents(p_chains bigint[]) returns text[]
+language plpgsql as $$
+-- plans: index only
+begin
+  insert into termination (chain_no, asked_at, whole)
+  select u.chain_no, clock(), false from unnest(p_chains) u (chain_no) order by 1
+  on conflict do nothing;
+  return '{d}';
 end $$;
 ` },
   { name: 'offer_blocked_threads', sql: `-- Makes threads that are blocked ready again for a worker that has not tried them. Locks: threads, held ones skipped.
@@ -2992,7 +3245,9 @@ begin
   return array_to_string(
     release_dead_workers()
     -- a time limit of an activity is near: see expire_tasks
-    || case when exists (select from activity_task a where a.expires_at < clock() + interval '2 s') then array['x'] else '{}' end,
+    || case when exists (select from activity_task a where a.expires_at < clock() + interval '2 s') then array['x'] else '{}' end
+    -- a timeout of a workflow, or the end of a reservation: see expire_runs
+    || case when exists (select from execution e where e.due_at < clock() + interval '2 s') then array['o'] else '{}' end,
     ',');
 end $$;
 ` },
@@ -3174,6 +3429,14 @@ begin
   where worker_no = p_worker_no and died_at is null;
   return found;
 end $$;
+` },
+  { name: 'replace_run', sql: `-- Terminates an open run in favour of a later start of its id (TERMINATE_EXISTING). The caller holds what end_run needs.
+create or replace function replace_run(p_run execution) returns text[]
+language sql as $$
+-- plans: index only
+  select end_run(p_run.run_no, (random() * 281474976710655)::bigint,
+    termination_failure(p_run.workflow_id, 'a later start took its id'), null, false)
+$$;
 ` },
   { name: 'results', sql: `-- The outcome of chains that have ended: state of the last run and its result or failure. Open ones are not answered.
 create or replace function results(p_chains bigint[])
@@ -3365,6 +3628,18 @@ begin
   end;
 end $$;
 ` },
+  { name: 'run_timeout_failure', sql: `-- The failure of a run whose time is over, as a process would have written it. See timeout_failure for those of activities.
+create or replace function run_timeout_failure(p_run execution, p_at timestamptz) returns text
+language sql stable as $$
+  select json_build_object(
+    'name', 'DurableTimeoutError', 'type', 'DurableTimeoutError',
+    'message', format('Job %s exceeded its %s', p_run.workflow_id,
+      case when x.chain then 'workflowExecutionTimeout' else format('workflowRunTimeout of %ss', p_run.run_timeout_ms / 1000) end),
+    'code', 596, 'stack', '', 'job_id', p_run.workflow_id, 'nonRetryable', true,
+    'details', json_build_object('timeoutType', case when x.chain then 'WORKFLOW_EXECUTION' else 'WORKFLOW_RUN' end))::text
+  from (select coalesce(p_run.chain_due_at <= p_at, false) as chain) x
+$$;
+` },
   { name: 'same_text', sql: `-- What else has the text of a JSON scalar: '5' of 5 and 5 of '5', but 5 not of '05'. Itself where nothing else has.
 create or replace function same_text(p_value jsonb) returns jsonb
 language sql immutable as $$
@@ -3442,13 +3717,13 @@ begin
   end;
 end $$;
 ` },
-  { name: 'signal', sql: `-- Sends signals: to a workflow (p_workflow_id) or to whoever waits longest in the namespace (null). Idempotent by
+  { name: 'signal', sql: `-- Sends signals: to a workflow (p_workflow_id; with p_chain_no only while that chain carries the id) or to whoever waits longest in the namespace (null). Idempotent by
 -- request number for ten minutes. Answers per item: delivered | buffered | unknown | inactive; hints on item 0.
 -- Locks: request slot and rows; rendezvous (alone) of namespace signals and of ids with signals put back; executions addressed (shared); waiting threads.
 -- Raises PD001, 40001 (a run continued, or a waiter left, meanwhile: start over).
 create or replace function signal(
   p_patient boolean, p_request_no bigint[], p_signal_id text[], p_workflow_id text[], p_payload text[],
-  p_expire_ms double precision[]
+  p_expire_ms double precision[], p_chain_no bigint[]
 ) returns table (item int, status text)
 language plpgsql as $$
 -- plans: index only
@@ -3489,10 +3764,12 @@ begin
     coalesce(array_agg(u.payload order by u.n), '{}'), coalesce(array_agg(u.expire_ms order by u.n), '{}'),
     coalesce(array_agg(e.chain_no order by u.n), '{}')
   into v_item, v_id, v_payload, v_expire_ms, v_chains
-  from unnest(p_signal_id, p_workflow_id, p_payload, p_expire_ms, v_answers) with ordinality u (id, workflow_id, payload, expire_ms, answer, n)
+  from unnest(p_signal_id, p_workflow_id, p_payload, p_expire_ms, p_chain_no, v_answers) with ordinality
+    u (id, workflow_id, payload, expire_ms, chain_no, answer, n)
   left join lateral (
     select x.run_no, x.chain_no from execution x
-    where x.workflow_id = u.workflow_id and x.run_no = any(v_runs) and x.state in ('open', 'pending') offset 0) e on true
+    where x.workflow_id = u.workflow_id and x.run_no = any(v_runs) and x.state in ('open', 'pending')
+      and (u.chain_no is null or x.chain_no = u.chain_no) offset 0) e on true
   where u.answer is null and (u.workflow_id is null or e.run_no is not null);
   v_locked := array(
     select t.thread_no from thread t
@@ -3532,7 +3809,8 @@ begin
       for v_row in
         select s.item, s.status from signal(
           true, array[(p_item ->> 'requestNo')::bigint], array[p_item ->> 'signalId'], array[p_item ->> 'workflowId'],
-          array[p_item ->> 'payload'], array[(p_item ->> 'expireMs')::double precision]) s
+          array[p_item ->> 'payload'], array[(p_item ->> 'expireMs')::double precision],
+          array[(p_item ->> 'chainNo')::bigint]) s
       loop
         if v_row.item = 0 then
           v_hints := v_row.status;
@@ -3579,13 +3857,15 @@ begin
   end case;
 end $$;
 ` },
-  { name: 'start', sql: `-- Starts executions, or reserves their ids (p_pending_ms). One call for many; an id that is taken refuses only itself.
--- A retry is recognised by its request number on the row. A reservation is filled by the first start of its id.
--- Answers: 'started' | 'again' (own earlier commit) | 'duplicate', with the run's number; then hints on row 0.
--- Locks: services, new execution rows (unique id), reserved executions with their threads and documents.
+  { name: 'start', sql: `-- Starts executions. One call for many; an id that is taken refuses only itself. A retry is recognised by its request
+-- number on the row. A reservation is filled by the first start of its id. Starts that say more than what to run
+-- (p_terms, see start_on_terms) make the whole call go another way: the client sends them apart.
+-- Answers: 'started' | 'duplicate', on terms also 'existing', with the run's number; then hints on row 0.
+-- Raises PD001, 40001 (what carried an id was deleted meanwhile: start over).
+-- Locks: services, new execution rows (unique id), reserved executions, their documents and threads.
 create or replace function start(
   p_patient boolean, p_request_no bigint[], p_workflow_id text[], p_task_queue text[], p_workflow_name text[],
-  p_args text[], p_config text[], p_expire_s double precision[], p_signal_in boolean[], p_pending_ms double precision[],
+  p_args text[], p_config text[], p_expire_s double precision[], p_signal_in boolean[], p_terms text[],
   p_entity text[], p_search text[], p_parent_workflow_id text[], p_origin_id text[], p_trace text[] default '{}'
 ) returns table (item int, status text, run_no bigint)
 language plpgsql as $$
@@ -3596,60 +3876,59 @@ declare
   v_now timestamptz;
   v_made int;
   v_old record;
+  v_run execution;
+  v_answered int;
   v_hints text[];
 begin
   perform begin_write(p_patient);
   v_services := ensure_services(array_fill('workflow'::text, array[cardinality(p_workflow_id)]), p_task_queue, p_workflow_name);
+  if array_remove(p_terms, null) <> '{}' then
+    return query
+    select s.* from start_on_terms(p_request_no, p_workflow_id, v_services, p_args, p_config, p_expire_s, p_signal_in, p_terms,
+      p_entity, p_search, p_parent_workflow_id, p_origin_id, p_trace) s;
+    return;
+  end if;
   v_now := clock();
   with asked as materialized (
     select nextval('run_number') as run_no, u.*, v_services[u.n] as service_no
-    from unnest(p_request_no, p_workflow_id, p_args, p_config, p_expire_s, p_signal_in, p_pending_ms, p_entity,
+    from unnest(p_request_no, p_workflow_id, p_args, p_config, p_expire_s, p_signal_in, p_entity,
       p_parent_workflow_id, p_origin_id, p_trace) with ordinality
-      u (request_no, workflow_id, args, config, expire_s, signal_in, pending_ms, entity, parent_workflow_id, origin_id, trace, n)
+      u (request_no, workflow_id, args, config, expire_s, signal_in, entity, parent_workflow_id, origin_id, trace, n)
   ), made as (
-    insert into execution (run_no, chain_no, request_no, run, service_no, expire_s, created_at, pending_until,
+    insert into execution (run_no, chain_no, request_no, run, service_no, expire_s, created_at,
       signal_in, cancel_requested, workflow_id, state, cause, args, config, parent_workflow_id, origin_id, entity, trace)
-    select a.run_no, a.run_no, a.request_no, 0, a.service_no, a.expire_s, v_now, v_now + a.pending_ms * interval '1 ms',
-      a.signal_in, false, a.workflow_id, case when a.pending_ms is null then 'open' else 'pending' end, 'start',
-      a.args, a.config, a.parent_workflow_id, a.origin_id, a.entity, a.trace
+    select a.run_no, a.run_no, a.request_no, 0, a.service_no, a.expire_s, v_now,
+      a.signal_in, false, a.workflow_id, 'open', 'start', a.args, a.config, a.parent_workflow_id, a.origin_id, a.entity, a.trace
     from asked a order by a.workflow_id
     on conflict (workflow_id, run) do nothing
-    returning run_no, service_no, state
+    returning run_no, service_no
   ), threads as (
     insert into thread (thread_no, run_no, service_no, state, ready_at, epoch)
-    select m.run_no, m.run_no, m.service_no, case m.state when 'open' then 'ready' else 'pending' end,
-      case m.state when 'open' then v_now end, 0
-    from made m
+    select m.run_no, m.run_no, m.service_no, 'ready', v_now, 0 from made m
     returning thread_no
   )
   select count(*) into v_made from threads;
   -- pause: inserted
   if v_made < cardinality(p_workflow_id) then
-    -- a reservation becomes a run; one that has lapsed is as free as one that waits
     for v_old in
-      select e.run_no, u.n, u.pending_ms from unnest(p_workflow_id, p_request_no, p_pending_ms) with ordinality u (workflow_id, request_no, pending_ms, n)
-      join execution e on e.workflow_id = u.workflow_id and e.run = 0
+      select e.run_no, u.n from unnest(p_workflow_id, p_request_no) with ordinality u (workflow_id, request_no, n)
+      cross join lateral (select latest_run(u.workflow_id) as run_no offset 0) l
+      join execution e on e.run_no = l.run_no
       where e.state = 'pending' and e.request_no <> u.request_no
-        and (u.pending_ms is null or e.pending_until < v_now)
-      order by e.run_no
+      order by e.run_no, u.n
       for no key update of e
     loop
-      update execution e set
-        request_no = p_request_no[v_old.n], service_no = v_services[v_old.n], expire_s = p_expire_s[v_old.n],
-        signal_in = p_signal_in[v_old.n], args = p_args[v_old.n], config = p_config[v_old.n],
-        entity = coalesce(p_entity[v_old.n], e.entity), trace = coalesce(p_trace[v_old.n], e.trace),
-        state = case when v_old.pending_ms is null then 'open' else 'pending' end,
-        pending_until = v_now + v_old.pending_ms * interval '1 ms', created_at = v_now
-      where e.run_no = v_old.run_no and e.state = 'pending';
-      update thread t set
-        state = case when v_old.pending_ms is null then 'ready' else 'pending' end,
-        ready_at = case when v_old.pending_ms is null then v_now end, service_no = v_services[v_old.n]
-      where t.thread_no = v_old.run_no and t.state = 'pending';
-      if p_search[v_old.n] is not null then
-        -- whatever their size together: each is bounded by its caller, and nothing else has been added yet
-        perform lock_documents(array[v_old.run_no], '{}');
-        update document d set search = coalesce(d.search, '{}') || p_search[v_old.n]::jsonb where d.run_no = v_old.run_no;
-      end if;
+      v_run.request_no := p_request_no[v_old.n];
+      v_run.service_no := v_services[v_old.n];
+      v_run.args := p_args[v_old.n];
+      v_run.config := p_config[v_old.n];
+      v_run.expire_s := p_expire_s[v_old.n];
+      v_run.signal_in := p_signal_in[v_old.n];
+      v_run.entity := p_entity[v_old.n];
+      v_run.parent_workflow_id := p_parent_workflow_id[v_old.n];
+      v_run.origin_id := p_origin_id[v_old.n];
+      v_run.trace := p_trace[v_old.n];
+      perform fill_reservation(v_old.run_no, v_run, null, p_search[v_old.n]);
     end loop;
   end if;
   if v_made > 0 and array_remove(p_search, null) <> '{}' then
@@ -3659,7 +3938,7 @@ begin
     from unnest(p_request_no, p_workflow_id, p_search) u (request_no, workflow_id, search)
     cross join lateral (
       select x.run_no from execution x
-      where x.workflow_id = u.workflow_id and x.run = 0 and x.request_no = u.request_no and x.state in ('open', 'pending') offset 0) e
+      where x.workflow_id = u.workflow_id and x.run = 0 and x.request_no = u.request_no and x.state = 'open' offset 0) e
     where u.search is not null
     order by e.run_no
     on conflict (run_no) do nothing;
@@ -3671,6 +3950,10 @@ begin
     select x.run_no, x.request_no from execution x where x.workflow_id = u.workflow_id
     order by (x.request_no = u.request_no) desc, x.run desc limit 1
   ) e on true;
+  get diagnostics v_answered = row_count;
+  if v_answered < cardinality(p_workflow_id) then
+    raise exception 'an id was freed meanwhile' using errcode = '40001';
+  end if;
   v_hints := array(select distinct 'q' || s from unnest(v_services) s);
   return query select 0, array_to_string(v_hints, ','), null::bigint;
 end $$;
@@ -3736,6 +4019,79 @@ begin
   where not u.n = any(coalesce(v_made, '{}'));
   return query
   select distinct 0, null::int, 'q' || s from unnest(v_services) s;
+end $$;
+` },
+  { name: 'start_children_on_terms', sql: `-- The 'child on terms' effects of a commit: children that say more than what to run (extra.terms, see start_on_terms; also
+-- onParentClose). Late in the commit: what ends by itself in it does not have to make room. Answers, as decisions by item,
+-- children whose id is taken; hints on item 0.
+-- The caller holds the newest runs of the ids (p_runs) as terminate_runs needs them. What was started since, by this commit
+-- itself for example, is locked here, out of order, hence without waiting (55P03). Raises 40001.
+create or replace function start_children_on_terms(
+  p_thread_no bigint[], p_runs bigint[],
+  e_item int[], e_kind text[], e_op int[], e_key text[], e_value text[], e_extra text[]
+) returns table (item int, decision text)
+language plpgsql as $$
+-- plans: index only
+#variable_conflict use_column
+declare
+  v_parent execution;
+  v_old execution;
+  v_next execution;
+  v_child json;
+  v_word text;
+  v_hints text[] := '{}';
+  i int;
+begin
+  for i in
+    select u.n from unnest(e_kind, e_key) with ordinality u (kind, k, n)
+    where u.kind = 'child on terms' order by u.k collate "C", u.n
+  loop
+    v_child := e_extra[i]::json;
+    select e.* into v_parent from thread t join execution e on e.run_no = t.run_no where t.thread_no = p_thread_no[e_item[i]];
+    select e.* into v_old from execution e where e.run_no = latest_run(e_key[i]);
+    v_word := case
+      when v_old.run_no is null then 'free'
+      when v_old.run_no = v_parent.run_no and v_old.state = 'open' then 'taken'   -- it cannot make room for its own child
+      else verdict(v_old, v_child -> 'terms') end;
+    if v_word = 'end' then
+      if not v_old.run_no = any(p_runs) then
+        perform lock_run_at_once(v_old.run_no);
+      end if;
+      v_hints := v_hints || replace_run(v_old);
+      v_word := 'free';
+    end if;
+    if v_word = 'taken' or v_word = 'existing' and (v_child ->> 'awaited')::boolean then
+      return query select e_item[i], format('[%s,"duplicate",%s]', e_op[i], to_json(e_key[i]));
+    end if;
+    continue when v_word in ('taken', 'existing');
+    v_next := null;
+    v_next.request_no := (random() * 281474976710655)::bigint;
+    v_next.workflow_id := e_key[i];
+    v_next.service_no := (ensure_services('{workflow}', array[v_child ->> 'taskQueue'], array[v_child ->> 'workflowName']))[1];
+    v_next.parent_chain := v_parent.chain_no;
+    if (v_child ->> 'awaited')::boolean then
+      v_next.parent_thread := p_thread_no[e_item[i]];
+      v_next.parent_op := e_op[i];
+    end if;
+    v_next.expire_s := (v_child ->> 'expire')::double precision;
+    v_next.signal_in := coalesce((v_child ->> 'signalIn')::boolean, true);
+    v_next.args := e_value[i];
+    v_next.config := v_child ->> 'config';
+    v_next.parent_workflow_id := v_child ->> 'parentWorkflowId';
+    v_next.origin_id := v_child ->> 'originId';
+    v_next.entity := v_child ->> 'entity';
+    v_next.trace := v_child ->> 'trace';
+    if v_word = 'fill' then
+      perform fill_reservation(v_old.run_no, v_next, v_child -> 'terms', v_child ->> 'search');
+    elsif not begin_run(next_run(v_next, v_old), v_child -> 'terms', v_child ->> 'search') then
+      raise exception 'a run was started meanwhile' using errcode = '40001';
+    end if;
+    v_hints := v_hints || ('q' || v_next.service_no) || hint_of_terms(v_child -> 'terms');
+    if v_child -> 'terms' ->> 'onParentClose' is not null and v_parent.state not in ('open', 'continued') then
+      v_hints := v_hints || note_dependents(array[v_parent.chain_no]);   -- the parent ended in this very commit
+    end if;
+  end loop;
+  return query select 0, string_agg(distinct h, ',') from unnest(v_hints) h where h is not null having count(h) > 0;
 end $$;
 ` },
   { name: 'start_hooks', sql: `-- Opens the hooks of 'hook' effects. Answers per effect the number of its thread, or why it was refused (see open_hooks),
@@ -3814,7 +4170,7 @@ begin
           true, array[(p_item ->> 'requestNo')::bigint], array[p_item ->> 'workflowId'], array[p_item ->> 'taskQueue'],
           array[p_item ->> 'workflowName'], array[p_item ->> 'args'], array[p_item ->> 'config'],
           array[(p_item ->> 'expireS')::double precision], array[(p_item ->> 'signalIn')::boolean],
-          array[(p_item ->> 'pendingMs')::double precision], array[p_item ->> 'entity'], array[p_item ->> 'search'],
+          array[p_item ->> 'terms'], array[p_item ->> 'entity'], array[p_item ->> 'search'],
           array[p_item ->> 'parentWorkflowId'], array[p_item ->> 'originId'], array[p_item ->> 'trace']) s
       loop
         if v_row.item = 0 then
@@ -3835,6 +4191,155 @@ begin
   status := 'held';
   run_no := null;
   return next;
+end $$;
+` },
+  { name: 'start_on_terms', sql: `-- start, for items that say more than what to run. Terms, as JSON; all optional:
+--   reuse, conflict   what to do when the id is taken: see verdict
+--   pendingMs         reserves the id for that long
+--   delayMs           not to be claimed before
+--   executionTimeoutMs, runTimeoutMs
+--   signalId, payload, expireMs   a signal for the run that is begun or used, in the same transaction
+-- Items take effect one after the other: a later one of the same id meets the run of an earlier one. Requests are
+-- remembered: one that used what was there leaves no row of its own.
+-- Locks: request slot and rows; rendezvous of ids with signals put back (alone); the newest runs of the ids; documents of
+-- reservations; threads of runs that may end or get a signal, of their parents and of whoever awaits their hooks; inserts.
+-- Raises 40001 (an id changed hands meanwhile: start over).
+create or replace function start_on_terms(
+  p_request_no bigint[], p_workflow_id text[], p_service_no int[], p_args text[], p_config text[], p_expire_s double precision[],
+  p_signal_in boolean[], p_terms text[], p_entity text[], p_search text[], p_parent_workflow_id text[], p_origin_id text[], p_trace text[]
+) returns table (item int, status text, run_no bigint)
+language plpgsql as $$
+-- plans: index only
+#variable_conflict use_column
+declare
+  v_answers text[];              -- by item: word and number of the run within its id, e.g. 'started 3'
+  v_terms json[] := p_terms::json[];
+  v_new int[];                   -- items that were not answered before, by id
+  v_runs bigint[];               -- the newest runs of the ids, locked
+  v_touched bigint[];
+  v_locked bigint[] := '{}';
+  v_met text[];
+  v_old execution;
+  v_next execution;
+  v_word text;
+  v_sent record;
+  v_hints text[] := '{}';
+  n int;
+begin
+  v_answers := remember_requests(p_request_no);
+  -- pause: remembered
+  v_new := array(
+    select u.n from unnest(v_answers, p_workflow_id) with ordinality u (answer, id, n)
+    where u.answer is null order by u.id collate "C", u.n);
+  v_met := array(
+    select distinct v_terms[u.n] ->> 'signalId' from unnest(v_new) u (n)
+    where exists (select from signal s where s.returned and s.signal_id = v_terms[u.n] ->> 'signalId'));
+  perform lock_rendezvous(v_met, true);
+  v_runs := array(
+    select e.run_no from execution e
+    where e.run_no in (select latest_run(p_workflow_id[u.n]) from unnest(v_new) u (n))
+    order by e.run_no for no key update);
+  if exists (
+    select from unnest(v_new) u (n)
+    cross join lateral (select latest_run(p_workflow_id[u.n]) as run_no offset 0) l
+    where l.run_no is not null and not l.run_no = any(v_runs))
+  then
+    raise exception 'a run was started or continued meanwhile' using errcode = '40001';
+  end if;
+  -- pause: locked
+  perform lock_documents(array(
+    select e.run_no from execution e
+    where e.run_no = any(v_runs) and e.state = 'pending'
+      and exists (select from unnest(v_new) u (n) where p_workflow_id[u.n] = e.workflow_id and p_search[u.n] is not null)), '{}');
+  v_touched := array(
+    select e.run_no from execution e
+    where e.run_no = any(v_runs) and e.state = 'open' and exists (
+      select from unnest(v_new) u (n)
+      where p_workflow_id[u.n] = e.workflow_id
+        and (v_terms[u.n] ->> 'conflict' = 'TERMINATE_EXISTING' or v_terms[u.n] ->> 'signalId' is not null)));
+  if v_touched <> '{}' then
+    v_locked := array(
+      select t.thread_no from thread t
+      where t.thread_no in (
+        select r.thread_no from thread r where r.run_no = any(v_touched)
+        union all select e.parent_thread from execution e where e.run_no = any(v_touched)
+        union all select k.opener_thread from hook k where k.run_no = any(v_touched))
+      order by t.thread_no for no key update);
+    -- pause: threads
+  end if;
+
+  -- First what meets a run that goes on, or ends it. Before anything is inserted: the owner of a run that ends may be
+  -- committing, and starting children under the very ids that this call is to give away.
+  foreach n in array v_new loop
+    select e.* into v_old from execution e
+    where e.run_no = latest_run(p_workflow_id[n]) and e.run_no = any(v_runs) and e.state = 'open';
+    continue when not found;
+    v_word := verdict(v_old, v_terms[n]);
+    if v_word = 'end' then
+      v_hints := v_hints || replace_run(v_old);
+    else
+      v_answers[n] := case v_word when 'existing' then 'existing ' else 'duplicate ' end || v_old.run;
+    end if;
+  end loop;
+
+  foreach n in array v_new loop
+    continue when v_answers[n] is not null;
+    select e.* into v_old from execution e where e.run_no = latest_run(p_workflow_id[n]);
+    v_word := case when v_old.run_no is null then 'free' else verdict(v_old, v_terms[n]) end;
+    if v_word = 'end' then                           -- an earlier item began it
+      v_hints := v_hints || replace_run(v_old);
+      v_word := 'free';
+    end if;
+    if v_word in ('fill', 'free') then
+      v_next := null;
+      v_next.request_no := p_request_no[n];
+      v_next.workflow_id := p_workflow_id[n];
+      v_next.service_no := p_service_no[n];
+      v_next.args := p_args[n];
+      v_next.config := p_config[n];
+      v_next.expire_s := p_expire_s[n];
+      v_next.signal_in := p_signal_in[n];
+      v_next.entity := p_entity[n];
+      v_next.parent_workflow_id := p_parent_workflow_id[n];
+      v_next.origin_id := p_origin_id[n];
+      v_next.trace := p_trace[n];
+      if v_word = 'fill' then
+        perform fill_reservation(v_old.run_no, v_next, v_terms[n], p_search[n]);
+      else
+        v_old := next_run(v_next, v_old);
+        if not begin_run(v_old, v_terms[n], p_search[n]) then
+          raise exception 'a run was started meanwhile' using errcode = '40001';
+        end if;
+      end if;
+    end if;
+    v_answers[n] := case v_word when 'taken' then 'duplicate ' when 'existing' then 'existing ' else 'started ' end || v_old.run;
+    if v_word in ('free', 'fill') then
+      v_hints := v_hints || ('q' || p_service_no[n]) || hint_of_terms(v_terms[n]);
+    end if;
+  end loop;
+  -- pause: begun
+
+  select d.* into v_sent
+  from (
+    select array_agg(v_terms[u.n] ->> 'signalId' order by u.n) as ids, array_agg(e.chain_no order by u.n) as chains,
+      array_agg(v_terms[u.n] ->> 'payload' order by u.n) as payloads,
+      array_agg((v_terms[u.n] ->> 'expireMs')::double precision order by u.n) as expire_ms
+    from unnest(v_new) u (n)
+    cross join lateral (
+      select x.chain_no from execution x
+      where x.workflow_id = p_workflow_id[u.n] and x.run = split_part(v_answers[u.n], ' ', 2)::int offset 0) e
+    where v_terms[u.n] ->> 'signalId' is not null and v_answers[u.n] not like 'duplicate %'
+  ) s
+  cross join lateral deliver_signals(v_locked, v_met, s.ids, s.chains, s.payloads, s.expire_ms) d
+  where s.ids is not null;
+  v_hints := v_hints || coalesce(v_sent.hints, '{}');
+  perform answer_requests(p_request_no, v_answers);
+  return query
+  select u.n::int, split_part(u.answer, ' ', 1), e.chain_no
+  from unnest(v_answers, p_workflow_id) with ordinality u (answer, workflow_id, n)
+  left join lateral (
+    select x.chain_no from execution x where x.workflow_id = u.workflow_id and x.run = split_part(u.answer, ' ', 2)::int offset 0) e on true;
+  return query select 0, string_agg(distinct h, ','), null::bigint from unnest(v_hints) h where h is not null;
 end $$;
 ` },
   { name: 'start_workflow', sql: `-- For SQL (psql, a trigger): starts a workflow within the current transaction. Answers its id, generated where none is given.
@@ -3865,7 +4370,8 @@ begin
       'args', checked_payload('start_workflow', 'args', args),
       'expireS', checked_span('start_workflow', 'expire', expire) / 1000,
       'signalIn', coalesce(signal_in, true),
-      'pendingMs', checked_span('start_workflow', 'pending', pending),
+      'terms', case when pending is not null then
+        json_build_object('pendingMs', checked_span('start_workflow', 'pending', pending))::text end,
       'entity', case when entity is not null then checked_name('start_workflow', 'entity', entity) end,
       'search', checked_search('start_workflow', search))) s);
   case v_status
@@ -4044,9 +4550,9 @@ end $$;
   { name: 'terminate', sql: `-- Ends a workflow at once, from outside. Writes the closing entry of every thread, so that an owner who is committing
 -- meets the fence. p_failure is what result() rejects with; null ends without one. p_descend: its descendants are noted
 -- to end too, which \`descend\` does, generation by generation.
--- Idempotent by commit number. Answers: terminated | again | unknown | completed; hints.
+-- p_chain_no: only while that chain carries the id. Idempotent by commit number. Answers: terminated | again | unknown | completed; hints.
 -- Locks: the execution; its threads, the parent's and those of whoever awaits its hooks (sorted).
-create or replace function terminate(p_patient boolean, p_request_no bigint, p_workflow_id text, p_failure text, p_expire_s double precision, p_descend boolean)
+create or replace function terminate(p_patient boolean, p_request_no bigint, p_workflow_id text, p_failure text, p_expire_s double precision, p_descend boolean, p_chain_no bigint)
 returns table (status text, hints text)
 language plpgsql as $$
 -- plans: index only
@@ -4054,20 +4560,28 @@ language plpgsql as $$
 declare
   v_run bigint;
   v_state text;
+  v_chain_no bigint;
 begin
   perform begin_write(p_patient);
   loop
     v_run := latest_run(p_workflow_id);
-    select e.state into v_state from execution e where e.run_no = v_run for no key update;
+    select e.state, e.chain_no into v_state, v_chain_no from execution e where e.run_no = v_run for no key update;
     exit when v_state is distinct from 'continued';
   end loop;
   if v_run is null then
     return query select 'unknown', '';
     return;
   end if;
-  if v_state not in ('open', 'pending') then
-    return query select case when exists (
-      select from history h where h.thread_no = v_run and h.closes and h.commit_no = p_request_no) then 'again' else 'completed' end, '';
+  if exists (                                        -- perhaps of a run whose id has been used again since
+    select from execution e
+    cross join lateral (select x.commit_no from history x where x.thread_no = e.run_no and x.closes order by x.seq desc limit 1) h
+    where e.workflow_id = p_workflow_id and h.commit_no = p_request_no)
+  then
+    return query select 'again', '';
+    return;
+  end if;
+  if v_state not in ('open', 'pending') or v_chain_no <> p_chain_no then
+    return query select 'completed', '';
     return;
   end if;
   perform from thread t
@@ -4102,12 +4616,7 @@ begin
     loop
       v_run := latest_run(e_key[i]);
       if not v_run = any(p_runs) then
-        perform from execution e where e.run_no = v_run for no key update nowait;
-        perform from thread t
-        where t.run_no = v_run
-          or t.thread_no = (select e.parent_thread from execution e where e.run_no = v_run)
-          or t.thread_no in (select k.opener_thread from hook k where k.run_no = v_run)
-        order by t.thread_no for no key update nowait;
+        perform lock_run_at_once(v_run);
       end if;
       select e.state into v_state from execution e where e.run_no = v_run;
       exit when v_run is null or v_state <> 'continued';
@@ -4126,6 +4635,14 @@ begin
   end loop;
   return query select 0, array_to_string(v_hints, ',') where v_hints <> '{}';
 end $$;
+` },
+  { name: 'termination_failure', sql: `-- What whoever waits for a run gets that the engine terminated, as handle.terminate would have written it.
+create or replace function termination_failure(p_workflow_id text, p_reason text) returns text
+language sql immutable as $$
+  select json_build_object('name', 'TerminatedError', 'type', 'TerminatedError',
+    'message', format('job [%s] interrupted: %s', p_workflow_id, p_reason),
+    'code', 410, 'stack', '', 'job_id', p_workflow_id, 'nonRetryable', true)::text
+$$;
 ` },
   { name: 'tidy', sql: `-- Keeps house, in small portions: signals put back, signals expired, emitted events expired, request tables, worker
 -- rows of yesterday.
@@ -4190,6 +4707,30 @@ language sql stable as $$
   where r.run_no is not null
 $$;
 ` },
+  { name: 'verdict', sql: `-- What becomes of a start of an id that carries a run, by its policies:
+--   free       a new run begins behind the one that has ended
+--   fill       a reservation becomes the run
+--   taken      refused
+--   existing   the open run is used
+--   end        the open run is terminated, then a new one begins
+-- conflict (with one that runs): FAIL (default) | USE_EXISTING | TERMINATE_EXISTING; reuse (of one that has ended):
+-- ALLOW_DUPLICATE | ALLOW_DUPLICATE_FAILED_ONLY | REJECT_DUPLICATE (default, unless what runs would be terminated).
+create or replace function verdict(p_existing execution, p_terms json) returns text
+language sql stable as $$
+  select case
+    when p_existing.state = 'pending' then
+      case when p_terms ->> 'pendingMs' is null or p_existing.due_at <= clock() then 'fill' else 'taken' end
+    when p_existing.state = 'open' then
+      case x.conflict when 'USE_EXISTING' then 'existing' when 'TERMINATE_EXISTING' then 'end' else 'taken' end
+    when x.reuse = 'ALLOW_DUPLICATE'
+      or x.reuse = 'ALLOW_DUPLICATE_FAILED_ONLY' and p_existing.state in ('failed', 'cancelled', 'terminated') then 'free'
+    else 'taken'
+  end
+  from (
+    select p_terms ->> 'conflict' as conflict,
+      coalesce(p_terms ->> 'reuse', case p_terms ->> 'conflict' when 'TERMINATE_EXISTING' then 'ALLOW_DUPLICATE' end) as reuse) x
+$$;
+` },
   { name: 'violations', sql: `-- What SQL can decide of the invariants (docs/architecture.md); one row per violation, none in a healthy database.
 -- One statement, hence one snapshot. p_grace_s: how long after a fault owned threads and due timers may lag (I7, I19).
 create or replace function violations(p_grace_s double precision default 15) returns table (name text, what text)
@@ -4232,7 +4773,9 @@ select 'I5 continued without a next run, or runs with a gap', e.workflow_id || '
 left join execution n on n.workflow_id = e.workflow_id and n.run = e.run + 1
 where (e.state = 'continued') <> coalesce(n.cause = 'continued', false)
    or (e.state in ('open', 'pending')) <> (e.closed_at is null)
-   or e.run > 0 and not exists (select from execution p where p.workflow_id = e.workflow_id and p.run = e.run - 1)
+   or e.cause = 'start' and e.run > 0
+   or e.run_no <> e.chain_no and not exists (
+     select from execution p where p.workflow_id = e.workflow_id and p.run = e.run - 1 and p.chain_no = e.chain_no)
 union all
 select 'I5 execution and main thread disagree', e.workflow_id || '/' || e.run from execution e
 left join thread t on t.thread_no = e.run_no
@@ -4301,6 +4844,21 @@ select 'I31 a terminated chain whose children were left alone', n.chain_no::text
 union all
 select 'I31 the children of an open chain are to end', n.chain_no::text from termination n
 where exists (select from execution e where e.chain_no = n.chain_no and e.state in ('open', 'pending'))
+union all
+select 'I33 an open run is not the newest of its id', o.workflow_id || '/' || o.run from execution o
+where o.state in ('open', 'pending')
+  and exists (select from execution n where n.workflow_id = o.workflow_id and n.run > o.run)
+union all
+select 'I34 a run has outlived its timeout, or has ended and still has one due', e.workflow_id || '/' || e.run
+from execution e, setting
+where case when e.state in ('open', 'pending') then e.due_at < at - grace else e.due_at is not null end
+   or e.state = 'open' and e.due_at > e.chain_due_at
+union all
+select 'I35 a child outlives its parent against its policy', c.workflow_id || '/' || c.run
+from execution c
+where c.on_parent_close is not null and c.state in ('open', 'pending')
+  and not exists (select from execution p where p.chain_no = c.parent_chain and p.state in ('open', 'pending'))
+  and not exists (select from termination n where n.chain_no = c.parent_chain)
 union all
 select 'I32 a thread is neither a main one nor a hook, or both', t.thread_no::text
 from thread t left join hook k using (thread_no)
@@ -4371,7 +4929,8 @@ declare
 begin
   with woken as (
     update thread set state = 'ready', ready_at = clock(), blocked_on = null
-    where thread_no = any(p_threads) and state = 'parked'
+    where thread_no = any(p_threads)
+      and (state = 'parked' or state = 'ready' and ready_at > clock())   -- startDelay: mail does not wait for it
     returning service_no
   )
   select array_agg(distinct 'q' || service_no) into v_ready from woken;

@@ -54,6 +54,7 @@ function added<T>(list: readonly T[], item: T): readonly T[] {
 }
 
 const plain = new Seal(null);
+const startsChild = ({ kind }: Effect) => kind === 'child' || kind === 'child on terms';
 const isUnrecorded = (made: ProducedCommand) => made.unrecorded === true;
 
 export class EntryDraft {
@@ -265,7 +266,8 @@ export class EntryDraft {
         if (span !== null) this.begun = added(this.begun, { op, span });
         const trace = span?.trace ?? this.#traces.own ?? undefined;
         const extra = JSON.stringify({ taskQueue, workflowName: command.name, awaited, ...options, trace });
-        this.#effects = added(this.#effects, { kind: 'child', op, key: workflowId, value: args, extra });
+        const kind = options.terms === undefined ? 'child' : 'child on terms';
+        this.#effects = added(this.#effects, { kind, op, key: workflowId, value: args, extra });
         break;
       }
       case 'hook': {
@@ -350,7 +352,7 @@ export class EntryDraft {
     for (const op of ops) {
       const operation = this.#open.get(op);
       if (operation?.kind !== 'child' || !operation.awaited) continue;
-      const others = this.#effects.filter((effect) => effect.kind !== 'child' || effect.op !== op);
+      const others = this.#effects.filter((effect) => !startsChild(effect) || effect.op !== op);
       this.#effects = others.length < this.#effects.length ? others : added(this.#effects, { kind: 'uncall', op });
     }
   }

@@ -16,10 +16,12 @@ import { migrate } from '../postgres/migrate.js';
 import { schemaName } from '../postgres/namespace.js';
 import { ANYTHING, LOST, type Notifier, openNotifier } from '../postgres/notifications.js';
 import { descend } from '../postgres/protocol/executions.js';
-import { reap, retireWorker, takeOver, tidy } from '../postgres/protocol/workers.js';
+import { expireTasks } from '../postgres/protocol/tasks.js';
+import { expireRuns, reap, retireWorker, takeOver, tidy } from '../postgres/protocol/workers.js';
 import { SqlError } from '../postgres/sql-error.js';
 import { ClaimLoop } from './claim-loop.js';
 import { ClaimNumbers } from './claim-numbers.js';
+import { Deadlines } from './deadlines.js';
 import { DueHeap } from './due-heap.js';
 import type { HostContext, HostLanes } from './host-context.js';
 import { errorFields } from './log-fields.js';
@@ -30,10 +32,9 @@ import { Services } from './services.js';
 import type { Serving } from './serving.js';
 import { SpanReporter } from './span-reporter.js';
 import { watchStrayRejections } from './stray-rejections.js';
-import { TaskDeadlines } from './task-deadlines.js';
 
-/** Hints of work that the process which hears them first does: tidying, deadlines, descendants to end. */
-const HOUSEKEEPING = new Set(['t', 'x', 'd']);
+/** Hints of work that the process which hears them first does: tidying, deadlines of tasks and runs, descendants to end. */
+const HOUSEKEEPING = new Set(['t', 'x', 'o', 'd']);
 
 /** Taken before anybody puts something in its place: it is asked several times a step. */
 const monotonicMs = performance.now.bind(performance);
@@ -66,7 +67,10 @@ export class Host implements HostContext {
   readonly #notifier: Notifier;
   readonly #unsubscribe: () => void;
   readonly #threads: OwnedThreads;
-  readonly #deadlines = new TaskDeadlines(this);
+  readonly #deadlines = {
+    tasks: new Deadlines(this, { name: 'expire_tasks', send: expireTasks }),
+    runs: new Deadlines(this, { name: 'expire_runs', send: expireRuns }),
+  };
   readonly #timers: NodeJS.Timeout[] = [];
   #heard = false;
   #skippedMs = 0;
@@ -312,7 +316,9 @@ export class Host implements HostContext {
 
   #keepHouse(hint: string): void {
     if (hint === 'x') {
-      this.#deadlines.look();
+      this.#deadlines.tasks.look();
+    } else if (hint === 'o') {
+      this.#deadlines.runs.look();
     } else if (hint === 'd') {
       this.#descend().catch((error) => this.callFailed('descend', error));
     } else if (hint === 't') {

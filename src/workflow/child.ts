@@ -4,21 +4,30 @@ import { DuplicateJobError } from '../core/errors.js';
 import { childError } from '../core/failure.js';
 import { fingerprint } from '../core/fingerprint.js';
 import type { Event } from '../core/history.js';
-import { flag, identifier, identifierOrNone, parseOptions, seconds } from '../core/options.js';
+import { choice, flag, identifier, identifierOrNone, parseOptions, seconds } from '../core/options.js';
 import { seededGuid } from '../core/random.js';
 import { type RetryOptions, resolveRetryPolicy } from '../core/retry-policy.js';
 import { type SearchOptions, searchOption, searchTexts } from '../core/search-fields.js';
+import {
+  type GivenTerms,
+  type ParentClosePolicy,
+  parentClosePolicy,
+  type StartTerms,
+  type StoredTerms,
+  storedTerms,
+  termFields,
+} from '../core/start-terms.js';
 import { unawaited } from '../core/unawaited.js';
 import { contextOf } from './context.js';
 
 /** Options of {@link executeChild} and {@link startChild}; the same words as `client.workflow.start`. */
-export interface ChildWorkflowOptions {
+export interface ChildWorkflowOptions extends StartTerms {
   readonly args: readonly unknown[];
   /** Default: the parent's queue, or `entity`. */
   readonly taskQueue?: string;
   /** The function's name. Default with only `entity` given: the entity. */
   readonly workflowName?: string;
-  /** Unique in the namespace. Default: generated. */
+  /** Carries one workflow at a time; `workflowIdReusePolicy` says whether one after the other. Default: generated. */
   readonly workflowId?: string;
   readonly entity?: string;
   readonly search?: SearchOptions;
@@ -32,6 +41,11 @@ export interface ChildWorkflowOptions {
   /** Accepted for compatibility, without effect. */
   readonly persistent?: boolean;
   readonly guid?: string;
+  /**
+   * What becomes of the child when this workflow has ended, however it did (`continueAsNew` goes on): `'ABANDON'` lets it run,
+   * `'TERMINATE'` ends it, `'REQUEST_CANCEL'` asks it to cancel. Soon after that end, by any worker. Default `'ABANDON'`.
+   */
+  readonly parentClosePolicy?: ParentClosePolicy;
 }
 
 const childOptions = v.strictObject({
@@ -47,6 +61,16 @@ const childOptions = v.strictObject({
   await: v.optional(v.unknown()),
   persistent: v.optional(v.unknown()),
   guid: v.optional(v.unknown()),
+  ...termFields,
+  parentClosePolicy: v.optional(parentClosePolicy),
+});
+
+/** One that somebody else awaits, or nobody, cannot be awaited here. */
+const awaitedChildOptions = v.strictObject({
+  ...childOptions.entries,
+  workflowIdConflictPolicy: v.optional(
+    choice(['FAIL', 'TERMINATE_EXISTING'], { USE_EXISTING: 'Only startChild can use what runs: it awaits nothing' }),
+  ),
 });
 
 /**
@@ -54,7 +78,7 @@ const childOptions = v.strictObject({
  *
  * @returns The child's result; its failure as an `Error` with `config.throwOnError: false`.
  * @throws The child's failure: the class it failed with (`DurableFatalError`, `DurableMaxedError` ...), its message and stack.
- * @throws {DuplicateJobError} when the workflow id is taken.
+ * @throws {DuplicateJobError} when the workflow id is taken, as far as the policies do not allow it.
  * @throws {CancelledFailure} when this workflow is cancelled meanwhile; the child is asked to cancel too.
  *
  * @example
@@ -76,8 +100,8 @@ async function resultOfChild<T>(options: ChildWorkflowOptions): Promise<T> {
 /**
  * Starts another workflow and goes on. The start is part of this step's commit.
  *
- * @returns The child's workflow id.
- * @throws {DuplicateJobError} when the workflow id is taken.
+ * @returns The child's workflow id; with `workflowIdConflictPolicy: 'USE_EXISTING'` it may be that of a workflow that ran already.
+ * @throws {DuplicateJobError} when the workflow id is taken, as far as the policies do not allow it.
  */
 export function startChild(options: ChildWorkflowOptions): Promise<string> {
   return unawaited(idOfChild(options));
@@ -95,12 +119,13 @@ async function callChild(
 ): Promise<{ event: Event; workflowId: string; throwOnError: boolean }> {
   const { instance, cancellable } = contextOf(call);
   const { info } = instance;
-  const given = parseOptions(call, childOptions, options);
+  const given = parseOptions(call, awaited ? awaitedChildOptions : childOptions, options);
   const config = resolveRetryPolicy(call, given.config as RetryOptions | undefined, undefined, 'config');
   const taskQueue = given.taskQueue ?? given.entity ?? info.taskQueue;
   const workflowName =
     (given.taskQueue === undefined ? (given.entity ?? given.workflowName) : (given.workflowName ?? given.entity)) ?? '';
   parseOptions(call, v.strictObject({ workflowName: identifier }), { workflowName });
+  const terms = childTerms(call, given);
   const counter = instance.tick();
   const spec = {
     workflowId:
@@ -116,6 +141,7 @@ async function callChild(
       search: given.search === undefined ? null : searchTexts(call, given.search.data),
       parentWorkflowId: info.workflowId,
       originId: info.originId ?? info.workflowId,
+      ...(terms !== null && { terms }),
     },
   };
   const { event, command } = await instance.operation(
@@ -126,4 +152,18 @@ async function callChild(
   // The id recorded first counts: code may compute another one on replay.
   const workflowId = command.kind === 'child' ? command.spec.workflowId : spec.workflowId;
   return { event, workflowId, throwOnError: config.throwOnError };
+}
+
+function childTerms(
+  call: string,
+  given: GivenTerms & { readonly parentClosePolicy?: ParentClosePolicy | undefined },
+): StoredTerms | null {
+  switch (given.parentClosePolicy) {
+    case 'TERMINATE':
+      return storedTerms(call, given, { onParentClose: 'terminate' });
+    case 'REQUEST_CANCEL':
+      return storedTerms(call, given, { onParentClose: 'cancel' });
+    default:
+      return storedTerms(call, given);
+  }
 }

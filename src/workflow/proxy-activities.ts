@@ -4,8 +4,7 @@ import { InvalidArgumentError } from '../core/errors.js';
 import { finalActivityError } from '../core/failure.js';
 import { fingerprint } from '../core/fingerprint.js';
 import type { ActivityLimits, Event, RetrySpec } from '../core/history.js';
-import { identifier, interval, parseOptions } from '../core/options.js';
-import { inWords } from '../core/refused-option.js';
+import { identifier, interval, limit, parseOptions } from '../core/options.js';
 import { type RetryOptions, type RetryPolicy, resolveRetryPolicy } from '../core/retry-policy.js';
 import { unawaited } from '../core/unawaited.js';
 import type { Instance } from '../replay/instance.js';
@@ -51,11 +50,6 @@ export interface ActivityCall extends InterceptedCall {
   /** As `proxyActivities` was given them; a copy for this call. */
   options: { -readonly [K in keyof ActivityOptions]: ActivityOptions[K] } & { headers: Record<string, unknown> };
 }
-
-const limit = v.pipe(
-  interval,
-  v.check((ms: number) => ms > 0, inWords({ must: 'a duration longer than 0', todo: 'Leave it out for no limit' })),
-);
 
 export const activityOptions = v.strictObject({
   activities: v.optional(v.record(v.string(), v.unknown())),

@@ -23,6 +23,7 @@ import {
   step,
   task,
   terminate,
+  terms,
   timer,
   uncall,
   wait,
@@ -210,7 +211,7 @@ onEveryDatabase('terminate', (session) => {
   });
 
   it('of a reservation ends it', async () => {
-    await startAll(session(), [startItem('a', { pendingMs: 60_000 })]);
+    await startAll(session(), [startItem('a', { terms: terms({ pendingMs: 60_000 }) })]);
     expect(await terminate(session(), 'a')).toBe('terminated');
     expect(await stateOf(session())).toMatchObject({
       executions: [{ state: 'terminated' }],

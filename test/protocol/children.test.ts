@@ -19,6 +19,7 @@ import {
   startItem,
   step,
   type Thread,
+  terms,
 } from '../support/protocol.js';
 import { SCHEMA } from '../support/protocol-session.js';
 import { stateOf } from '../support/protocol-state.js';
@@ -108,7 +109,7 @@ onEveryDatabase('a child', (session) => {
     const worker = await register(session());
     await complete(session(), await running(session(), worker, 'finished'));
     await start(session(), 'open');
-    await startAll(session(), [startItem('reserved', { pendingMs: 60_000 })]);
+    await startAll(session(), [startItem('reserved', { terms: terms({ pendingMs: 60_000 }) })]);
     await claim(session(), worker);
     const parent = await running(session(), worker, 'parent');
     const ids = ['finished', 'new', 'open', 'reserved'];

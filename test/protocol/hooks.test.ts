@@ -30,6 +30,7 @@ import {
   takeTasks,
   task,
   terminate,
+  terms,
   timer,
   type Worker,
   wait,
@@ -121,7 +122,7 @@ onEveryDatabase('a hook', (session) => {
 
   const refusals: readonly (readonly [string, () => Promise<unknown>])[] = [
     ['unknown', async () => {}],
-    ['pending', () => startAll(session(), [startItem('a', { pendingMs: 60_000 })])],
+    ['pending', () => startAll(session(), [startItem('a', { terms: terms({ pendingMs: 60_000 }) })])],
     ['inactive', async () => complete(session(), await running(session(), await worker(), 'a'))],
     ['closed', () => start(session(), 'a', { signalIn: false })],
   ];

@@ -37,6 +37,7 @@ import {
   task,
   taskItem,
   terminate,
+  terms,
   untask,
   violations,
   wait,
@@ -127,7 +128,7 @@ describe('calls that name the same things in opposite order', () => {
   it('start, filling reservations', async () => {
     await startAll(
       control,
-      ['a', 'b', 'x', 'y'].map((id) => startItem(id, { pendingMs: 60_000 })),
+      ['a', 'b', 'x', 'y'].map((id) => startItem(id, { terms: terms({ pendingMs: 60_000 }) })),
     );
     await crossed(
       () =>

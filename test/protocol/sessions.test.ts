@@ -53,6 +53,7 @@ import {
   task,
   taskItem,
   terminate,
+  terms,
   timer,
   wait,
 } from '../support/protocol.js';
@@ -91,7 +92,7 @@ async function scenario(session: Session): Promise<{ answers: unknown[]; state: 
   await step(session, kid, { closing: 'continued', result: '["again"]' });
   await complete(session, await claimOnly(session, worker, 'kid'), '1.0');
   answers.push((await mailOf(session, worker)).map(({ kind, op, payload }) => [kind, op, payload]));
-  answers.push(await startAll(session, [startItem('later', { pendingMs: 1_000 }), startItem('a')]));
+  answers.push(await startAll(session, [startItem('later', { terms: terms({ pendingMs: 1_000 }) }), startItem('a')]));
   answers.push(await cancel(session, 'a'), await terminate(session, 'a'));
   answers.push(await block(session, await running(session, worker, 'b')));
   answers.push(

@@ -14,6 +14,7 @@ import {
   startItem,
   step,
   terminate,
+  terms,
   wait,
 } from '../support/protocol.js';
 import { SCHEMA } from '../support/protocol-session.js';
@@ -112,7 +113,7 @@ onEveryDatabase('start', (session) => {
 
   describe('a reservation', () => {
     const reserve = (id: string, ms = 60_000) =>
-      startItem(id, { pendingMs: ms, search: '{"a":1,"b":1}', entity: '{"e":1}' });
+      startItem(id, { terms: terms({ pendingMs: ms }), search: '{"a":1,"b":1}', entity: '{"e":1}' });
 
     it('holds the id and is run by nobody', async () => {
       const item = reserve('a');
@@ -142,7 +143,9 @@ onEveryDatabase('start', (session) => {
 
     it('keeps its search fields and those of the start, however large', async () => {
       const large = (field: string) => JSON.stringify({ [field]: 'x'.repeat(1_000_000) });
-      const [reserved] = await startAll(session(), [startItem('a', { pendingMs: 60_000, search: large('a') })]);
+      const [reserved] = await startAll(session(), [
+        startItem('a', { terms: terms({ pendingMs: 60_000 }), search: large('a') }),
+      ]);
       expect(await startAll(session(), [startItem('a', { search: large('b') })])).toEqual([reserved]);
       expect(Object.keys(JSON.parse((await look('a'))?.search ?? '{}') as object)).toEqual(['a', 'b']);
     });

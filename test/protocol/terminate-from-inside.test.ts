@@ -27,6 +27,7 @@ import {
   step,
   task,
   terminate,
+  terms,
   timer,
   violations,
   wait,
@@ -84,7 +85,7 @@ onEveryDatabase('a workflow that terminates another', (session) => {
 
   it('ends a reservation, and one that it has only just started', async () => {
     const worker = await register(session());
-    await startAll(session(), [startItem('reserved', { pendingMs: 60_000 })]);
+    await startAll(session(), [startItem('reserved', { terms: terms({ pendingMs: 60_000 }) })]);
     const judge = await running(session(), worker, 'judge');
     const effects = [child(0, 'awaited'), child(1, 'started', { awaited: false })];
     const ends = [end(2, 'reserved'), end(3, 'awaited'), end(4, 'started')];

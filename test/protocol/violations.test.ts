@@ -25,6 +25,7 @@ import {
   step,
   task,
   taskItem,
+  terms,
   timer,
   violations,
   wait,
@@ -84,7 +85,7 @@ async function healthyData(session: Session): Promise<void> {
   expect(await pause(session, ['paused', 'pausing'])).toEqual(['paused', 'paused']);
   await session.sql(`update durable.activity_task set ready_at = null where ${THREAD('paused')}`); // laid aside
   await signal(session, 'kept');
-  await start(session, 'reserved', { pendingMs: 60_000 });
+  await start(session, 'reserved', { terms: terms({ pendingMs: 60_000 }) });
   await start(session, 'ready');
 }
 
@@ -180,10 +181,22 @@ const PLANTED: Record<string, string[]> = {
     `update durable.emission_counter set last = 0`,
   ],
   'I31 a terminated chain whose children were left alone': [
-    `insert into durable.termination (chain_no, asked_at) values (${of('finished')}, now() - interval '1 hour')`,
+    `insert into durable.termination (chain_no, whole, asked_at) values (${of('finished')}, true, now() - interval '1 hour')`,
   ],
   'I31 the children of an open chain are to end': [
-    `insert into durable.termination (chain_no, asked_at) values (${of('busy')}, now())`,
+    `insert into durable.termination (chain_no, whole, asked_at) values (${of('busy')}, true, now())`,
+  ],
+  'I33 an open run is not the newest of its id': [
+    `update durable.execution set workflow_id = 'ready', run = 1, cause = 'reused' where ${EXECUTION('parked')}`,
+  ],
+  'I34 a run has outlived its timeout, or has ended and still has one due': [
+    `update durable.execution set due_at = now() - interval '1 hour' where ${EXECUTION('ready')}`,
+    `update durable.execution set due_at = now() - interval '1 hour' where ${EXECUTION('reserved')}`,
+    `update durable.execution set due_at = now() where ${EXECUTION('finished')}`,
+    `update durable.execution set due_at = now() + interval '2 hours', chain_due_at = now() + interval '1 hour' where ${EXECUTION('ready')}`,
+  ],
+  'I35 a child outlives its parent against its policy': [
+    `update durable.execution set on_parent_close = 'terminate', parent_chain = ${of('finished')} where ${EXECUTION('ready')}`,
   ],
   'I32 a thread is neither a main one nor a hook, or both': [
     `delete from durable.hook where ${HOOK_OF('busy')}`,

@@ -46,6 +46,7 @@ import {
   task,
   taskItem,
   terminate,
+  terms,
   timer,
   uncall,
   untask,
@@ -761,7 +762,7 @@ const ends = [
   race({
     name: 'R13 start / start of one reservation',
     arrange: async (control) => {
-      await startAll(control, [startItem('a', { pendingMs: 60_000 })]);
+      await startAll(control, [startItem('a', { terms: terms({ pendingMs: 60_000 }) })]);
       return [startItem('a', { args: '[1]' }), startItem('a', { args: '[2]' })] as const;
     },
     one: async (session, [item]) => statuses(session, [item]),
@@ -779,7 +780,7 @@ const ends = [
   race({
     name: 'R13 start of a reservation / a signal to it',
     arrange: async (control) => {
-      await startAll(control, [startItem('a', { pendingMs: 60_000 })]);
+      await startAll(control, [startItem('a', { terms: terms({ pendingMs: 60_000 }) })]);
       return { started: startItem('a'), sent: signalItem('go', { workflowId: 'a', payload: '1' }) };
     },
     one: (session, { started }) => statuses(session, [started]),
@@ -788,7 +789,7 @@ const ends = [
   race({
     name: 'R13 start of a reservation / terminate',
     arrange: async (control) => {
-      await startAll(control, [startItem('a', { pendingMs: 60_000 })]);
+      await startAll(control, [startItem('a', { terms: terms({ pendingMs: 60_000 }) })]);
       return { started: startItem('a'), requestNo: nextNumber() };
     },
     one: (session, { started }) => statuses(session, [started]),
@@ -937,7 +938,7 @@ const repetitions = [
   twice(
     'start of a reservation',
     async (control) => {
-      await startAll(control, [startItem('a', { pendingMs: 60_000 })]);
+      await startAll(control, [startItem('a', { terms: terms({ pendingMs: 60_000 }) })]);
       return [startItem('a')];
     },
     (session, items) => statuses(session, items),

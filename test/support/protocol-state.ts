@@ -10,7 +10,7 @@ export type State = Record<string, readonly Record<string, unknown>[]>;
 const VIEWS: Record<string, string> = {
   executions: `
     select e.workflow_id || '/' || e.run as run, e.state, e.cause, e.cancel_requested as cancel, e.args, e.pause_reason as paused,
-      p.name as parent, e.parent_op as op
+      p.name as parent, e.parent_op as op, e.due_at is not null as due, e.on_parent_close as closes
     from execution e left join named p on p.thread_no = e.parent_thread order by 1`,
   threads: `
     select n.name as thread, t.state, w.worker_key as owner, t.epoch, t.ready_at is not null as claimable,
@@ -46,7 +46,7 @@ const VIEWS: Record<string, string> = {
   emissions: `
     select m.emission_no as no, n.name as run, m.topic, m.payload from emission m join named n on n.thread_no = m.run_no order by 1`,
   terminations: `
-    select n.name as chain, x.failure, x.expire_s as expires from termination x join named n on n.thread_no = x.chain_no order by 1`,
+    select n.name as chain, x.whole, x.failure, x.expire_s as expires from termination x join named n on n.thread_no = x.chain_no order by 1`,
   requests: `
     select x.answer from (select * from request_0 union all select * from request_1) x order by 1`,
 };

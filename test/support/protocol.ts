@@ -9,6 +9,7 @@
  */
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect } from 'vitest';
+import type { StoredTerms } from '../../src/core/start-terms.js';
 import { type CommitItem, commit, type Effect } from '../../src/postgres/protocol/commit.js';
 import {
   cancelWorkflow,
@@ -50,6 +51,7 @@ import {
   releaseThreads,
 } from '../../src/postgres/protocol/threads.js';
 import {
+  expireRuns,
   reap,
   registerWorker,
   renewLease,
@@ -169,6 +171,8 @@ export async function setClock(session: Session, ahead: string): Promise<void> {
 // ---- clients
 
 /** A start of the usual workflow. */
+export const terms = (given: StoredTerms): string => JSON.stringify(given);
+
 export function startItem(workflowId: string, given: Partial<StartItem> = {}): StartItem {
   return {
     requestNo: nextNumber(),
@@ -179,7 +183,7 @@ export function startItem(workflowId: string, given: Partial<StartItem> = {}): S
     config: null,
     expireS: null,
     signalIn: true,
-    pendingMs: null,
+    terms: null,
     entity: null,
     search: null,
     parentWorkflowId: null,
@@ -202,7 +206,15 @@ export async function start(session: Session, workflowId: string, given: Partial
 
 /** A signal to whoever waits longest in the namespace, kept for an hour. */
 export function signalItem(signalId: string, given: Partial<SignalItem> = {}): SignalItem {
-  return { requestNo: nextNumber(), signalId, workflowId: null, payload: null, expireMs: HOUR_MS, ...given };
+  return {
+    requestNo: nextNumber(),
+    signalId,
+    workflowId: null,
+    chainNo: null,
+    payload: null,
+    expireMs: HOUR_MS,
+    ...given,
+  };
 }
 
 export async function signalAll(session: Session, items: readonly SignalItem[]): Promise<SignalAnswer[]> {
@@ -231,16 +243,23 @@ export async function signal(
 }
 
 /** @returns whether it was open. */
-export async function cancel(session: Session, workflowId: string): Promise<boolean> {
-  return (await cancelWorkflow(session, SCHEMA, workflowId)).found;
+export async function cancel(session: Session, workflowId: string, chainNo: number | null = null): Promise<boolean> {
+  return (await cancelWorkflow(session, SCHEMA, workflowId, chainNo)).found;
 }
 
 export async function terminate(
   session: Session,
   workflowId: string,
-  { requestNo = nextNumber(), failure = '"ended"', expireS = null as number | null, descend = false } = {},
+  {
+    requestNo = nextNumber(),
+    failure = '"ended"',
+    expireS = null as number | null,
+    descend = false,
+    chainNo = null as number | null,
+  } = {},
 ): Promise<string> {
-  return (await terminateWorkflow(session, SCHEMA, { requestNo, workflowId, failure, expireS, descend })).status;
+  return (await terminateWorkflow(session, SCHEMA, { requestNo, workflowId, chainNo, failure, expireS, descend }))
+    .status;
 }
 
 /** @returns whether there was anything to do. */
@@ -312,6 +331,9 @@ export const renew = (session: Session, worker: Worker) => renewLease(session, S
 export const retire = (session: Session, worker: Worker) => retireWorker(session, SCHEMA, worker.no);
 /** `by` has nothing to do with the dead: threads that are blocked are offered to it. */
 export const reapDead = (session: Session, by?: Worker) => reap(session, SCHEMA, by?.no ?? 0);
+/** Ends what is due. @returns hints. */
+export const endDue = async (session: Session): Promise<string | null> => (await expireRuns(session, SCHEMA)).hints;
+
 export const keepHouse = (session: Session) => tidy(session, SCHEMA);
 
 // ---- threads

@@ -13,6 +13,7 @@ export type EffectKind =
   | 'limits'
   | 'untask'
   | 'child'
+  | 'child on terms'
   | 'uncall'
   | 'hook'
   | 'own'

@@ -13,7 +13,8 @@ export interface StartItem {
   readonly config: string | null;
   readonly expireS: number | null;
   readonly signalIn: boolean;
-  readonly pendingMs: number | null;
+  /** What it says beyond what to run, as JSON (StoredTerms); null for an ordinary start. */
+  readonly terms: string | null;
   readonly entity: string | null;
   readonly search: string | null;
   readonly parentWorkflowId: string | null;
@@ -23,7 +24,8 @@ export interface StartItem {
 }
 
 export interface StartAnswer {
-  readonly status: 'started' | 'duplicate';
+  readonly status: 'started' | 'existing' | 'duplicate';
+  /** The first run of the chain that was begun, or is used; the newest run of an id that is taken. */
   readonly runNo: number;
 }
 
@@ -47,7 +49,7 @@ export async function startExecutions(
         texts(items.map((item) => item.config)),
         doubles(items.map((item) => item.expireS)),
         booleans(items.map((item) => item.signalIn)),
-        doubles(items.map((item) => item.pendingMs)),
+        texts(items.map((item) => item.terms)),
         texts(items.map((item) => item.entity)),
         texts(items.map((item) => item.search)),
         texts(items.map((item) => item.parentWorkflowId)),
@@ -69,6 +71,8 @@ export interface SignalItem {
   readonly signalId: string;
   /** Null: whoever waits longest in the namespace. */
   readonly workflowId: string | null;
+  /** Only while this chain carries the id; null: whatever carries it. */
+  readonly chainNo: number | null;
   readonly payload: string | null;
   readonly expireMs: number;
 }
@@ -92,6 +96,7 @@ export async function sendSignals(
         texts(items.map((item) => item.workflowId)),
         texts(items.map((item) => item.payload)),
         doubles(items.map((item) => item.expireMs)),
+        bigints(items.map((item) => item.chainNo)),
       ],
       { prepare: true },
     ),
@@ -162,10 +167,11 @@ export async function cancelWorkflow(
   lane: Lane,
   schema: string,
   workflowId: string,
+  chainNo: number | null,
   options?: QueryOptions,
 ): Promise<{ found: boolean; hints: string | null }> {
   const rows = await lane.query<{ found: boolean; hints: string }>(
-    call(schema, 'cancel', [boolean(false), text(workflowId)]),
+    call(schema, 'cancel', [boolean(false), text(workflowId), bigint(chainNo)]),
     options,
   );
   return { found: rows[0]?.found ?? false, hints: rows[0]?.hints || null };
@@ -177,6 +183,7 @@ export async function terminateWorkflow(
   request: {
     requestNo: number;
     workflowId: string;
+    chainNo: number | null;
     failure: string | null;
     expireS: number | null;
     descend: boolean;
@@ -191,6 +198,7 @@ export async function terminateWorkflow(
       text(request.failure),
       double(request.expireS),
       boolean(request.descend),
+      bigint(request.chainNo),
     ]),
     options,
   );

@@ -56,3 +56,12 @@ export async function reap(lane: Lane, schema: string, workerNo: number): Promis
 export async function tidy(lane: Lane, schema: string): Promise<string | null> {
   return (await lane.query<{ tidy: string | null }>(call(schema, 'tidy', [])))[0]?.tidy ?? null;
 }
+
+/** Ends runs whose timeout is over, and reservations that nobody filled. */
+export async function expireRuns(
+  lane: Lane,
+  schema: string,
+): Promise<{ hints: string | null; dueInMs: number | null }> {
+  const [row] = await lane.query<{ hints: string | null; due_in_ms: number | null }>(call(schema, 'expire_runs', []));
+  return { hints: row?.hints ?? null, dueInMs: row?.due_in_ms ?? null };
+}
