@@ -4227,6 +4227,12 @@ declare
   n int;
 begin
   v_answers := remember_requests(p_request_no);
+  v_answers := array(                                -- an ordinary start may have gone the short way before
+    select coalesce(u.answer, 'started ' || e.run)
+    from unnest(v_answers, p_workflow_id, p_request_no) with ordinality u (answer, id, request_no, n)
+    left join lateral (
+      select x.run from execution x where x.workflow_id = u.id and x.request_no = u.request_no limit 1) e on true
+    order by u.n);
   -- pause: remembered
   v_new := array(
     select u.n from unnest(v_answers, p_workflow_id) with ordinality u (answer, id, n)

@@ -232,7 +232,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   },
   {
     name: 'B21 what is delivered wakes nobody',
-    edits: [['wake', "where thread_no = any(p_threads) and state = 'parked'", 'where false']],
+    edits: [['wake', 'where thread_no = any(p_threads)\n', 'where false\n']],
     caughtBy: 'a parent hears of its child and wakes',
   },
   {
@@ -257,13 +257,13 @@ export const plantedBugs: readonly PlantedBug[] = [
   },
   {
     name: 'B23 terminate overwrites an outcome',
-    edits: [['terminate', "if v_state not in ('open', 'pending') then", 'if false then']],
+    edits: [['terminate', "if v_state not in ('open', 'pending') or v_chain_no <> p_chain_no then", 'if false then']],
     caughtBy: 'an outcome never changes',
   },
   {
     name: 'B23 cancel touches what has ended',
     edits: [
-      ['cancel', "if v_state is distinct from 'open' then", 'if v_run is null then'],
+      ['cancel', "if v_state is distinct from 'open' or v_chain_no <> p_chain_no then", 'if v_run is null then'],
       ['cancel_runs', "and state = 'open' and not cancel_requested", 'and not cancel_requested'],
     ],
     caughtBy: 'an outcome never changes',
