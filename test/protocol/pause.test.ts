@@ -35,7 +35,7 @@ onEveryDatabase('pause', (session) => {
   it('answers for each workflow, in order', async () => {
     const worker = await register(session());
     await waiting(session(), worker, 'parked', 'go');
-    await start(session(), 'reserved', { pendingMs: 60_000 });
+    await start(session(), 'reserved', { terms: '{"pendingMs":60000}' });
     await start(session(), 'ready');
     const ids = ['ready', 'nobody', 'parked', 'reserved', 'ready'];
     expect(await pause(session(), ids)).toEqual(['paused', 'unknown', 'paused', 'pending', 'again']);
