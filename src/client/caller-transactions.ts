@@ -74,7 +74,12 @@ export class CallerTransactions {
   }
 
   async cancel(workflowId: string, chainNo: number | null, transaction: CallerTransaction): Promise<boolean> {
-    const answer = await cancelInTransaction(await this.#join('cancel', transaction), this.#own.schema, workflowId, chainNo);
+    const answer = await cancelInTransaction(
+      await this.#join('cancel', transaction),
+      this.#own.schema,
+      workflowId,
+      chainNo,
+    );
     if (!isKeptOut(answer)) return answer === 'asked';
     throw keptOut('cancel', answer, `the workflow "${workflowId}"`);
   }

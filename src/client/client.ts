@@ -16,7 +16,6 @@ import { choice, duration, flag, identifier, identifierOrNone, parseOptions, sec
 import { type RetryOptions, resolveRetryPolicy } from '../core/retry-policy.js';
 import { type SearchOptions, searchOption, searchTexts } from '../core/search-fields.js';
 import { shownValue } from '../core/shown-value.js';
-import type { CallerTransaction } from '../postgres/caller-transaction.js';
 import {
   type StartTerms,
   type StoredTerms,
@@ -25,6 +24,7 @@ import {
   type WorkflowIdConflictPolicy,
   type WorkflowIdReusePolicy,
 } from '../core/start-terms.js';
+import type { CallerTransaction } from '../postgres/caller-transaction.js';
 import {
   assertReachable,
   type ConnectionOptions,
@@ -44,7 +44,7 @@ import { transactionOf, transactionOption } from './caller-transactions.js';
 import { Engine } from './engine.js';
 import { WorkflowHandle } from './handle.js';
 import { isOpen, type Link, type LinkUse, useLink } from './link.js';
-import { resolveSignalOptions, type SignalOptions } from './signal-options.js';
+import { resolveSignalOptions, SIGNAL_EXPIRE_MS, type SignalOptions } from './signal-options.js';
 import { type SubscribeOptions, subscribe } from './subscribe.js';
 import type { EmissionCallback, Subscription } from './subscription.js';
 import { visibilityCalls } from './visibility.js';

@@ -158,7 +158,14 @@ export class WorkflowHandle {
     const payload = this.#seal.seal(encodePayload(data, 'data'));
     const { expireMs, transaction } = resolveSignalOptions(options);
     const link = await this.#port.reach(transaction);
-    const item = { requestNo: randomNumber(), signalId, workflowId: this.workflowId, chainNo: this.#chainNo, payload, expireMs };
+    const item = {
+      requestNo: randomNumber(),
+      signalId,
+      workflowId: this.workflowId,
+      chainNo: this.#chainNo,
+      payload,
+      expireMs,
+    };
     const answer = await link.signal(item, transaction);
     if (answer === 'unknown') throw new GetStateError(this.workflowId);
     if (answer === 'inactive') throw new InactiveJobError(this.workflowId);

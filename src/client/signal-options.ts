@@ -5,7 +5,7 @@ import type { CallerTransaction } from '../postgres/caller-transaction.js';
 import { transactionOf, transactionOption } from './caller-transactions.js';
 
 /** How long a signal that nobody awaits yet is kept, unless `expire` says otherwise. */
-const SIGNAL_EXPIRE_MS = 10 * 60 * 1000;
+export const SIGNAL_EXPIRE_MS = 10 * 60 * 1000;
 
 /** Options of `client.workflow.signal` and `handle.signal`. */
 export interface SignalOptions {

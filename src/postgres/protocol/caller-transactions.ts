@@ -43,11 +43,10 @@ export async function cancelInTransaction(
   workflowId: string,
   chainNo: number | null,
 ): Promise<'asked' | 'inactive' | KeptOut> {
-  const [row] = await ask(`select ${quoteIdentifier(schema)}.cancel_in_transaction($1::text, $2::text, $3::bigint) as status`, [
-    mark,
-    workflowId,
-    chainNo === null ? null : String(chainNo),
-  ]);
+  const [row] = await ask(
+    `select ${quoteIdentifier(schema)}.cancel_in_transaction($1::text, $2::text, $3::bigint) as status`,
+    [mark, workflowId, chainNo === null ? null : String(chainNo)],
+  );
   return row?.status as 'asked' | 'inactive' | KeptOut;
 }
 
