@@ -34,6 +34,7 @@ export type {
 export type { Exporter } from './client/exporter.js';
 export { WorkflowHandle } from './client/handle.js';
 export type { PauseOptions, ResumeOptions } from './client/pause.js';
+export type { PruneOptions } from './client/prune.js';
 export type { SignalOptions } from './client/signal-options.js';
 export type { WorkflowState, WorkflowStateMetadata } from './client/state.js';
 export type { SubscribeOptions } from './client/subscribe.js';
@@ -60,6 +61,7 @@ export { Durable, guid, shutdown } from './durable.js';
 export type { CallerTransaction } from './postgres/caller-transaction.js';
 export type { ConnectionOptions, ConnectionsByRole } from './postgres/connection.js';
 export { migrate, migrationScript, SCHEMA_VERSION } from './postgres/migrate.js';
+export type { Archive, ArchivedEntry, ArchivedExecution, ArchivedStep } from './worker/archived-execution.js';
 export type { WorkerInterceptors } from './worker/interceptors.js';
 export type { UserFunction, UserFunctions, WorkerOptions, WorkerTuning } from './worker/options.js';
 // workers

@@ -36,7 +36,11 @@ begin
     update execution e set state = p_closing[array_position(p_threads, e.run_no)], closed_at = v_now, due_at = null,
       paused_at = null, pause_reason = null
     where e.run_no = any(p_threads)
-    returning e.chain_no, e.state
+    returning e.run_no, e.chain_no, e.state, e.expire_s
+  ), noted as (                                      -- from when on they may be pruned
+    insert into pruning (due_at, runs)
+    select v_now + greatest(coalesce(e.expire_s, 604800) * interval '1 s', request_window()), array_agg(e.run_no order by e.run_no)
+    from ended e where e.expire_s is distinct from 0 group by e.expire_s
   )
   select v_hints || coalesce(array_agg('r' || chain_no) filter (where state <> 'continued'), '{}'),
     array_agg(chain_no) filter (where state <> 'continued' and exists (

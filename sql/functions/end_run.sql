@@ -11,6 +11,13 @@ begin
   where h.thread_no = p_run and h.closes and h.worker_no = 0;
   if p_expire_s is not null then
     update execution e set expire_s = p_expire_s where e.run_no = p_run;
+    if p_expire_s > 0 then
+      -- the runs before it that led here: as long as it, not as long as they would be by themselves
+      insert into pruning (due_at, runs)
+      select clock() + greatest(p_expire_s * interval '1 s', request_window()), array_agg(x.run_no order by x.run_no)
+      from execution e join execution x on x.workflow_id = e.workflow_id and x.run < e.run and x.chain_no = e.chain_no
+      where e.run_no = p_run having count(*) > 0;
+    end if;
   end if;
   if p_descend then
     insert into termination (chain_no, asked_at, whole, expire_s, failure)

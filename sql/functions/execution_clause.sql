@@ -47,7 +47,7 @@ begin
     end if;
   end loop;
   if not p_filter ? 'status' then
-    v_clauses := v_clauses || 'e.state <> ''continued'''::text;
+    v_clauses := v_clauses || 'e.state not in (''continued'', ''pruned'')'::text;
   end if;
   for v_key, v_condition in
     select k, c.condition || jsonb_build_object('n', c.n - 1)

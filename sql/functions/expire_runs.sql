@@ -41,6 +41,12 @@ begin
       delete from thread t where t.thread_no = v_run.run_no;
       delete from document d where d.run_no = v_run.run_no;
       delete from execution e where e.run_no = v_run.run_no;
+      if v_run.run > 0 then                          -- what only this one needed: see delete_runs
+        perform from execution e where e.workflow_id = v_run.workflow_id and e.run = 0 for no key update;
+        insert into pruning (due_at, runs)
+        select v_now, array_agg(e.run_no) from execution e
+        where e.workflow_id = v_run.workflow_id and e.state = 'pruned' having count(*) > 0;
+      end if;
     else
       v_hints := v_hints || end_run(v_run.run_no, (random() * 281474976710655)::bigint, run_timeout_failure(v_run, v_now), null, false, 'failed');
     end if;

@@ -6,7 +6,7 @@ language plpgsql stable as $$
 #variable_conflict use_column
 begin
   return query
-  select c.run_no, l.run_no, l.state, h.result
+  select c.run_no, l.run_no, case l.state when 'pruned' then 'unknown' else l.state end, h.result
   from execution c
   cross join lateral (
     select x.run_no, x.state from execution x

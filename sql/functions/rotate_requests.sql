@@ -7,7 +7,7 @@ language plpgsql as $$
 declare
   v_slot int;
 begin
-  select s.slot into v_slot from request_slot s where s.since < clock() - interval '10 minutes' for update skip locked;
+  select s.slot into v_slot from request_slot s where s.since < clock() - request_window() for update skip locked;
   if not found then
     return;
   end if;

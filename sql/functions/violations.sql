@@ -36,17 +36,19 @@ union all
 select 'I4 a thread is done without a closing entry, or closed and not done', t.thread_no::text from thread t
 where t.state not in ('pending') and (t.state = 'done') <> exists (select from history x where x.thread_no = t.thread_no and x.closes)
 union all
-select 'I5 continued without a next run, or runs with a gap', e.workflow_id || '/' || e.run from execution e
+select 'I5 continued without a next run, or runs without their first', e.workflow_id || '/' || e.run from execution e
 left join execution n on n.workflow_id = e.workflow_id and n.run = e.run + 1
-where (e.state = 'continued') <> coalesce(n.cause = 'continued', false)
+where e.state not in ('continued', 'pruned') and n.cause = 'continued'
+   or e.state = 'continued'                          -- those in between may have been pruned
+     and not exists (select from execution n where n.workflow_id = e.workflow_id and n.run > e.run and n.chain_no = e.chain_no)
    or (e.state in ('open', 'pending')) <> (e.closed_at is null)
    or e.cause = 'start' and e.run > 0
-   or e.run_no <> e.chain_no and not exists (
-     select from execution p where p.workflow_id = e.workflow_id and p.run = e.run - 1 and p.chain_no = e.chain_no)
+   or not exists (select from execution f where f.workflow_id = e.workflow_id and f.run = 0)
+   or not exists (select from execution f where f.workflow_id = e.workflow_id and f.run_no = e.chain_no)
 union all
 select 'I5 execution and main thread disagree', e.workflow_id || '/' || e.run from execution e
 left join thread t on t.thread_no = e.run_no
-where t.thread_no is null or (e.state in ('open', 'pending')) <> (t.state <> 'done')
+where (e.state in ('open', 'pending')) <> (t.state <> 'done') or (e.state = 'pruned') <> (t.thread_no is null)
 union all
 select 'I7 a thread is stuck', t.thread_no || ' ' || t.state from execution e join thread t using (run_no), setting
 where e.state = 'open' and case t.state
@@ -156,6 +158,15 @@ select 'I28 a row without its thread', x.kind || ' ' || x.thread_no from (
   union all select 'timer', thread_no from timer union all select 'wait', thread_no from wait
   union all select 'task', thread_no from activity_task union all select 'hook', thread_no from hook) x
 where not exists (select from thread t where t.thread_no = x.thread_no)
+  and not (x.kind = 'history' and exists (select from pruning p where x.thread_no = any(p.threads)))
+union all
+select 'I34 a stripped run that no other one needs', e.workflow_id || '/' || e.run from execution e
+where e.state = 'pruned' and not is_needed(e)
+union all
+select 'I34 a run that has ended and will never be pruned', e.workflow_id || '/' || e.run
+from execution e join thread t on t.thread_no = e.run_no
+where e.closed_at is not null and e.expire_s is distinct from 0
+  and not exists (select from pruning p where e.run_no = any(p.runs))
 union all
 select 'I28 a document without its run', d.run_no::text from document d
 where not exists (select from execution e where e.run_no = d.run_no)

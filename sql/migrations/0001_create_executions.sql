@@ -51,7 +51,7 @@ create table execution (
   signal_in boolean not null,
   cancel_requested boolean not null,
   workflow_id text collate "C" not null,
-  state text not null,                             -- pending open | completed failed cancelled terminated continued
+  state text not null,                             -- pending open | completed failed cancelled terminated continued | pruned (others rest on its row)
   cause text not null,                             -- start continued reused reset retried
   args text not null,
   config text,                                     -- the retry policy of the function, as JSON
@@ -89,6 +89,21 @@ create table termination (
   expire_s double precision,
   failure text
 );
+
+-- Runs that have ended, and from when on they are pruned: one row per closing commit, not per run, and no index on
+-- `execution`, whose closing update would then write all its indexes. Also threads of pruned runs whose history is still
+-- being deleted. See prune.
+create table pruning (
+  due_at timestamptz not null,
+  runs bigint[] not null,
+  threads bigint[] not null default '{}'
+);
+
+create index pruning_due on pruning (due_at);
+
+-- Whether runs are archived before they are pruned: then only workers that can do so prune. See set_archiving.
+create table archiving (is_on boolean not null);
+insert into archiving values (false);
 
 -- What is owned, parked, claimed and delivered to. `ready_at` is set exactly while a thread may be claimed (from that
 -- moment on), so a sleeping thread is a row of one partial index and nothing else.
@@ -199,6 +214,7 @@ create table signal (
 );
 
 create index signal_of_id on signal (signal_id, signal_no);
+create index signal_of_chain on signal (chain_no) where chain_no is not null;
 create index signal_returned on signal (signal_no) where returned;
 create index signal_expiry on signal (expires_at);
 

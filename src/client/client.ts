@@ -44,6 +44,7 @@ import { transactionOf, transactionOption } from './caller-transactions.js';
 import { Engine } from './engine.js';
 import { WorkflowHandle } from './handle.js';
 import { isOpen, type Link, type LinkUse, useLink } from './link.js';
+import { type PruneOptions, prune } from './prune.js';
 import { resolveSignalOptions, SIGNAL_EXPIRE_MS, type SignalOptions } from './signal-options.js';
 import { type SubscribeOptions, subscribe } from './subscribe.js';
 import type { EmissionCallback, Subscription } from './subscription.js';
@@ -423,6 +424,23 @@ export class Client {
         'deployAndActivate: the connection must not be readonly; such a client makes no schema',
       );
     await this.#link(namespace);
+  }
+
+  /**
+   * Prunes now what ended more than `olderThan` ago, however long it was to be kept: executions that are kept for ever
+   * (`expire: 0`) too, but none that ended less than ten minutes ago. Workers prune by themselves what is due; this is for
+   * administrators. Reads all executions of the namespace. May be repeated.
+   *
+   * With `dryRun` nothing happens. Where executions are archived first (`archive` of workers), the workers do it, soon.
+   *
+   * @returns how many executions that are, or would be.
+   * @throws {InvalidArgumentError} for options it does not know.
+   *
+   * @example
+   * const { executions } = await client.prune({ olderThan: '30 days', dryRun: true });
+   */
+  async prune(options: PruneOptions): Promise<{ readonly executions: number }> {
+    return await prune((namespace) => this.#link(namespace), options);
   }
 
   /**

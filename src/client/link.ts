@@ -56,6 +56,7 @@ import {
   type ResumeItem,
   resumeWorkflows,
 } from '../postgres/protocol/operations.js';
+import { type Marked, makeDue, prune } from '../postgres/protocol/retention.js';
 import { answerTask, type TaskAnswer, type TaskAnswerStatus } from '../postgres/protocol/tasks.js';
 import {
   countExecutions,
@@ -286,6 +287,26 @@ export class Link {
       if (!more) return;
       if (!worked) await new Promise((resolve) => setTimeout(resolve, DESCENT_POLL_MS));
     }
+  }
+
+  /**
+   * Makes due, and prunes, what ended more than `olderS` seconds ago; what is archived first is left to workers.
+   * @returns how many executions.
+   */
+  async prune(olderS: number, dryRun: boolean): Promise<number> {
+    const { side } = this.#lanes;
+    let ended = 0;
+    for (let afterRun: number | null = 0; afterRun !== null; ) {
+      const request: Parameters<typeof makeDue>[2] = { afterRun, olderS, dryRun };
+      const page: Marked = await untilFree(() => makeDue(side, this.schema, request, patience), GIVE_UP_AFTER_MS);
+      ended += page.ended;
+      afterRun = page.lastRun;
+    }
+    if (dryRun) return ended;
+    this.#tell('p');
+    for (let more = true; more; )
+      ({ more } = await untilFree(() => prune(side, this.schema, patience), GIVE_UP_AFTER_MS));
+    return ended;
   }
 
   describe(workflowId: string, chainNo: number | null): Promise<Description | null> {

@@ -57,7 +57,7 @@ create table execution (
   signal_in boolean not null,
   cancel_requested boolean not null,
   workflow_id text collate "C" not null,
-  state text not null,                             -- pending open | completed failed cancelled terminated continued
+  state text not null,                             -- pending open | completed failed cancelled terminated continued | pruned (others rest on its row)
   cause text not null,                             -- start continued reused reset retried
   args text not null,
   config text,                                     -- the retry policy of the function, as JSON
@@ -95,6 +95,21 @@ create table termination (
   expire_s double precision,
   failure text
 );
+
+-- Runs that have ended, and from when on they are pruned: one row per closing commit, not per run, and no index on
+-- \`execution\`, whose closing update would then write all its indexes. Also threads of pruned runs whose history is still
+-- being deleted. See prune.
+create table pruning (
+  due_at timestamptz not null,
+  runs bigint[] not null,
+  threads bigint[] not null default '{}'
+);
+
+create index pruning_due on pruning (due_at);
+
+-- Whether runs are archived before they are pruned: then only workers that can do so prune. See set_archiving.
+create table archiving (is_on boolean not null);
+insert into archiving values (false);
 
 -- What is owned, parked, claimed and delivered to. \`ready_at\` is set exactly while a thread may be claimed (from that
 -- moment on), so a sleeping thread is a row of one partial index and nothing else.
@@ -205,6 +220,7 @@ create table signal (
 );
 
 create index signal_of_id on signal (signal_id, signal_no);
+create index signal_of_chain on signal (chain_no) where chain_no is not null;
 create index signal_returned on signal (signal_no) where returned;
 create index signal_expiry on signal (expires_at);
 
@@ -998,7 +1014,11 @@ begin
     update execution e set state = p_closing[array_position(p_threads, e.run_no)], closed_at = v_now, due_at = null,
       paused_at = null, pause_reason = null
     where e.run_no = any(p_threads)
-    returning e.chain_no, e.state
+    returning e.run_no, e.chain_no, e.state, e.expire_s
+  ), noted as (                                      -- from when on they may be pruned
+    insert into pruning (due_at, runs)
+    select v_now + greatest(coalesce(e.expire_s, 604800) * interval '1 s', request_window()), array_agg(e.run_no order by e.run_no)
+    from ended e where e.expire_s is distinct from 0 group by e.expire_s
   )
   select v_hints || coalesce(array_agg('r' || chain_no) filter (where state <> 'continued'), '{}'),
     array_agg(chain_no) filter (where state <> 'continued' and exists (
@@ -1545,6 +1565,120 @@ begin
     array[checked_name('declare_workflow', 'workflow_name', workflow_name)]);
 end $$;
 ` },
+  { name: 'delete_history', sql: `-- Deletes histories of pruned runs, at most p_most entries, from their ends backwards: what is left has no gap, and whoever
+-- reads it page by page misses the closing entry.
+-- Answers the threads of which something is left. The caller has just deleted these threads, or holds the note of them.
+create or replace function delete_history(p_threads bigint[], p_most int) returns bigint[]
+language plpgsql as $$
+-- plans: index only
+declare
+  v_rows tid[];
+begin
+  v_rows := array(
+    select h.id from unnest(p_threads) t (thread_no)
+    cross join lateral (
+      select x.ctid as id from history x where x.thread_no = t.thread_no order by x.seq desc) h
+    limit p_most);
+  delete from history h where h.ctid = any(v_rows);
+  if cardinality(v_rows) < p_most then
+    return '{}';
+  end if;
+  return array(select t from unnest(p_threads) t where exists (select from history h where h.thread_no = t));
+end $$;
+` },
+  { name: 'delete_runs', sql: `-- Deletes runs that have ended, with their threads: their ids are free, and nobody can read them from here on. What could
+-- still wake them went when they ended (clear_threads); what is left of their histories goes in pieces (delete_history).
+--
+-- The row of run 0 of an id, and of the first run of a chain, stays as long as later runs of that id or chain do: the
+-- unique key of start, and results, rest on them. Such a run is *stripped*: its state is \`pruned\`, and nothing else is
+-- left of it. It goes with the last of the others. The last run of a chain goes behind all others, so that what its outcome was is not told by an earlier one.
+--
+-- Answers which runs could not go yet (held), which of these have more emitted events than go in one call (crowded), and
+-- the threads whose histories are to go. Open runs, and those that are gone, are passed over; stripped ones that nothing
+-- needs any more go.
+-- Locks: the runs, run 0 of their ids and the first runs of their chains (held ones skipped), so of two that prune one id
+-- the second sees what the first has done. Whoever begins a later run of an id holds its newest. Then the threads (held
+-- ones skipped), their documents.
+create or replace function delete_runs(p_runs bigint[], out held bigint[], out crowded bigint[], out threads bigint[])
+language plpgsql as $$
+-- plans: index only
+declare
+  v_first bigint[];
+  v_locked bigint[];
+  v_going bigint[];
+  v_chains bigint[];
+  v_gone text[];
+  v_deleted int;
+begin
+  v_first := array(
+    select f.run_no from execution e
+    cross join lateral (
+      select e.chain_no as run_no
+      union all select x.run_no from execution x where x.workflow_id = e.workflow_id and x.run = 0) f
+    where e.run_no = any(p_runs) and e.run > 0);
+  v_locked := array(
+    select e.run_no from execution e where e.run_no = any(p_runs || v_first) order by e.run_no for update skip locked);
+  -- pause: locked
+  v_going := array(
+    select e.run_no from execution e
+    where e.run_no = any(p_runs) and e.run_no = any(v_locked) and e.state not in ('open', 'pending', 'pruned')
+      and e.chain_no = any(v_locked)
+      and not exists (
+        select from execution x where x.workflow_id = e.workflow_id and x.run = 0 and not x.run_no = any(v_locked)));
+  v_going := array(
+    select e.run_no from execution e
+    where e.run_no = any(v_going) and (not is_last(e) or not exists (
+      select from execution x
+      where x.workflow_id = e.workflow_id and x.run < e.run and x.chain_no = e.chain_no and x.state <> 'pruned'
+        and not x.run_no = any(v_going))));
+  threads := array(
+    select t.thread_no from thread t where t.run_no = any(v_going) order by t.thread_no for update skip locked);
+  v_going := array(
+    select u from unnest(v_going) u
+    where not exists (select from thread t where t.run_no = u and not t.thread_no = any(threads)));
+  -- Emitted events of other runs have expired by now: each is kept as long as its run, from an earlier moment on.
+  delete from emission m where m.emission_no = any(array(
+    select x.emission_no from execution e
+    cross join lateral (select y.emission_no, y.run_no from emission y where y.chain_no = e.chain_no) x
+    where e.run_no = any(v_going) and e.state = 'terminated' and x.run_no = e.run_no
+    limit 5000));
+  crowded := '{}';
+  if found then
+    crowded := array(
+      select e.run_no from execution e
+      where e.run_no = any(v_going) and e.state = 'terminated'
+        and exists (select from emission m where m.chain_no = e.chain_no and m.run_no = e.run_no));
+    v_going := array(select u from unnest(v_going) u where not u = any(crowded));
+  end if;
+  held := array(
+    select e.run_no from execution e
+    where e.run_no = any(p_runs) and e.state not in ('open', 'pending', 'pruned')
+      and not e.run_no = any(v_going) and not e.run_no = any(crowded));
+  v_chains := array(select e.chain_no from execution e where e.run_no = any(v_going) and is_last(e));
+  with gone as (delete from signal s where s.chain_no = any(v_chains) returning s.signal_id)
+  select array_agg(signal_id) into v_gone from gone;
+  if v_gone is not null then
+    perform forget_rendezvous(v_gone);
+  end if;
+  delete from document d where d.run_no = any(v_going);
+  delete from hook k where k.run_no = any(v_going);
+  threads := array(select t.thread_no from thread t where t.run_no = any(v_going));
+  delete from thread t where t.run_no = any(v_going);
+  delete from execution e where e.run_no = any(v_going) and not is_needed(e);
+  get diagnostics v_deleted = row_count;
+  if v_deleted = cardinality(p_runs) and v_first = '{}' then
+    return;
+  end if;
+  update execution e set
+    state = 'pruned', args = '', config = null, entity = null, parent_thread = null, parent_op = null, parent_chain = null
+  where e.run_no = any(v_going);
+  loop                                               -- first runs, behind the last of the others
+    delete from execution e
+    where e.run_no = any(p_runs || v_first) and e.run_no = any(v_locked) and e.state = 'pruned' and not is_needed(e);
+    exit when not found;
+  end loop;
+end $$;
+` },
   { name: 'deliver_signals', sql: `-- Hands each signal, in order, to the longest waiter under its id (of its chain, when targeted), or buffers it.
 -- The caller holds: the rendezvous rows of the ids in p_met, all those of untargeted signals, alone; the executions of targeted ones; the threads
 -- that waiters_of named. When a waiter left in between, the whole call starts over (40001): taking another thread's
@@ -1818,6 +1952,13 @@ begin
   where h.thread_no = p_run and h.closes and h.worker_no = 0;
   if p_expire_s is not null then
     update execution e set expire_s = p_expire_s where e.run_no = p_run;
+    if p_expire_s > 0 then
+      -- the runs before it that led here: as long as it, not as long as they would be by themselves
+      insert into pruning (due_at, runs)
+      select clock() + greatest(p_expire_s * interval '1 s', request_window()), array_agg(x.run_no order by x.run_no)
+      from execution e join execution x on x.workflow_id = e.workflow_id and x.run < e.run and x.chain_no = e.chain_no
+      where e.run_no = p_run having count(*) > 0;
+    end if;
   end if;
   if p_descend then
     insert into termination (chain_no, asked_at, whole, expire_s, failure)
@@ -2047,7 +2188,7 @@ begin
     end if;
   end loop;
   if not p_filter ? 'status' then
-    v_clauses := v_clauses || 'e.state <> ''continued'''::text;
+    v_clauses := v_clauses || 'e.state not in (''continued'', ''pruned'')'::text;
   end if;
   for v_key, v_condition in
     select k, c.condition || jsonb_build_object('n', c.n - 1)
@@ -2107,6 +2248,12 @@ begin
       delete from thread t where t.thread_no = v_run.run_no;
       delete from document d where d.run_no = v_run.run_no;
       delete from execution e where e.run_no = v_run.run_no;
+      if v_run.run > 0 then                          -- what only this one needed: see delete_runs
+        perform from execution e where e.workflow_id = v_run.workflow_id and e.run = 0 for no key update;
+        insert into pruning (due_at, runs)
+        select v_now, array_agg(e.run_no) from execution e
+        where e.workflow_id = v_run.workflow_id and e.state = 'pruned' having count(*) > 0;
+      end if;
     else
       v_hints := v_hints || end_run(v_run.run_no, (random() * 281474976710655)::bigint, run_timeout_failure(v_run, v_now), null, false, 'failed');
     end if;
@@ -2535,6 +2682,31 @@ begin
   return array(select 'q' || s from unnest(v_services) s);
 end $$;
 ` },
+  { name: 'is_last', sql: `-- Whether no later run of its chain is there.
+create or replace function is_last(p_run execution) returns boolean
+language plpgsql stable as $$
+-- plans: index only
+begin
+  return not exists (
+    select from (
+      select x.chain_no from execution x
+      where x.workflow_id = p_run.workflow_id and x.run > p_run.run order by x.run limit 1) next
+    where next.chain_no = p_run.chain_no);
+end $$;
+` },
+  { name: 'is_needed', sql: `-- Whether later runs rest on the row of this one: run 0 of an id keeps the id taken, the first run of a chain is what
+-- handles and results name. See delete_runs.
+create or replace function is_needed(p_run execution) returns boolean
+language plpgsql stable as $$
+-- plans: index only
+begin
+  return exists (
+    select from (
+      select x.chain_no from execution x
+      where x.workflow_id = p_run.workflow_id and x.run > p_run.run order by x.run limit 1) next
+    where p_run.run = 0 or p_run.run_no = p_run.chain_no and next.chain_no = p_run.chain_no);
+end $$;
+` },
   { name: 'keep_emissions', sql: `-- Keeps the events of 'emit' effects, in the order of the effects, behind all that were kept before.
 -- The counter stays locked until the commit, so positions become visible in their order and a subscriber needs nothing
 -- but the last one it has seen. (Numbers of a sequence become visible in any order: a subscriber would pass over one
@@ -2790,6 +2962,34 @@ begin
   order by m.inbox_no;
 end $$;
 ` },
+  { name: 'make_due', sql: `-- Makes runs due that ended more than p_older_s seconds ago, whatever they said themselves, those to be kept for ever
+-- too: the next page in order of their numbers, behind p_after_run. None is due before the request window is over.
+-- Reads the runs themselves: for an administrator, not for every day. Answers how many; the last run looked at, null
+-- behind the end.
+create or replace function make_due(p_after_run bigint, p_older_s double precision, p_dry_run boolean)
+returns table (ended int, last_run bigint)
+language plpgsql as $$
+-- plans: index only
+declare
+  v_before timestamptz;
+  v_runs bigint[];
+begin
+  perform begin_write(false);
+  v_before := clock() - greatest(p_older_s * interval '1 s', request_window());
+  select max(x.run_no), coalesce(array_agg(x.run_no order by x.run_no) filter (
+    where x.closed_at < v_before and x.state <> 'pruned'), '{}')
+  into last_run, v_runs
+  from (
+    select e.run_no, e.closed_at, e.state from execution e where e.run_no > p_after_run order by e.run_no limit 5000) x;
+  ended := cardinality(v_runs);
+  if ended > 0 and not p_dry_run then
+    insert into pruning (due_at, runs)
+    select clock(), array_agg(u.run_no order by u.run_no)
+    from unnest(v_runs) with ordinality u (run_no, n) group by u.n / 200;
+  end if;
+  return next;
+end $$;
+` },
   { name: 'merge_documents', sql: `-- Two documents merged: objects at any depth, everything else as the second has it. Recursive: sessions let documents be no
 -- deeper than 100 levels.
 create or replace function merge_documents(p_into jsonb, p_from jsonb) returns jsonb
@@ -2855,6 +3055,19 @@ begin
   select u.chain_no, clock(), false from unnest(p_chains) u (chain_no) order by 1
   on conflict do nothing;
   return '{d}';
+end $$;
+` },
+  { name: 'note_pruning', sql: `-- Notes what is left to prune: runs that somebody holds, in a while; what was too much for one call, at once.
+create or replace function note_pruning(p_held bigint[], p_crowded bigint[], p_threads bigint[]) returns void
+language plpgsql as $$
+-- plans: index only
+begin
+  if p_held <> '{}' then
+    insert into pruning (due_at, runs) values (clock() + interval '10 s', p_held);
+  end if;
+  if p_crowded <> '{}' or p_threads <> '{}' then
+    insert into pruning (due_at, runs, threads) values (clock(), p_crowded, p_threads);
+  end if;
 end $$;
 ` },
   { name: 'offer_blocked_threads', sql: `-- Makes threads that are blocked ready again for a worker that has not tried them. Locks: threads, held ones skipped.
@@ -3082,6 +3295,57 @@ begin
   -- pause: done
   return query select n::int, a from unnest(v_answers) with ordinality u (a, n);
   return query select 0, array_to_string(v_hints, ',') where v_hints is not null;
+end $$;
+` },
+  { name: 'prune', sql: `-- Prunes some of the runs that are due, and goes on with histories that were too long for one call. Any number of workers
+-- may do so at once: each takes notes of its own. Where runs are archived first this only goes on (see take_due_runs).
+-- Answers how many runs went, and whether there is more to do at once.
+-- Locks: notes (held ones skipped), then as delete_runs.
+create or replace function prune() returns table (pruned int, more boolean)
+language plpgsql as $$
+-- plans: index only
+declare
+  v_note record;
+  v_ids tid[] := '{}';
+  v_runs bigint[] := '{}';
+  v_threads bigint[] := '{}';
+  v_deleted record;
+  v_archives boolean := (select a.is_on from archiving a);
+begin
+  perform begin_write(false);
+  for v_note in
+    select p.ctid as id, p.runs, p.threads from pruning p
+    where p.due_at <= clock() and (p.runs = '{}' or not v_archives)
+    order by p.due_at limit 100 for update skip locked
+  loop
+    v_ids := v_ids || v_note.id;
+    v_runs := v_runs || v_note.runs;
+    v_threads := v_threads || v_note.threads;
+    exit when cardinality(v_runs) + cardinality(v_threads) >= 200;
+  end loop;
+  -- pause: taken
+  select d.* into v_deleted from delete_runs(v_runs) d;
+  perform note_pruning(v_deleted.held, v_deleted.crowded, delete_history(v_threads || v_deleted.threads, 2000));
+  delete from pruning p where p.ctid = any(v_ids);
+  -- pause: done
+  pruned := cardinality(v_runs) - cardinality(v_deleted.held) - cardinality(v_deleted.crowded);
+  more := v_ids <> '{}'
+    and exists (select from pruning p where p.due_at <= clock() and (p.runs = '{}' or not v_archives));
+  return next;
+end $$;
+` },
+  { name: 'prune_archived', sql: `-- Prunes runs that take_due_runs gave out and that were archived. Those that somebody holds stay, and are given out again.
+-- Locks: as delete_runs and delete_history.
+create or replace function prune_archived(p_runs bigint[]) returns int
+language plpgsql as $$
+-- plans: index only
+declare
+  v_deleted record;
+begin
+  perform begin_write(false);
+  select d.* into v_deleted from delete_runs(p_runs) d;
+  perform note_pruning('{}', '{}', delete_history(v_deleted.threads, 2000));
+  return cardinality(p_runs) - cardinality(v_deleted.held) - cardinality(v_deleted.crowded);
 end $$;
 ` },
   { name: 'put_in_document', sql: `-- Puts a value at a path. What is missing or null on the way becomes an object; an array takes one more item at its end.
@@ -3438,6 +3702,11 @@ language sql as $$
     termination_failure(p_run.workflow_id, 'a later start took its id'), null, false)
 $$;
 ` },
+  { name: 'request_window', sql: `-- How long a call whose answer was lost may be sent again. What its second execution is recognised by is kept so long:
+-- remembered requests, and the rows of runs that have ended. Soaks replace it.
+create or replace function request_window() returns interval
+language sql stable as $$ select interval '10 minutes' $$;
+` },
   { name: 'results', sql: `-- The outcome of chains that have ended: state of the last run and its result or failure. Open ones are not answered.
 create or replace function results(p_chains bigint[])
 returns table (chain_no bigint, run_no bigint, state text, result text)
@@ -3446,7 +3715,7 @@ language plpgsql stable as $$
 #variable_conflict use_column
 begin
   return query
-  select c.run_no, l.run_no, l.state, h.result
+  select c.run_no, l.run_no, case l.state when 'pruned' then 'unknown' else l.state end, h.result
   from execution c
   cross join lateral (
     select x.run_no, x.state from execution x
@@ -3616,7 +3885,7 @@ language plpgsql as $$
 declare
   v_slot int;
 begin
-  select s.slot into v_slot from request_slot s where s.since < clock() - interval '10 minutes' for update skip locked;
+  select s.slot into v_slot from request_slot s where s.since < clock() - request_window() for update skip locked;
   if not found then
     return;
   end if;
@@ -3715,6 +3984,16 @@ begin
       || format(' and %1$s = any (array(select jsonb_array_elements_text(%2$s)))', v_text, p_value)
     else document_clause(format('(d.search -> %s)', p_field), p_value, p_op, p_is)
   end;
+end $$;
+` },
+  { name: 'set_archiving', sql: `-- Says whether runs are archived before they are pruned. It stays so, for all workers, until somebody says otherwise: a
+-- worker that cannot archive must not prune what another one would have archived.
+create or replace function set_archiving(p_on boolean) returns void
+language plpgsql as $$
+-- plans: index only
+begin
+  perform begin_write(false);
+  update archiving set is_on = p_on where is_on <> p_on;
 end $$;
 ` },
   { name: 'signal', sql: `-- Sends signals: to a workflow (p_workflow_id; with p_chain_no only while that chain carries the id) or to whoever waits longest in the namespace (null). Idempotent by
@@ -4458,6 +4737,60 @@ begin
   end loop;
 end $$;
 ` },
+  { name: 'take_due_runs', sql: `-- Where runs are archived before they are pruned: up to p_limit that are due, for the caller to archive and then to prune
+-- (prune_archived). For p_again_s seconds nobody else gets them; then they are due again, should they still be there.
+-- Locks: the notes (held ones skipped).
+create or replace function take_due_runs(p_limit int, p_again_s double precision)
+returns table (
+  run_no bigint, run int, workflow_id text, state text, cause text, task_queue text, workflow_name text,
+  created_ms double precision, closed_ms double precision, parent_workflow_id text, origin_id text, entity text, args text, config text,
+  result text, search text, document text, threads text
+)
+language plpgsql as $$
+-- plans: index only
+#variable_conflict use_column
+declare
+  v_note record;
+  v_ids tid[] := '{}';
+  v_runs bigint[] := '{}';
+begin
+  perform begin_write(false);
+  for v_note in
+    select p.ctid as id, p.runs from pruning p
+    where p.due_at <= clock() and p.runs <> '{}'
+    order by p.due_at limit 100 for update skip locked
+  loop
+    v_ids := v_ids || v_note.id;
+    v_runs := v_runs || v_note.runs;
+    exit when cardinality(v_runs) >= p_limit;
+  end loop;
+  -- pause: taken
+  insert into pruning (due_at, runs, threads)
+  select p.due_at, '{}', p.threads from pruning p where p.ctid = any(v_ids) and p.threads <> '{}';
+  delete from pruning p where p.ctid = any(v_ids);
+  -- a stripped one was archived before
+  v_runs := array(
+    select e.run_no from execution e
+    where e.run_no = any(v_runs) and e.state not in ('open', 'pending', 'pruned')
+    order by e.run_no);
+  insert into pruning (due_at, runs)
+  select clock() + p_again_s * interval '1 s', v_runs[1 : p_limit] where v_runs <> '{}'
+  union all
+  select clock(), v_runs[p_limit + 1 :] where cardinality(v_runs) > p_limit;
+  return query
+  select e.run_no, e.run, e.workflow_id, e.state, e.cause, s.task_queue, s.name,
+    extract(epoch from e.created_at)::double precision * 1000, extract(epoch from e.closed_at)::double precision * 1000,
+    e.parent_workflow_id, e.origin_id, e.entity, e.args, e.config, h.result, d.search::text, d.entity::text,
+    array_to_json(array(select t.thread_no from thread t where t.run_no = e.run_no order by t.thread_no))::text
+  from execution e
+  join service s on s.service_no = e.service_no
+  left join document d on d.run_no = e.run_no
+  left join lateral (
+    select x.result from history x where x.thread_no = e.run_no order by x.seq desc limit 1) h on true
+  where e.run_no = any(v_runs[1 : p_limit])
+  order by e.run_no;
+end $$;
+` },
   { name: 'take_over', sql: `-- Declares all workers dead, at once. For an embedded database only: whoever holds its folder knows that no other
 -- process can be alive. Answers hints. Locks: workers, then their threads and tasks.
 create or replace function take_over() returns text
@@ -4572,7 +4905,7 @@ begin
   loop
     v_run := latest_run(p_workflow_id);
     select e.state, e.chain_no into v_state, v_chain_no from execution e where e.run_no = v_run for no key update;
-    exit when v_state is distinct from 'continued';
+    exit when v_run is null or v_state <> 'continued';   -- else: continued, or pruned, while we waited for the lock
   end loop;
   if v_run is null then
     return query select 'unknown', '';
@@ -4775,17 +5108,19 @@ union all
 select 'I4 a thread is done without a closing entry, or closed and not done', t.thread_no::text from thread t
 where t.state not in ('pending') and (t.state = 'done') <> exists (select from history x where x.thread_no = t.thread_no and x.closes)
 union all
-select 'I5 continued without a next run, or runs with a gap', e.workflow_id || '/' || e.run from execution e
+select 'I5 continued without a next run, or runs without their first', e.workflow_id || '/' || e.run from execution e
 left join execution n on n.workflow_id = e.workflow_id and n.run = e.run + 1
-where (e.state = 'continued') <> coalesce(n.cause = 'continued', false)
+where e.state not in ('continued', 'pruned') and n.cause = 'continued'
+   or e.state = 'continued'                          -- those in between may have been pruned
+     and not exists (select from execution n where n.workflow_id = e.workflow_id and n.run > e.run and n.chain_no = e.chain_no)
    or (e.state in ('open', 'pending')) <> (e.closed_at is null)
    or e.cause = 'start' and e.run > 0
-   or e.run_no <> e.chain_no and not exists (
-     select from execution p where p.workflow_id = e.workflow_id and p.run = e.run - 1 and p.chain_no = e.chain_no)
+   or not exists (select from execution f where f.workflow_id = e.workflow_id and f.run = 0)
+   or not exists (select from execution f where f.workflow_id = e.workflow_id and f.run_no = e.chain_no)
 union all
 select 'I5 execution and main thread disagree', e.workflow_id || '/' || e.run from execution e
 left join thread t on t.thread_no = e.run_no
-where t.thread_no is null or (e.state in ('open', 'pending')) <> (t.state <> 'done')
+where (e.state in ('open', 'pending')) <> (t.state <> 'done') or (e.state = 'pruned') <> (t.thread_no is null)
 union all
 select 'I7 a thread is stuck', t.thread_no || ' ' || t.state from execution e join thread t using (run_no), setting
 where e.state = 'open' and case t.state
@@ -4895,6 +5230,15 @@ select 'I28 a row without its thread', x.kind || ' ' || x.thread_no from (
   union all select 'timer', thread_no from timer union all select 'wait', thread_no from wait
   union all select 'task', thread_no from activity_task union all select 'hook', thread_no from hook) x
 where not exists (select from thread t where t.thread_no = x.thread_no)
+  and not (x.kind = 'history' and exists (select from pruning p where x.thread_no = any(p.threads)))
+union all
+select 'I34 a stripped run that no other one needs', e.workflow_id || '/' || e.run from execution e
+where e.state = 'pruned' and not is_needed(e)
+union all
+select 'I34 a run that has ended and will never be pruned', e.workflow_id || '/' || e.run
+from execution e join thread t on t.thread_no = e.run_no
+where e.closed_at is not null and e.expire_s is distinct from 0
+  and not exists (select from pruning p where e.run_no = any(p.runs))
 union all
 select 'I28 a document without its run', d.run_no::text from document d
 where not exists (select from execution e where e.run_no = d.run_no)

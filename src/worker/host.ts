@@ -27,14 +27,15 @@ import type { HostContext, HostLanes } from './host-context.js';
 import { errorFields } from './log-fields.js';
 import type { ResolvedTuning, ResolvedWorker } from './options.js';
 import { OwnedThreads } from './owned-threads.js';
+import { Pruner } from './pruner.js';
 import { isLeaseLost, Registration } from './registration.js';
 import { Services } from './services.js';
 import type { Serving } from './serving.js';
 import { SpanReporter } from './span-reporter.js';
 import { watchStrayRejections } from './stray-rejections.js';
 
-/** Hints of work that the process which hears them first does: tidying, deadlines of tasks and runs, descendants to end. */
-const HOUSEKEEPING = new Set(['t', 'x', 'o', 'd']);
+/** Hints of work that the process which hears them first does: tidying, deadlines of tasks and runs, descendants to end, runs to prune. */
+const HOUSEKEEPING = new Set(['t', 'x', 'o', 'd', 'p']);
 
 /** Taken before anybody puts something in its place: it is asked several times a step. */
 const monotonicMs = performance.now.bind(performance);
@@ -43,6 +44,7 @@ const SWEEP_MS = 250;
 const MAIL_MS = 25;
 const REAP_MS = 2_000;
 const TIDY_MS = 10_000;
+const PRUNE_MS = 5_000;
 const COMPARE_MS = 5_000;
 /** A worker that stops does not wait longer for a database that does not answer. */
 const ANSWER_MS = 1_000;
@@ -71,6 +73,7 @@ export class Host implements HostContext {
     tasks: new Deadlines(this, { name: 'expire_tasks', send: expireTasks }),
     runs: new Deadlines(this, { name: 'expire_runs', send: expireRuns }),
   };
+  readonly #pruner = new Pruner(this);
   readonly #timers: NodeJS.Timeout[] = [];
   #heard = false;
   #skippedMs = 0;
@@ -156,6 +159,7 @@ export class Host implements HostContext {
   async serve(serving: Serving): Promise<void> {
     this.services.add(serving);
     await this.registration.register();
+    if (serving.archive !== null) await this.#pruner.setArchive(serving);
     if (this.#timers.length === 0) this.#startLoops();
     const listening = () => this.#heard;
     serving.threadClaims = new ClaimLoop({
@@ -243,6 +247,7 @@ export class Host implements HostContext {
     every(Math.max(100, this.tuning.leaseMs / 4), 'renew_lease', () => this.registration.renew());
     every(REAP_MS, 'reap', async () => this.tell(await reap(lease, this.schema, this.registration.workerNo)));
     every(TIDY_MS, 'tidy', () => this.#tidy());
+    every(PRUNE_MS, 'prune', () => this.#pruner.look());
     every(COMPARE_MS, 'owned', () => this.#threads.compare());
     every(SWEEP_MS, 'park', () => this.#threads.sweep());
     every(MAIL_MS, 'mail', () => this.#threads.pollMail());
@@ -321,6 +326,8 @@ export class Host implements HostContext {
       this.#deadlines.runs.look();
     } else if (hint === 'd') {
       this.#descend().catch((error) => this.callFailed('descend', error));
+    } else if (hint === 'p') {
+      this.#pruner.look();
     } else if (hint === 't') {
       this.#tidy().catch((error) => this.callFailed('tidy', error));
     }

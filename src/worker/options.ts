@@ -4,11 +4,12 @@ import * as v from 'valibot';
 import { InvalidArgumentError } from '../core/errors.js';
 import { checkTaskQueue, isIdentifier } from '../core/identifier.js';
 import type { Logger } from '../core/logger.js';
-import { flag, identifier, interval, parseOptions, wholeNumber } from '../core/options.js';
+import { callback, flag, identifier, interval, parseOptions, wholeNumber } from '../core/options.js';
 import { type RetryOptions, type RetryPolicy, resolveRetryPolicy } from '../core/retry-policy.js';
 import type { ConnectionOptions, ConnectionsByRole } from '../postgres/connection.js';
 import { schemaName } from '../postgres/namespace.js';
 import { logLevel, resolveLogger } from '../telemetry/logger.js';
+import type { Archive } from './archived-execution.js';
 import { resolveInterceptors, type WorkerInterceptors } from './interceptors.js';
 
 // biome-ignore lint/suspicious/noExplicitAny: any function is a workflow or an activity; its arguments are the user's business
@@ -31,6 +32,14 @@ export interface WorkerOptions {
   readonly interceptors?: WorkerInterceptors;
   /** Where it says what it does, and what `workflow.log` and an activity's `log` write to: pino, or alike. Default: lines on stderr. */
   readonly logger?: Logger;
+  /**
+   * Called with each execution that has ended before it is pruned. When it throws or rejects, the execution stays and comes
+   * again after five minutes; a repetition is possible at any time, so it should overwrite what it wrote.
+   *
+   * From the first worker that has one, executions of the namespace are pruned by such workers only, so that none goes
+   * unarchived. `false` ends that, for the namespace. One function per process and namespace: the first one given.
+   */
+  readonly archive?: Archive | false;
 }
 
 export interface WorkerTuning extends RetryOptions {
@@ -91,6 +100,7 @@ const workerShape = v.strictObject({
   options: v.optional(v.unknown()),
   interceptors: v.optional(v.unknown()),
   logger: v.optional(v.unknown()),
+  archive: v.optional(v.union([v.literal(false), callback], 'a function, or false')),
   search: v.optional(v.unknown()),
   guid: v.optional(v.unknown()),
 });
@@ -123,6 +133,7 @@ export interface ResolvedWorker {
   readonly logger: Logger;
   /** The user's, as it was given. */
   readonly ownLogger: unknown;
+  readonly archive?: Archive | false;
 }
 
 /** @throws {InvalidArgumentError} for anything a worker cannot run with. */
@@ -141,6 +152,7 @@ export function resolveWorkerOptions(call: string, options: WorkerOptions): Reso
     logger: resolveLogger(call, given.logger, tuning.logLevel),
     ownLogger: given.logger,
     interceptors: resolveInterceptors(call, given.interceptors),
+    ...(given.archive !== undefined && { archive: given.archive as Archive | false }),
   };
 }
 

@@ -4,6 +4,7 @@ import { Seal } from '../codec/payload-codec.js';
 import type { Logger } from '../core/logger.js';
 import { type ConnectionOptions, type ConnectionsByRole, codecOf } from '../postgres/connection.js';
 import type { WorkerHome } from '../workflow/context.js';
+import type { Archive } from './archived-execution.js';
 import type { ClaimLoop } from './claim-loop.js';
 import { DeterminismGuard } from './determinism-guard.js';
 import { noInterceptors, type WorkerInterceptors } from './interceptors.js';
@@ -17,6 +18,8 @@ export class Serving implements WorkerHome {
   readonly interceptors: Required<WorkerInterceptors>;
   readonly connection: ConnectionOptions | ConnectionsByRole | null;
   readonly logger: Logger;
+  /** What keeps executions before they are pruned; false: nothing does any more; null: nothing was said. */
+  readonly archive: Archive | false | null;
   /** The codec of its connection. */
   readonly seal: Seal;
   /** Watches its workflows' code. */
@@ -41,6 +44,7 @@ export class Serving implements WorkerHome {
     logger: Logger;
     interceptors?: Required<WorkerInterceptors>;
     connection?: ConnectionOptions | ConnectionsByRole;
+    archive?: Archive | false;
   }) {
     this.taskQueue = options.taskQueue;
     this.workflows = options.workflows;
@@ -51,6 +55,7 @@ export class Serving implements WorkerHome {
     const { tuning, logger } = options;
     this.logger = logger;
     this.guard = tuning.determinism === 'off' ? null : new DeterminismGuard(tuning.determinism, logger);
+    this.archive = options.archive ?? null;
     this.seal = new Seal(options.connection === undefined ? undefined : codecOf(options.connection));
   }
 

@@ -124,16 +124,22 @@ const PLANTED: Record<string, string[]> = {
     `update durable.history set closes = false where ${THREAD('finished')}`,
     `update durable.history set closes = true where ${THREAD('busy')} and seq = 2`,
   ],
-  'I5 continued without a next run, or runs with a gap': [
+  'I5 continued without a next run, or runs without their first': [
     `update durable.execution set state = 'completed' where ${EXECUTION('chain')}`,
     `update durable.execution set state = 'continued' where ${EXECUTION('finished')}`,
     `update durable.execution set closed_at = null where ${EXECUTION('finished')}`,
-    `update durable.execution set closed_at = now() where ${EXECUTION('ready')}`,
+    `update durable.execution set closed_at = now(), expire_s = 0 where ${EXECUTION('ready')}`,
     `update durable.execution set run = 2 where ${EXECUTION('ready')}`,
   ],
   'I5 execution and main thread disagree': [
-    `update durable.execution set state = 'completed', closed_at = now() where ${EXECUTION('ready')}`,
+    `update durable.execution set state = 'completed', closed_at = now(), expire_s = 0 where ${EXECUTION('ready')}`,
+    `delete from durable.history where ${THREAD('finished')}; delete from durable.thread where ${THREAD('finished')}`,
   ],
+  'I34 a stripped run that no other one needs': [
+    `delete from durable.history where ${THREAD('finished')}; delete from durable.thread where ${THREAD('finished')};
+     update durable.execution set state = 'pruned' where ${EXECUTION('finished')}`,
+  ],
+  'I34 a run that has ended and will never be pruned': ['delete from durable.pruning'],
   'I7 a thread is stuck': [
     `update durable.execution set parent_thread = null where ${EXECUTION('kid')}`,
     `update durable.thread set ready_at = null where ${THREAD('ready')}`,

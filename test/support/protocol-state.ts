@@ -47,6 +47,10 @@ const VIEWS: Record<string, string> = {
     select m.emission_no as no, n.name as run, m.topic, m.payload from emission m join named n on n.thread_no = m.run_no order by 1`,
   terminations: `
     select n.name as chain, x.whole, x.failure, x.expire_s as expires from termination x join named n on n.thread_no = x.chain_no order by 1`,
+  pruning: `
+    select u.runs, u.threads from (
+      select (select count(*) from pruning p, unnest(p.runs) r join execution e on e.run_no = r) as runs,
+        (select count(*) from pruning p, unnest(p.threads) t) as threads) u`,
   requests: `
     select x.answer from (select * from request_0 union all select * from request_1) x order by 1`,
 };
@@ -63,7 +67,7 @@ const QUERY = `
     .join(', ')}) as state`
   // Names of our tables only, so that no session needs a path.
   .replace(
-    /\b(from|join|from \() ?(execution|thread|hook|history|inbox|timer|wait|signal|activity_task|document|emission|termination|worker|request_0|request_1)\b/g,
+    /\b(from|join|from \() ?(execution|thread|hook|history|inbox|timer|wait|signal|activity_task|document|emission|termination|pruning|worker|request_0|request_1)\b/g,
     `$1 ${SCHEMA}.$2`,
   );
 

@@ -26,6 +26,14 @@ import {
 } from '../../src/postgres/protocol/executions.js';
 import { pauseWorkflows, resumeWorkflows } from '../../src/postgres/protocol/operations.js';
 import {
+  makeDue,
+  type Pruned,
+  prune,
+  pruneArchived,
+  setArchiving,
+  takeDueRuns,
+} from '../../src/postgres/protocol/retention.js';
+import {
   answerTask,
   type ClaimedTask,
   claimTasks,
@@ -144,11 +152,12 @@ export async function empty(session: Session): Promise<void> {
     declare
       v_table name;
     begin
-      for v_table in select tablename from pg_tables where schemaname = '${SCHEMA}' and tablename not in ('schema_info', 'request_slot', 'emission_counter') loop
+      for v_table in select tablename from pg_tables where schemaname = '${SCHEMA}' and tablename not in ('schema_info', 'request_slot', 'emission_counter', 'archiving') loop
         execute format('delete from ${SCHEMA}.%I', v_table);
       end loop;
       update ${SCHEMA}.request_slot set slot = 0, since = clock_timestamp();
       update ${SCHEMA}.emission_counter set last = 0;
+      update ${SCHEMA}.archiving set is_on = false;
       perform setval(oid, 1, false) from pg_class where relkind = 'S' and relnamespace = '${SCHEMA}'::regnamespace;
     end $$`);
 }
@@ -334,6 +343,21 @@ export const reapDead = (session: Session, by?: Worker) => reap(session, SCHEMA,
 /** Ends what is due. @returns hints. */
 export const endDue = async (session: Session): Promise<string | null> => (await expireRuns(session, SCHEMA)).hints;
 
+/** One call. */
+export const pruneSome = (session: Session): Promise<Pruned> => prune(session, SCHEMA);
+/** Calls until nothing is due. @returns how many runs went. */
+export async function pruneAll(session: Session): Promise<number> {
+  for (let pruned = 0; ; ) {
+    const step = await pruneSome(session);
+    pruned += step.pruned;
+    if (!step.more) return pruned;
+  }
+}
+export const takeDue = (session: Session, limit = 10, againS = 60) => takeDueRuns(session, SCHEMA, limit, againS);
+export const prunedArchived = (session: Session, runNos: readonly number[]) => pruneArchived(session, SCHEMA, runNos);
+export const archive = (session: Session, on: boolean) => setArchiving(session, SCHEMA, on);
+export const expireOlder = (session: Session, olderS: number, dryRun = false) =>
+  makeDue(session, SCHEMA, { afterRun: 0, olderS, dryRun });
 export const keepHouse = (session: Session) => tidy(session, SCHEMA);
 
 // ---- threads

@@ -118,7 +118,7 @@ export class Engine {
   async addWorker({
     options,
     ...worker
-  }: Pick<WorkerOptions, 'workflow' | 'activities' | 'options' | 'interceptors'> & {
+  }: Pick<WorkerOptions, 'workflow' | 'activities' | 'options' | 'interceptors' | 'archive'> & {
     taskQueue?: string;
   }): Promise<Worker> {
     const { connection, taskQueue } = this;

@@ -90,12 +90,19 @@ export interface HistoryRow {
 /** The whole history of a thread, page by page. */
 export async function loadHistory(lane: Lane, schema: string, threadNo: number): Promise<HistoryRow[]> {
   const rows: HistoryRow[] = [];
-  for (;;) {
+  for await (const page of historyPages(lane, schema, threadNo)) rows.push(...page);
+  return rows;
+}
+
+/** The same, for a reader that keeps no more than a page of about 8 MiB. */
+export async function* historyPages(lane: Lane, schema: string, threadNo: number): AsyncGenerator<HistoryRow[]> {
+  for (let from = 0; ; ) {
     const page = await lane.query<HistoryRow>(
-      call(schema, 'load_history', [bigint(threadNo), int(rows.length)], { prepare: true }),
+      call(schema, 'load_history', [bigint(threadNo), int(from)], { prepare: true }),
     );
-    if (page.length === 0) return rows;
-    rows.push(...page);
+    if (page.length === 0) return;
+    from += page.length;
+    yield page;
   }
 }
 
