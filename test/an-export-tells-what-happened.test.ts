@@ -1,6 +1,5 @@
 /** Exports are made from the histories: what runs is in them, every end names its start, and nothing is made up. */
 
-import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   Client,
@@ -12,6 +11,7 @@ import {
   workflow,
 } from '../src/index.js';
 import { sealingCodec } from './support/sealing-codec.js';
+import { watchedClient } from './support/watched-driver.js';
 import { describeInBothTempos, Engine, gate, kept, retryAtOnce, until } from './support/worker.js';
 
 const taskQueue = 'test';
@@ -518,23 +518,6 @@ describe('an export', () => {
   });
 });
 
-/** A driver that tells what is read of histories. */
-const pages: { threads: number[]; rows: number }[] = [];
-class WatchedClient extends pg.Client {
-  // biome-ignore lint/suspicious/noExplicitAny: the driver's signature has a dozen forms, of which the engine uses one
-  override query(...args: any[]): any {
-    const [{ text }] = args as [{ text?: string }];
-    const answer = super.query(...(args as Parameters<pg.Client['query']>)) as unknown as Promise<pg.QueryResult>;
-    if (text?.includes('read_histories')) {
-      void answer.then(({ rows }) => {
-        const threads = new Set(rows.map((row: { thread_no: unknown } | unknown[]) => Number(Object.values(row)[0])));
-        pages.push({ threads: [...threads], rows: rows.length });
-      });
-    }
-    return answer;
-  }
-}
-
 describe('the export of a history of 10,000 events', () => {
   let engine: Engine;
   beforeAll(async () => {
@@ -546,7 +529,12 @@ describe('the export of a history of 10,000 events', () => {
     for (let others = 0; others < 20; others++) await engine.start('nothing');
     const started = await engine.start('many', [5_000]);
     await engine.result(started);
-    const client = new Client({ connection: { class: WatchedClient, options: engine.connection.options } });
+    const pages: { threads: number[]; rows: number }[] = [];
+    const Watched = watchedClient(({ text, rows }) => {
+      if (text.includes('read_histories'))
+        pages.push({ threads: rows.map(([threadNo]) => Number(threadNo)), rows: rows.length });
+    });
+    const client = new Client({ connection: { class: Watched, options: engine.connection.options } });
     try {
       const handle = await client.workflow.getHandle(taskQueue, 'many', started.workflowId);
       const events = handle.exportEvents();

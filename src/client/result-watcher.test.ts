@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Lane, Query } from '../postgres/database.js';
 import { ANYTHING, type Notifier } from '../postgres/notifications.js';
 import { ResultWatcher } from './result-watcher.js';
@@ -123,6 +123,48 @@ it('asks for at most a thousand at a time', async () => {
   for (let chain = 0; chain < 2_500; chain++) void outcomeOf(chain);
   await pass(1);
   expect(asked.map((chains) => chains.length)).toEqual([1_000, 1_000, 500]);
+});
+
+describe('waiting for what does not end costs', () => {
+  /** How many chains are asked for in a minute, when so many have waited for long. */
+  async function askedInAMinute(waiters: number, hints: boolean): Promise<number> {
+    for (let chain = 0; chain < waiters; chain++) void outcomeOf(chain, true);
+    if (hints) hear(ANYTHING);
+    await pass(60_000);
+    asked.length = 0;
+    await pass(60_000);
+    return asked.flat().length;
+  }
+
+  it('the same for 20,000 waiters as for 60,000, where hints come from other processes', async () => {
+    const few = await askedInAMinute(20_000, true);
+    watcher.close();
+    watcher = new ResultWatcher(lane, 'durable', notifier);
+    const many = await askedInAMinute(60_000, true);
+    expect(few).toBeGreaterThan(50_000);
+    expect(few).toBeLessThan(62_000);
+    expect(Math.abs(many - few)).toBeLessThan(2_000);
+  });
+
+  it('ten times as much where no hint comes, and no more for more of them', async () => {
+    const asks = await askedInAMinute(30_000, false);
+    expect(asks).toBeGreaterThan(400_000);
+    expect(asks).toBeLessThan(620_000);
+  });
+
+  it('so that each of them has its turn, and ends that were named wait for none', async () => {
+    await askedInAMinute(20_000, true);
+    const seen = new Set(asked.flat());
+    expect(seen.size).toBe(20_000);
+    asked.length = 0;
+    ended.set(17, 'a').set(19_999, 'b');
+    const both = Promise.all([watcher.outcome(17, true), watcher.outcome(19_999, true)].map(resultOf));
+    hear('r17');
+    hear('r19999');
+    await pass(1);
+    expect(await both).toEqual(['a', 'b']);
+    expect(asked).toEqual([[17, 19_999]]);
+  });
 });
 
 it('rejects what waits when it is closed, and what comes behind', async () => {

@@ -2,7 +2,8 @@
  * Waits for the outcomes of workflows: one watcher per database and namespace, whatever the number of waiters.
  *
  * What ends names itself in a hint (`r12`: chain 12), and only that is asked for, so that cost grows with completions. In
- * case its hint was lost each chain is also asked for by itself, at growing intervals.
+ * case its hint was lost each chain is also asked for by itself: a few times soon, then in turn with all that have waited
+ * long, so many a second and no more, however many wait. Without hints from other processes that is how ends are found.
  */
 
 import { ConnectionError } from '../core/errors.js';
@@ -16,6 +17,9 @@ const POLL_MS = [20, 50, 120, 300, 800, 2_000, 5_000] as const;
 /** The last of them where no hint comes from other processes. */
 const LAST_WITHOUT_HINTS = 4;
 const MOST_AT_ONCE = 1_000;
+/** Of those that have waited long, {@link MOST_AT_ONCE} are asked for this often: with hints, and where none comes. */
+const ROUND_MS = 1_000;
+const ROUND_WITHOUT_HINTS_MS = 100;
 /** Chains whose end was heard of before anybody waited for it: so many are remembered. */
 const MOST_REMEMBERED = 10_000;
 
@@ -42,6 +46,8 @@ export class ResultWatcher {
   #wanted = new Set<number>();
   #timer: NodeJS.Timeout | null = null;
   #wakesAt = Infinity;
+  #roundEndsAt = 0;
+  #turnsLeft = 0;
   #asking = false;
   #closed = false;
   #heard = false;
@@ -145,18 +151,24 @@ export class ResultWatcher {
   #poll(): void {
     const now = performance.now();
     const last = this.#heard ? POLL_MS.length - 1 : LAST_WITHOUT_HINTS;
-    for (const queue of [...this.#due].reverse()) {
+    if (now >= this.#roundEndsAt) {
+      this.#roundEndsAt = now + (this.#heard ? ROUND_MS : ROUND_WITHOUT_HINTS_MS);
+      this.#turnsLeft = MOST_AT_ONCE;
+    }
+    for (const [polls, queue] of [...this.#due.entries()].reverse()) {
       for (const [chainNo, waiting] of queue) {
         if (waiting.dueAt > now) break;
+        if (polls >= last && this.#turnsLeft-- <= 0) break;
         queue.delete(chainNo);
         waiting.polls = Math.min(waiting.polls + 1, Math.max(last, waiting.polls));
         this.#wait(chainNo, waiting);
         this.#ask(chainNo);
       }
     }
-    for (const queue of this.#due) {
+    for (const [polls, queue] of this.#due.entries()) {
       const [first] = queue.values();
-      if (first !== undefined) this.#wakeAt(first.dueAt);
+      const isTheirTurn = polls < last || this.#turnsLeft > 0;
+      if (first !== undefined) this.#wakeAt(isTheirTurn ? first.dueAt : Math.max(first.dueAt, this.#roundEndsAt));
     }
   }
 
