@@ -1,4 +1,4 @@
-/** The TypeScript in the documents that people come with from elsewhere, held to the types of the package. */
+/** The TypeScript in the documents that people begin with, held to the types of the package. */
 
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -7,23 +7,25 @@ import { expect, it } from 'vitest';
 import { Durable } from '../src/index.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '');
-const documents = ['from-hotmesh.md', 'from-temporal.md'];
+const documents = ['from-hotmesh.md', 'from-temporal.md', 'testing.md'];
 const textOf = (document: string) => readFileSync(`${root}/docs/${document}`, 'utf8');
 
-it.each(documents)('what stands in %s compiles', (document) => {
+it(`what stands in ${documents.join(', ')} compiles`, () => {
   mkdirSync(`${root}/node_modules/.cache`, { recursive: true });
   const folder = mkdtempSync(`${root}/node_modules/.cache/documents-`);
   try {
-    const snippets = [...textOf(document).matchAll(/```ts\n(.*?)```/gs)].map(([, code]) => code as string);
-    expect(snippets.length).toBeGreaterThan(0);
     writeFileSync(
       `${folder}/activities.ts`,
       'export declare function charge(id: string): Promise<string>;\nexport declare function refund(id: string): Promise<string>;\n',
     );
-    const files = snippets.map((code, n) => {
-      const file = `${folder}/snippet-${n}.ts`;
-      writeFileSync(file, code);
-      return file;
+    const files = documents.flatMap((document) => {
+      const snippets = [...textOf(document).matchAll(/```ts\n(.*?)```/gs)].map(([, code]) => code as string);
+      expect(snippets.length, document).toBeGreaterThan(0);
+      return snippets.map((code, n) => {
+        const file = `${folder}/${document}-${n}.ts`;
+        writeFileSync(file, `${code}\nexport {};\n`);
+        return file;
+      });
     });
     const program = ts.createProgram(files, {
       target: ts.ScriptTarget.ES2022,
@@ -34,12 +36,12 @@ it.each(documents)('what stands in %s compiles', (document) => {
       skipLibCheck: true,
       types: ['node'],
       typeRoots: [`${root}/node_modules/@types`],
-      paths: { perdure: [`${root}/src/index.ts`] },
+      paths: { perdure: [`${root}/src/index.ts`], 'perdure/testing': [`${root}/src/testing/index.ts`] },
     });
     const found = ts
       .getPreEmitDiagnostics(program)
       .filter(({ file }) => file?.fileName.startsWith(folder) ?? true)
-      .map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'));
+      .map(({ file, messageText }) => [file?.fileName, ts.flattenDiagnosticMessageText(messageText, '\n')]);
     expect(found).toEqual([]);
   } finally {
     rmSync(folder, { recursive: true });

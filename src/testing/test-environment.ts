@@ -13,6 +13,7 @@ import { hostOf } from '../worker/hosts.js';
 import type { WorkerInterceptors } from '../worker/interceptors.js';
 import type { UserFunction, UserFunctions, WorkerTuning } from '../worker/options.js';
 import { Worker } from '../worker/worker.js';
+import { embeddedDatabase } from './embedded-database.js';
 import { type EmbeddedDatabase, VirtualClock } from './virtual-clock.js';
 
 /** Options of {@link TestEnvironment.create}. */
@@ -113,7 +114,7 @@ export class TestEnvironment {
     const { taskQueue = 'test', namespace = 'durable', time = 'skipping' } = given;
     const { workflow, activities, interceptors, logger } = options;
     const tuning = { logLevel: 'silent', shutdownGrace: 100, parkAfter: 0, ...options.options };
-    const db = await embeddedDatabase();
+    const db = await embeddedDatabase(CALL);
     const connection = { class: db };
     try {
       const worker = await Worker.create({
@@ -213,13 +214,4 @@ export class TestEnvironment {
       advancing.done();
     }
   }
-}
-
-async function embeddedDatabase(): Promise<EmbeddedDatabase & { close(): Promise<void> }> {
-  const { PGlite } = await import('@electric-sql/pglite').catch((cause: unknown) => {
-    throw new InvalidArgumentError('TestEnvironment.create: @electric-sql/pglite must be installed', { cause });
-  });
-  const db = new PGlite();
-  await db.waitReady;
-  return db;
 }

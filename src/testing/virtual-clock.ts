@@ -39,6 +39,7 @@ function restText(schema: string): string {
           where t.owner is not null
         union all select min(k.ready_at) from ${schema}.activity_task k where k.ready_at > now.at
         union all select min(k.expires_at) from ${schema}.activity_task k
+        union all select min(e.due_at) from ${schema}.execution e where e.due_at is not null
       ) due (at) group by now.at) as "dueInMs"`;
 }
 

@@ -223,6 +223,21 @@ export class Host implements HostContext {
     await this.#database.release();
   }
 
+  /** As if its process had died: nothing is given back, sent or heard any more. For crash tests. */
+  abandon(): void {
+    this.#closed = true;
+    for (const timer of this.#timers) clearInterval(timer);
+    this.due.close();
+    this.#unsubscribe();
+    for (const { threadClaims, taskClaims } of this.services.all) {
+      void threadClaims?.stop();
+      void taskClaims?.stop();
+    }
+    this.#threads.activities.abandonAll(new LeaseLostError('the process has died'));
+    this.#threads.dropAll();
+    void this.#notifier.close();
+  }
+
   async #until(done: () => boolean, deadline: number): Promise<void> {
     while (!done() && this.monotonic() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));
   }

@@ -23,6 +23,16 @@ export async function hostOf(connection: ResolvedWorker['connection'], namespace
   return entry === undefined ? null : await entry.host;
 }
 
+/** @internal As if the process of the host had died. */
+export function abandon(host: Host): void {
+  host.abandon();
+  for (const entry of entries) {
+    void entry.host.then((opened) => {
+      if (opened === host) entries.splice(entries.indexOf(entry), 1);
+    });
+  }
+}
+
 /** Serves through the host of the worker's database and namespace. @returns what ends it. */
 export async function serve(worker: ResolvedWorker, serving: Serving): Promise<() => Promise<void>> {
   assertReachable(worker.connection);
