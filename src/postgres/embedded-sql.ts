@@ -3479,20 +3479,25 @@ $$;
   { name: 'reap', sql: `-- Declares workers dead whose lease is over and gives their threads and tasks to others. Every worker calls it every
 -- 2 s; nothing else is needed for recovery. Also settles threads that some worker's code cannot run: a blocked one is
 -- offered to the caller if it has not tried it (its registration may have crossed the blocking), one that waits for a
--- worker which is gone is blocked. Answers hints for whoever should look.
+-- worker which is gone is blocked. Answers hints for whoever should look, and the workers it declared dead, as JSON:
+-- [[worker number, its description], ...].
 -- Locks: expired workers (held ones, i.e. those committing this moment, are skipped), then threads, then tasks.
-create or replace function reap(p_worker_no int default 0) returns text
+create or replace function reap(p_worker_no int default 0, out hints text, out reaped text)
 language plpgsql as $$
 -- plans: index only
 begin
   perform begin_write(false);
-  update worker w set died_at = clock()
-  from (
-    select x.worker_no from worker x
-    where x.released_at is null and x.died_at is null and x.lease_until < clock()
-    order by x.worker_no for update skip locked
-  ) x
-  where w.worker_no = x.worker_no and w.died_at is null and w.lease_until < clock();
+  with dead as (
+    update worker w set died_at = clock()
+    from (
+      select x.worker_no from worker x
+      where x.released_at is null and x.died_at is null and x.lease_until < clock()
+      order by x.worker_no for update skip locked
+    ) x
+    where w.worker_no = x.worker_no and w.died_at is null and w.lease_until < clock()
+    returning w.worker_no, w.description
+  )
+  select coalesce(json_agg(json_build_array(d.worker_no, d.description))::text, '[]') into reaped from dead d;
   -- pause: declared
   perform offer_blocked_threads(w.worker_no, w.services) from worker w
   where w.worker_no = p_worker_no and w.died_at is null;
@@ -3506,7 +3511,7 @@ begin
     order by x.thread_no for no key update skip locked
   ) x
   where t.thread_no = x.thread_no;
-  return array_to_string(
+  hints := array_to_string(
     release_dead_workers()
     -- a time limit of an activity is near: see expire_tasks
     || case when exists (select from activity_task a where a.expires_at < clock() + interval '2 s') then array['x'] else '{}' end
@@ -5035,6 +5040,35 @@ language sql stable as $$
     when 'SCHEDULE_TO_CLOSE' then 'scheduleToClose' when 'SCHEDULE_TO_START' then 'scheduleToStart'
     when 'START_TO_CLOSE' then 'startToClose' else 'heartbeat' end) x (field)
 $$;
+` },
+  { name: 'unserved', sql: `-- Functions of workflows on the queues that a worker serves which no live worker serves, though threads have waited for them
+-- for some seconds: a misspelt name, or a deploy that forgot one. Answers how many wait, 1,000 standing for more.
+-- Changes nothing, locks nothing.
+create or replace function unserved(p_worker_no int)
+returns table (task_queue text, workflow_name text, waiting int)
+language plpgsql as $$
+-- plans: index only
+#variable_conflict use_column
+begin
+  return query
+  select s.task_queue, s.name, n.waiting
+  from (
+    select distinct x.task_queue
+    from worker w
+    cross join lateral unnest(w.services) u (service_no)
+    cross join lateral (select y.task_queue from service y where y.service_no = u.service_no offset 0) x
+    where w.worker_no = p_worker_no
+  ) q
+  cross join lateral (
+    select y.service_no, y.task_queue, y.name from service y where y.kind = 'workflow' and y.task_queue = q.task_queue offset 0) s
+  cross join lateral (
+    select count(*)::int as waiting
+    from (select from thread t where t.service_no = s.service_no and t.ready_at < clock() - interval '3 s' limit 1000) r) n
+  where n.waiting > 0
+    and not exists (
+      select from worker w where w.released_at is null and w.died_at is null and s.service_no = any(w.services))
+  order by 1, 2;
+end $$;
 ` },
   { name: 'user_data', sql: `-- The search fields of a workflow's newest run, as a JSON object; null when there is no such workflow.
 create or replace function user_data(p_workflow_id text) returns text

@@ -254,6 +254,7 @@ export class ActivityRunner implements RunsAttempts {
         });
         if (registration.workerNo !== workerNo) return { count: 0, dueInMs: null };
         for (const row of rows) this.#startTask(serving, row, claimNo);
+        this.#host.metrics.claimed('activity', rows.length);
         return { count: rows.length, dueInMs };
       } finally {
         giveUp();
@@ -330,7 +331,8 @@ export class ActivityRunner implements RunsAttempts {
     this.running.add(activity);
     const layers = activityLayers(activity.serving.interceptors);
     const layered = layers === null ? run : throughActivityInbound(layers, activity.name, run);
-    const { spans } = this.#host;
+    const { spans, metrics } = this.#host;
+    const begunAt = metrics.active ? this.#host.monotonic() : 0;
     const span = spans.active
       ? spans.beginAttempt(activity.name, activity.attempt, { ...call, seed: activity.seed })
       : null;
@@ -358,6 +360,7 @@ export class ActivityRunner implements RunsAttempts {
     runAttempt(attempt, (outcome) => {
       activity.over = true;
       span?.end(outcome.kind, outcome.kind === 'failed' ? outcome.failure.name : undefined);
+      if (metrics.active) metrics.attempted(activity.name, outcome.kind, this.#host.monotonic() - begunAt);
       if (needsRow(activity, outcome)) this.makeRow(activity);
       if (activity.makingRow) activity.whenRowSettled = () => this.#settle(activity, outcome);
       else this.#settle(activity, outcome);

@@ -4,6 +4,7 @@ import type { Logger } from '../core/logger.js';
 import type { Lane } from '../postgres/database.js';
 import type { ClaimNumbers } from './claim-numbers.js';
 import type { DueHeap } from './due-heap.js';
+import type { Metrics } from './metrics.js';
 import type { ResolvedTuning } from './options.js';
 import type { Registration } from './registration.js';
 import type { Services } from './services.js';
@@ -31,6 +32,7 @@ export interface HostContext {
   readonly claims: ClaimNumbers;
   readonly due: DueHeap;
   readonly spans: SpanReporter;
+  readonly metrics: Metrics;
   readonly closed: boolean;
   /** Ms; does not jump. */
   monotonic(): number;

@@ -17,7 +17,7 @@ import { schemaName } from '../postgres/namespace.js';
 import { ANYTHING, LOST, type Notifier, openNotifier } from '../postgres/notifications.js';
 import { descend } from '../postgres/protocol/executions.js';
 import { expireTasks } from '../postgres/protocol/tasks.js';
-import { expireRuns, reap, retireWorker, takeOver, tidy } from '../postgres/protocol/workers.js';
+import { expireRuns, fetchUnserved, reap, retireWorker, takeOver, tidy } from '../postgres/protocol/workers.js';
 import { SqlError } from '../postgres/sql-error.js';
 import { ClaimLoop } from './claim-loop.js';
 import { ClaimNumbers } from './claim-numbers.js';
@@ -25,6 +25,7 @@ import { Deadlines } from './deadlines.js';
 import { DueHeap } from './due-heap.js';
 import type { HostContext, HostLanes } from './host-context.js';
 import { errorFields } from './log-fields.js';
+import { Metrics } from './metrics.js';
 import type { ResolvedTuning, ResolvedWorker } from './options.js';
 import { OwnedThreads } from './owned-threads.js';
 import { Pruner } from './pruner.js';
@@ -33,6 +34,7 @@ import { Services } from './services.js';
 import type { Serving } from './serving.js';
 import { SpanReporter } from './span-reporter.js';
 import { watchStrayRejections } from './stray-rejections.js';
+import { UnservedWatch } from './unserved-watch.js';
 
 /** Hints of work that the process which hears them first does: tidying, deadlines of tasks and runs, descendants to end, runs to prune. */
 const HOUSEKEEPING = new Set(['t', 'x', 'o', 'd', 'p']);
@@ -46,6 +48,7 @@ const REAP_MS = 2_000;
 const TIDY_MS = 10_000;
 const PRUNE_MS = 5_000;
 const COMPARE_MS = 5_000;
+const UNSERVED_MS = 5_000;
 /** A worker that stops does not wait longer for a database that does not answer. */
 const ANSWER_MS = 1_000;
 /** And no longer for workflows to become quiet, however long they may take to be parked. */
@@ -62,6 +65,7 @@ export class Host implements HostContext {
   readonly logger: Logger;
   readonly registration: Registration;
   readonly spans: SpanReporter;
+  readonly metrics: Metrics;
   readonly services = new Services();
   readonly claims = new ClaimNumbers();
   readonly due = new DueHeap(() => this.monotonic());
@@ -74,6 +78,7 @@ export class Host implements HostContext {
     runs: new Deadlines(this, { name: 'expire_runs', send: expireRuns }),
   };
   readonly #pruner = new Pruner(this);
+  readonly #unserved = new UnservedWatch();
   readonly #timers: NodeJS.Timeout[] = [];
   #heard = false;
   #skippedMs = 0;
@@ -106,6 +111,7 @@ export class Host implements HostContext {
       back: () => this.#lookEverywhere(),
       failed: (error) => this.callFailed('register_worker', error),
     });
+    this.metrics = new Metrics(namespace, () => this.#threads.holdings);
     this.#threads = new OwnedThreads(this);
     this.#notifier = openNotifier(database, this.schema, { remote: tuning.notifications, logger: this.logger });
     this.#unsubscribe = this.#notifier.subscribe((hint) => this.#hear(hint));
@@ -217,6 +223,7 @@ export class Host implements HostContext {
     this.due.close();
     this.#unsubscribe();
     this.#threads.dropAll();
+    this.metrics.close();
     const retired = retireWorker(this.lanes.lease, this.schema, this.registration.workerNo);
     await atMost(ANSWER_MS, retired);
     await Promise.all([this.#notifier.close(), ...Object.values(this.lanes).map((lane) => lane.close())]);
@@ -258,14 +265,30 @@ export class Host implements HostContext {
       };
       this.#timers.push(setInterval(() => void round(), ms));
     };
-    const { lease } = this.lanes;
     every(Math.max(100, this.tuning.leaseMs / 4), 'renew_lease', () => this.registration.renew());
-    every(REAP_MS, 'reap', async () => this.tell(await reap(lease, this.schema, this.registration.workerNo)));
+    every(REAP_MS, 'reap', () => this.#reap());
     every(TIDY_MS, 'tidy', () => this.#tidy());
     every(PRUNE_MS, 'prune', () => this.#pruner.look());
+    every(UNSERVED_MS, 'unserved', () => this.#lookForUnserved());
     every(COMPARE_MS, 'owned', () => this.#threads.compare());
     every(SWEEP_MS, 'park', () => this.#threads.sweep());
     every(MAIL_MS, 'mail', () => this.#threads.pollMail());
+  }
+
+  async #reap(): Promise<void> {
+    const { hints, reaped } = await reap(this.lanes.lease, this.schema, this.registration.workerNo);
+    this.tell(hints);
+    const { namespace } = this;
+    for (const { workerNo, description } of reaped)
+      this.logger.warn({ namespace, workerNo, description }, 'a worker is dead: what it had goes to others');
+    this.metrics.reaped(reaped.length);
+  }
+
+  async #lookForUnserved(): Promise<void> {
+    this.metrics.watch();
+    const found = await fetchUnserved(this.lanes.side, this.schema, this.registration.workerNo);
+    const ofQueue = (taskQueue: string) => [...this.services.all].find((serving) => serving.taskQueue === taskQueue);
+    this.#unserved.tell(found, (taskQueue) => ofQueue(taskQueue)?.logger ?? this.logger);
   }
 
   async #tidy(): Promise<void> {
@@ -301,6 +324,7 @@ export class Host implements HostContext {
     const { workerNo } = this.registration;
     const { namespace } = this;
     this.logger.warn({ namespace, workerNo }, 'the lease was lost; dropping everything and registering anew');
+    this.metrics.leaseLost();
     this.#threads.activities.abandonAll(new LeaseLostError('the worker lost its lease'));
     this.#threads.dropAll();
   }

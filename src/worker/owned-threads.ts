@@ -38,6 +38,7 @@ import type { EagerChoice } from './entry-draft.js';
 import type { HostContext } from './host-context.js';
 import { workflowLayers } from './interceptors.js';
 import { errorFields, failureFields, workflowFields } from './log-fields.js';
+import type { Holdings } from './metrics.js';
 import { OneAtATime } from './one-at-a-time.js';
 import { isLeaseLost } from './registration.js';
 import type { ServedWorkflow } from './services.js';
@@ -84,11 +85,18 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
       side: host.lanes.side,
       bytes: commitBytes,
       send: async (lane, items) => {
+        const { metrics } = host;
+        const sentAt = metrics.active ? host.monotonic() : 0;
         const { answers, hints } = await commit(lane, host.schema, host.registration.workerNo, items);
+        if (metrics.active) metrics.committed(items.length, host.monotonic() - sentAt);
         host.tell(hints);
         return answers;
       },
     });
+  }
+
+  get holdings(): Holdings {
+    return { owned: this.#threads.size, cached: this.#cache.size, activities: this.activities.running.size };
   }
 
   // ---- claiming
@@ -113,6 +121,7 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
           this.#clockOffset = row.clock_ms - answeredAt;
           this.#adopt(row, claimNo);
         }
+        this.#host.metrics.claimed('workflow', rows.length);
         return { count: rows.length, dueInMs };
       } catch (error) {
         for (const threadNo of wanted) this.#wanted.add(threadNo);
@@ -139,6 +148,9 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
       : new ActiveThread(row, claimNo, this.#infoOf(row, served), this, served.serving.seal);
     this.#threads.set(row.thread_no, thread);
     served.serving.threads++;
+    const { metrics } = this.#host;
+    if (row.last_seq === null && row.hook_no === null && metrics.active)
+      metrics.started(served.name, served.serving.taskQueue, row.clock_ms - row.created_ms);
     this.#animate(thread, row, claimNo, usable).catch((error) => this.failed(thread, error));
   }
 
@@ -312,7 +324,8 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
         { ...workflowFields(info), ...failureFields(failure, seal) },
         info.hookNo === null ? 'a workflow failed for good' : 'a hook failed for good',
       );
-    const { spans } = this.#host;
+    const { spans, metrics } = this.#host;
+    if (metrics.active) metrics.ended(info.workflowName, item.closing ?? 'terminated', this.clock() - info.createdMs);
     if (spans.active) {
       const why = item.closing === 'failed' ? (failure?.name ?? 'Error') : null;
       spans.ended(tracedOf(thread), { state: item.closing ?? 'terminated', why });
@@ -335,6 +348,7 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
     const { lanes, schema, registration } = this.#host;
     const fields = { ...workflowFields(thread.info), ...errorFields(reason) };
     this.#loggerOf(thread).error(fields, 'a workflow is blocked: its history does not fit the code of this worker');
+    this.#host.metrics.blocked(thread.info.workflowName);
     this.#drop(thread);
     const words = `${reason.name}: ${reason.message}`;
     untilFree(() => blockThread(lanes.side, schema, registration.workerNo, thread, words))

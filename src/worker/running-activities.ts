@@ -128,6 +128,10 @@ export class RunningActivity implements AttemptPort {
 export class RunningActivities {
   readonly #running = new Map<OperationKey, RunningActivity>();
 
+  get size(): number {
+    return this.#running.size;
+  }
+
   get(threadNo: number, op: number): RunningActivity | undefined {
     return this.#running.get(operationKey(threadNo, op));
   }

@@ -339,7 +339,7 @@ export async function die(session: Session, worker: Worker): Promise<void> {
 export const renew = (session: Session, worker: Worker) => renewLease(session, SCHEMA, worker.no, HOUR_MS);
 export const retire = (session: Session, worker: Worker) => retireWorker(session, SCHEMA, worker.no);
 /** `by` has nothing to do with the dead: threads that are blocked are offered to it. */
-export const reapDead = (session: Session, by?: Worker) => reap(session, SCHEMA, by?.no ?? 0);
+export const reapDead = async (session: Session, by?: Worker) => (await reap(session, SCHEMA, by?.no ?? 0)).hints;
 /** Ends what is due. @returns hints. */
 export const endDue = async (session: Session): Promise<string | null> => (await expireRuns(session, SCHEMA)).hints;
 

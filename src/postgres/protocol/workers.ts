@@ -47,9 +47,35 @@ export async function takeOver(lane: Lane, schema: string): Promise<void> {
   await lane.query(call(schema, 'take_over', []));
 }
 
-/** Declares dead workers dead. @returns hints. */
-export async function reap(lane: Lane, schema: string, workerNo: number): Promise<string | null> {
-  return (await lane.query<{ reap: string | null }>(call(schema, 'reap', [int(workerNo)])))[0]?.reap ?? null;
+/** A worker that was declared dead. */
+export interface DeadWorker {
+  readonly workerNo: number;
+  /** Host and process. */
+  readonly description: string;
+}
+
+/** Declares dead workers dead. */
+export async function reap(
+  lane: Lane,
+  schema: string,
+  workerNo: number,
+): Promise<{ hints: string | null; reaped: DeadWorker[] }> {
+  const [row] = await lane.query<{ hints: string | null; reaped: string }>(call(schema, 'reap', [int(workerNo)]));
+  const reaped = JSON.parse(row?.reaped ?? '[]') as [number, string][];
+  return { hints: row?.hints ?? null, reaped: reaped.map(([no, description]) => ({ workerNo: no, description })) };
+}
+
+/** A workflow function that no live worker serves, though threads wait for it. */
+export interface UnservedWorkflow {
+  readonly task_queue: string;
+  readonly workflow_name: string;
+  /** 1,000 stand for more. */
+  readonly waiting: number;
+}
+
+/** Those on the queues of a worker. */
+export function fetchUnserved(lane: Lane, schema: string, workerNo: number): Promise<UnservedWorkflow[]> {
+  return lane.query<UnservedWorkflow>(call(schema, 'unserved', [int(workerNo)]));
 }
 
 /** Keeps house. @returns hints. */
