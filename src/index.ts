@@ -35,6 +35,7 @@ export type { Exporter } from './client/exporter.js';
 export { WorkflowHandle } from './client/handle.js';
 export type { PauseOptions, ResumeOptions } from './client/pause.js';
 export type { PruneOptions } from './client/prune.js';
+export type { ResetOptions, RetryWorkflowOptions } from './client/reset.js';
 export type { SignalOptions } from './client/signal-options.js';
 export type { WorkflowState, WorkflowStateMetadata } from './client/state.js';
 export type { SubscribeOptions } from './client/subscribe.js';

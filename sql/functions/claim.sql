@@ -10,7 +10,7 @@ returns table (
   thread_no bigint, run_no bigint, chain_no bigint, request_no bigint, epoch int, service_no int,
   last_seq int, last_commit_no bigint, created_ms double precision, clock_ms double precision,
   workflow_id text, run int, args text, config text, expire_s double precision, cancel_requested boolean,
-  parent_workflow_id text, origin_id text, trace text, hook_no int, hook_signal text, timers text, tasks text, mail text, due_in_ms double precision
+  parent_workflow_id text, origin_id text, trace text, lineage text, hook_no int, hook_signal text, timers text, tasks text, mail text, due_in_ms double precision
 )
 language plpgsql as $$
 -- plans: index only
@@ -54,7 +54,7 @@ begin
     h.seq, h.commit_no,
     extract(epoch from e.created_at)::double precision * 1000, extract(epoch from v_now)::double precision * 1000,
     e.workflow_id, e.run, coalesce(k.args, e.args), coalesce(k.config, e.config), e.expire_s, e.cancel_requested,
-    e.parent_workflow_id, e.origin_id, e.trace, k.hook_no, k.signal_id,
+    e.parent_workflow_id, e.origin_id, e.trace, case when t.thread_no = t.run_no then e.lineage end, k.hook_no, k.signal_id,
     case when h.seq is not null then (
       select json_agg(json_build_array(m.op, extract(epoch from m.due_at - v_now) * 1000))::text
       from timer m where m.thread_no = t.thread_no) end,

@@ -5,7 +5,7 @@
 create or replace function claim_tasks(p_worker_no int, p_claim_no bigint, p_services int[], p_limit int)
 returns table (
   thread_no bigint, op int, epoch int, service_no int, attempt int, losses int, name text, input text, last_failure text,
-  workflow_id text, run_no bigint, request_no bigint, workflow_name text, workflow_queue text,
+  workflow_id text, run_no bigint, request_no bigint, lineage text, workflow_name text, workflow_queue text,
   details text, close_in_ms double precision, trace text, due_in_ms double precision
 )
 language plpgsql as $$
@@ -61,7 +61,7 @@ begin
   end if;
   return query
   select a.thread_no, a.op, a.epoch, a.service_no, a.attempt, a.losses, a.name, a.input, a.last_failure,
-    e.workflow_id, e.run_no, e.request_no, s.name, s.task_queue,
+    e.workflow_id, e.run_no, e.request_no, case when t.thread_no = t.run_no then e.lineage end, s.name, s.task_queue,
     a.details, extract(epoch from a.close_at - v_now)::double precision * 1000, e.trace, null::double precision
   from activity_task a
   join thread t on t.thread_no = a.thread_no

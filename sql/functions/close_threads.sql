@@ -1,6 +1,7 @@
 -- Ends threads whose closing entry was just written. A main thread ends its run: the other threads of the run end
 -- with it, the parent hears of it, children that asked for it end too, continueAsNew begins the next run. A hook ends alone; see close_hooks for who hears
 -- of that. All in the closing commit.
+-- 'reset' ends a run that its caller continues otherwise (see reset): neither parent nor whoever waits hears of it.
 -- The caller holds the executions of main threads, all threads of those, the hooks, the threads of parents and of those
 -- who await the hooks.
 create or replace function close_threads(p_threads bigint[], p_closing text[], p_result text[]) returns text[]
@@ -13,6 +14,7 @@ declare
   v_hooks bigint[];
   v_lasting bigint[];            -- threads whose chain goes on
   v_continued bigint[];
+  v_onward bigint[];             -- runs whose chain goes on
   v_parents bigint[];
   v_deserted bigint[];           -- chains that end and have children that asked not to outlive them
   v_hints text[] := '{}';
@@ -33,7 +35,8 @@ begin
         where u.c = 'continued' and u.t = any(v_runs) order by n));
   end if;
   with ended as (
-    update execution e set state = p_closing[array_position(p_threads, e.run_no)], closed_at = v_now, due_at = null,
+    update execution e set closed_at = v_now, due_at = null,
+      state = coalesce(nullif(p_closing[array_position(p_threads, e.run_no)], 'reset'), 'continued'),
       paused_at = null, pause_reason = null
     where e.run_no = any(p_threads)
     returning e.run_no, e.chain_no, e.state, e.expire_s
@@ -52,12 +55,14 @@ begin
   update thread set state = 'done', owner = null, claim_no = null, ready_at = null, blocked_on = null, blocked_reason = null,
     affinity = null, excluded = null, paused = false
   where thread_no = any(p_threads || v_others);
-  v_lasting := v_continued;
+  v_onward := array(
+    select u.t from unnest(p_threads, p_closing) u (t, c) where u.c in ('continued', 'reset') and u.t = any(v_runs));
+  v_lasting := v_onward;
   if v_hooks <> '{}' then
     v_hints := v_hints || close_hooks(v_hooks, p_threads, p_closing, p_result);
     v_lasting := v_lasting || array(
       select t.thread_no from thread t
-      where t.thread_no = any(v_hooks) and (t.run_no = any(v_continued) or not t.run_no = any(v_runs)));
+      where t.thread_no = any(v_hooks) and (t.run_no = any(v_onward) or not t.run_no = any(v_runs)));
   end if;
   if clear_threads(p_threads || v_others, v_lasting) then
     v_hints := v_hints || 't'::text;                 -- somebody may be waiting for what was put back: see tidy
@@ -72,7 +77,7 @@ begin
     cross join lateral (
       select x.thread_no, x.owner from thread x
       where x.thread_no = e.parent_thread and x.state <> 'done' offset 0) p
-    where u.c <> 'continued'
+    where u.c not in ('continued', 'reset')
     order by u.n
     returning thread_no
   )

@@ -39,7 +39,9 @@ begin
   with resumed as (
     update thread t set paused = false, blocked_reason = null, excluded = null,
       state = case when t.owner is null then 'ready' else t.state end,
-      ready_at = case when t.owner is null then greatest(clock(), t.resume_at) end, resume_at = null
+      ready_at = case when t.owner is null then greatest(clock(),
+        -- mail does not wait for it: see wake
+        case when not exists (select from inbox i where i.thread_no = t.thread_no) then t.resume_at end) end, resume_at = null
     where t.thread_no = any(v_threads) and (t.paused or t.state = 'blocked')
     returning t.run_no, t.service_no, t.owner
   )

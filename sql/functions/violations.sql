@@ -153,6 +153,15 @@ where t.paused and case t.state
   or not t.paused and (t.state = 'paused' or exists (
     select from inbox i where i.thread_no = t.thread_no and i.kind = 'pause'))
 union all
+select 'I34 a copied history differs from what it was copied from', n.thread_no || '/' || n.seq
+from execution e
+cross join lateral json_to_recordset(e.lineage::json) l (entries int, thread bigint)
+join history n on n.thread_no = e.run_no and n.seq < l.entries
+join history o on o.thread_no = l.thread and o.seq = n.seq
+where e.lineage is not null and (o.commit_no, o.body) is distinct from (n.commit_no, n.body)
+  and not exists (
+    select from json_to_recordset(e.lineage::json) b (entries int) where b.entries > n.seq and b.entries < l.entries)
+union all
 select 'I28 a row without its thread', x.kind || ' ' || x.thread_no from (
   select 'history' as kind, thread_no from history union all select 'inbox', thread_no from inbox
   union all select 'timer', thread_no from timer union all select 'wait', thread_no from wait

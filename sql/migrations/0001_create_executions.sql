@@ -58,6 +58,7 @@ create table execution (
   parent_workflow_id text,                         -- lineage, for people
   origin_id text,
   pause_reason text,
+  cause_reason text,                               -- what was said when it was reset or retried
   lineage text,                                    -- of a run with copied history: whose it was, see src/core/lineage.ts
   entity text,
   trace text,                                      -- W3C trace context that its spans belong to; null: nobody traces

@@ -25,6 +25,14 @@ import type {
 import { type Exported, Exporter } from './exporter.js';
 import type { Link } from './link.js';
 import { type PauseOptions, pauseWorkflow, type ResumeOptions, resumeWorkflow } from './pause.js';
+import {
+  type ResetOptions,
+  type ResetResult,
+  type ResetTarget,
+  type RetryWorkflowOptions,
+  resetRun,
+  retryRun,
+} from './reset.js';
 import { resolveSignalOptions, type SignalOptions } from './signal-options.js';
 import { metadataOf, stateOf, statusOf, type WorkflowState, type WorkflowStateMetadata } from './state.js';
 
@@ -286,6 +294,44 @@ export class WorkflowHandle {
 
   get #exported(): Exported {
     return { workflowId: this.workflowId, chainNo: this.#chainNo };
+  }
+
+  /**
+   * Goes back to an entry of the history: a new run that has the entries up to it and goes on live from there. Under its own id
+   * the workflow's present run, when it is open, ends as `continued`; whoever awaits the result gets that of the new one.
+   * With `workflowId` it is forked: a workflow of its own, the original is left alone.
+   *
+   * Activities that were under way at that point run again, under the idempotency key they had; timers keep their moment; signals
+   * taken since are put back; children awaited there report to the new run. See docs/operations.md for all of it.
+   *
+   * @returns A handle of the new run.
+   * @throws {GetStateError} (404) when there is no such workflow. @throws {DuplicateJobError} when the other id is taken.
+   * @throws {OperationRefusedError} when it cannot go back there; `reason` says why.
+   */
+  async reset(options: ResetOptions): Promise<WorkflowHandle> {
+    return this.#handleOf(await resetRun(await this.#port.reach(), this.#target, options));
+  }
+
+  /**
+   * Tries a failed workflow again from the step that failed: a new run in which completed steps are not repeated, the failed
+   * activity runs anew, and the failed child is retried likewise. Where the function failed by itself, it goes on behind its last
+   * outcome: deploy the fix before.
+   *
+   * @returns A handle of the new run.
+   * @throws {GetStateError} (404) when there is no such workflow.
+   * @throws {OperationRefusedError} (`not failed`) when it has not failed; (`superseded`) when a newer run has its id.
+   * @throws {PayloadCodecError} when its failure was stored with a codec or key that is not registered here.
+   */
+  async retry(options: RetryWorkflowOptions = {}): Promise<WorkflowHandle> {
+    return this.#handleOf(await retryRun(await this.#port.reach(), this.#seal, this.#target, options));
+  }
+
+  get #target(): ResetTarget {
+    return { workflowId: this.workflowId, chainNo: this.#chainNo };
+  }
+
+  #handleOf({ workflowId, chainNo }: ResetResult): WorkflowHandle {
+    return new WorkflowHandle(this.#port, workflowId, this.workflowTopic, chainNo, this.#seal);
   }
 
   async #describe(): Promise<Description> {

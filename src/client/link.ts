@@ -52,12 +52,16 @@ import {
   type PauseAnswer,
   type PauseItem,
   pauseWorkflows,
+  type ResetAnswer,
+  type ResetRequest,
   type ResumeAnswer,
   type ResumeItem,
+  resetWorkflow,
   resumeWorkflows,
 } from '../postgres/protocol/operations.js';
 import { type Marked, makeDue, prune } from '../postgres/protocol/retention.js';
 import { answerTask, type TaskAnswer, type TaskAnswerStatus } from '../postgres/protocol/tasks.js';
+import { type HistoryRow, loadHistory } from '../postgres/protocol/threads.js';
 import {
   countExecutions,
   createSearchIndex,
@@ -242,6 +246,20 @@ export class Link {
 
   resume(item: ResumeItem): Promise<ResumeAnswer> {
     return this.#resumes.submit(item);
+  }
+
+  /** The whole history of a thread. */
+  history(threadNo: number): Promise<HistoryRow[]> {
+    return loadHistory(this.#lanes.read, this.schema, threadNo);
+  }
+
+  async reset(request: ResetRequest): Promise<ResetAnswer> {
+    const answer = await untilFree(
+      () => resetWorkflow(this.#lanes.side, this.schema, request, patience),
+      GIVE_UP_AFTER_MS,
+    );
+    this.#tell(answer.hints);
+    return answer;
   }
 
   openChildren(workflowIds: readonly string[]): Promise<string[]> {

@@ -64,6 +64,7 @@ create table execution (
   parent_workflow_id text,                         -- lineage, for people
   origin_id text,
   pause_reason text,
+  cause_reason text,                               -- what was said when it was reset or retried
   lineage text,                                    -- of a run with copied history: whose it was, see src/core/lineage.ts
   entity text,
   trace text,                                      -- W3C trace context that its spans belong to; null: nobody traces
@@ -736,7 +737,7 @@ returns table (
   thread_no bigint, run_no bigint, chain_no bigint, request_no bigint, epoch int, service_no int,
   last_seq int, last_commit_no bigint, created_ms double precision, clock_ms double precision,
   workflow_id text, run int, args text, config text, expire_s double precision, cancel_requested boolean,
-  parent_workflow_id text, origin_id text, trace text, hook_no int, hook_signal text, timers text, tasks text, mail text, due_in_ms double precision
+  parent_workflow_id text, origin_id text, trace text, lineage text, hook_no int, hook_signal text, timers text, tasks text, mail text, due_in_ms double precision
 )
 language plpgsql as $$
 -- plans: index only
@@ -780,7 +781,7 @@ begin
     h.seq, h.commit_no,
     extract(epoch from e.created_at)::double precision * 1000, extract(epoch from v_now)::double precision * 1000,
     e.workflow_id, e.run, coalesce(k.args, e.args), coalesce(k.config, e.config), e.expire_s, e.cancel_requested,
-    e.parent_workflow_id, e.origin_id, e.trace, k.hook_no, k.signal_id,
+    e.parent_workflow_id, e.origin_id, e.trace, case when t.thread_no = t.run_no then e.lineage end, k.hook_no, k.signal_id,
     case when h.seq is not null then (
       select json_agg(json_build_array(m.op, extract(epoch from m.due_at - v_now) * 1000))::text
       from timer m where m.thread_no = t.thread_no) end,
@@ -823,7 +824,7 @@ end $$;
 create or replace function claim_tasks(p_worker_no int, p_claim_no bigint, p_services int[], p_limit int)
 returns table (
   thread_no bigint, op int, epoch int, service_no int, attempt int, losses int, name text, input text, last_failure text,
-  workflow_id text, run_no bigint, request_no bigint, workflow_name text, workflow_queue text,
+  workflow_id text, run_no bigint, request_no bigint, lineage text, workflow_name text, workflow_queue text,
   details text, close_in_ms double precision, trace text, due_in_ms double precision
 )
 language plpgsql as $$
@@ -879,7 +880,7 @@ begin
   end if;
   return query
   select a.thread_no, a.op, a.epoch, a.service_no, a.attempt, a.losses, a.name, a.input, a.last_failure,
-    e.workflow_id, e.run_no, e.request_no, s.name, s.task_queue,
+    e.workflow_id, e.run_no, e.request_no, case when t.thread_no = t.run_no then e.lineage end, s.name, s.task_queue,
     a.details, extract(epoch from a.close_at - v_now)::double precision * 1000, e.trace, null::double precision
   from activity_task a
   join thread t on t.thread_no = a.thread_no
@@ -979,6 +980,7 @@ end $$;
   { name: 'close_threads', sql: `-- Ends threads whose closing entry was just written. A main thread ends its run: the other threads of the run end
 -- with it, the parent hears of it, children that asked for it end too, continueAsNew begins the next run. A hook ends alone; see close_hooks for who hears
 -- of that. All in the closing commit.
+-- 'reset' ends a run that its caller continues otherwise (see reset): neither parent nor whoever waits hears of it.
 -- The caller holds the executions of main threads, all threads of those, the hooks, the threads of parents and of those
 -- who await the hooks.
 create or replace function close_threads(p_threads bigint[], p_closing text[], p_result text[]) returns text[]
@@ -991,6 +993,7 @@ declare
   v_hooks bigint[];
   v_lasting bigint[];            -- threads whose chain goes on
   v_continued bigint[];
+  v_onward bigint[];             -- runs whose chain goes on
   v_parents bigint[];
   v_deserted bigint[];           -- chains that end and have children that asked not to outlive them
   v_hints text[] := '{}';
@@ -1011,7 +1014,8 @@ begin
         where u.c = 'continued' and u.t = any(v_runs) order by n));
   end if;
   with ended as (
-    update execution e set state = p_closing[array_position(p_threads, e.run_no)], closed_at = v_now, due_at = null,
+    update execution e set closed_at = v_now, due_at = null,
+      state = coalesce(nullif(p_closing[array_position(p_threads, e.run_no)], 'reset'), 'continued'),
       paused_at = null, pause_reason = null
     where e.run_no = any(p_threads)
     returning e.run_no, e.chain_no, e.state, e.expire_s
@@ -1030,12 +1034,14 @@ begin
   update thread set state = 'done', owner = null, claim_no = null, ready_at = null, blocked_on = null, blocked_reason = null,
     affinity = null, excluded = null, paused = false
   where thread_no = any(p_threads || v_others);
-  v_lasting := v_continued;
+  v_onward := array(
+    select u.t from unnest(p_threads, p_closing) u (t, c) where u.c in ('continued', 'reset') and u.t = any(v_runs));
+  v_lasting := v_onward;
   if v_hooks <> '{}' then
     v_hints := v_hints || close_hooks(v_hooks, p_threads, p_closing, p_result);
     v_lasting := v_lasting || array(
       select t.thread_no from thread t
-      where t.thread_no = any(v_hooks) and (t.run_no = any(v_continued) or not t.run_no = any(v_runs)));
+      where t.thread_no = any(v_hooks) and (t.run_no = any(v_onward) or not t.run_no = any(v_runs)));
   end if;
   if clear_threads(p_threads || v_others, v_lasting) then
     v_hints := v_hints || 't'::text;                 -- somebody may be waiting for what was put back: see tidy
@@ -1050,7 +1056,7 @@ begin
     cross join lateral (
       select x.thread_no, x.owner from thread x
       where x.thread_no = e.parent_thread and x.state <> 'done' offset 0) p
-    where u.c <> 'continued'
+    where u.c not in ('continued', 'reset')
     order by u.n
     returning thread_no
   )
@@ -2801,6 +2807,23 @@ begin
   end loop;
 end $$;
 ` },
+  { name: 'lineage_of', sql: `-- Whose the first p_keep entries of a run are, as JSON for execution.lineage: [{entries, ops, seed, thread}, ...], each for the
+-- entries before \`entries\` and the operations before \`ops\` that the one before does not speak of. What was drawn from a seed,
+-- and the idempotency keys of activities, stay those of the run that recorded them. Null: none are kept.
+create or replace function lineage_of(p_run execution, p_keep int, p_opened int) returns text
+language sql stable as $$
+  with known as (
+    select l.* from json_to_recordset(coalesce(p_run.lineage, '[]')::json) l (entries int, ops int, seed text, thread bigint)
+    union all select 2147483647, 2147483647, p_run.request_no::text, p_run.run_no
+  ), kept as (
+    select k.* from known k where k.entries < p_keep
+    union all
+    (select p_keep, p_opened, k.seed, k.thread from known k where k.entries >= p_keep order by k.entries limit 1)
+  )
+  select case when p_keep > 0 then
+    (select json_agg(json_build_object('entries', entries, 'ops', ops, 'seed', seed, 'thread', thread) order by entries)::text from kept) end
+$$;
+` },
   { name: 'list_executions', sql: `-- A page of the executions that a filter selects, as people look at them: see find_executions.
 create or replace function list_executions(p_filter jsonb, p_after bigint, p_limit int) returns table (
   run_no bigint, workflow_id text, run int, state text, cause text, task_queue text, workflow_name text,
@@ -3029,6 +3052,22 @@ begin
     end if;
   end loop;
   return v_refused;
+end $$;
+` },
+  { name: 'newest_children', sql: `-- For each of these operations of a run's main thread the newest run of the child it awaits; null where none is stored.
+create or replace function newest_children(p_run_no bigint, p_op int[]) returns bigint[]
+language plpgsql stable as $$                   -- plpgsql keeps its plans; sql plans at every call
+-- plans: index only
+begin
+  return array(
+    select (
+      select n.run_no from execution n
+      where n.workflow_id = c.workflow_id and n.chain_no = c.chain_no order by n.run desc limit 1)
+    from unnest(p_op) with ordinality u (op, n)
+    left join lateral (
+      select x.workflow_id, x.chain_no from execution x
+      where x.parent_thread = p_run_no and x.parent_op = u.op order by x.run desc limit 1) c on true
+    order by u.n);
 end $$;
 ` },
   { name: 'next_run', sql: `-- Numbers a run that begins a new chain under its id, behind the newest one (p_old; its fields are null when there is none).
@@ -3699,6 +3738,36 @@ begin
   return found;
 end $$;
 ` },
+  { name: 'reopen_hooks', sql: `-- Opens the hooks of a run that these operations of its main thread await once more, in the run that goes on from there.
+-- Answers hints. The caller has just made that run.
+create or replace function reopen_hooks(p_run_no bigint, p_new_run bigint, p_op int[], p_paused boolean) returns text[]
+language plpgsql as $$
+-- plans: index only
+declare
+  v_services int[];
+begin
+  if p_op = '{}' then
+    return '{}';
+  end if;
+  with asked as materialized (
+    select nextval('run_number') as thread_no, k.opener_op, k.args, k.signal_id, k.config, t.service_no,
+      row_number() over (order by k.hook_no) - 1 as hook_no
+    from hook k
+    cross join lateral (select x.service_no from thread x where x.thread_no = k.thread_no offset 0) t
+    where k.run_no = p_run_no and k.opener_thread = p_run_no and k.opener_op = any(p_op)
+  ), made as (
+    insert into hook (thread_no, run_no, opener_thread, opener_op, hook_no, state, args, signal_id, config)
+    select a.thread_no, p_new_run, p_new_run, a.opener_op, a.hook_no, 'open', a.args, a.signal_id, a.config from asked a
+  ), threads as (
+    insert into thread (thread_no, run_no, service_no, state, ready_at, epoch, paused)
+    select a.thread_no, p_new_run, a.service_no, case when p_paused then 'paused' else 'ready' end,
+      case when not p_paused then clock() end, 0, p_paused
+    from asked a
+  )
+  select array_agg(distinct a.service_no) into v_services from asked a;
+  return array(select 'q' || s from unnest(v_services) s);
+end $$;
+` },
   { name: 'replace_run', sql: `-- Terminates an open run in favour of a later start of its id (TERMINATE_EXISTING). The caller holds what end_run needs.
 create or replace function replace_run(p_run execution) returns text[]
 language sql as $$
@@ -3711,6 +3780,211 @@ $$;
 -- remembered requests, and the rows of runs that have ended. Soaks replace it.
 create or replace function request_window() returns interval
 language sql stable as $$ select interval '10 minutes' $$;
+` },
+  { name: 'reset', sql: `-- Goes back: makes a new run with the first p_keep entries of run p_run_no's main thread, from where it goes on live.
+-- Under the same id (p_workflow_id null), in the same chain: the run must be the id's newest; when it is open it ends here, as
+-- continued, and its parent awaits the new one. Or under another id, as a chain of its own; the original is left alone.
+--
+-- What the kept entries left open is worked out by the caller from them, and they never change: timers (t_*, due at ms since
+-- the epoch), waits (w_*), awaited children (c_op) and hooks (h_*); d_* are outcomes that are told again though they were
+-- recorded behind the point. An activity that is open needs nothing: whoever claims the run finds that nobody does it.
+-- Hooks begin anew. A child goes over to the new run, or its outcome is told.
+-- s_* are the signals that entries behind the point took, in order, as far as entry p_seen: they are put back before all
+-- others. When entries that came since took signals nothing is done ('moved': look again).
+--
+-- Repeatable: the request number stands on the new run. Answers the new run and its chain with 'reset' or 'again'; or why not:
+-- unknown | pending | superseded | not failed | moved | child (a fork cannot share one that is under way) | duplicate (the
+-- other id is taken); and hints.
+-- Locks: rendezvous (alone) of waits, hooks and signals; executions (the run, newest runs of open children, sorted); the
+-- documents; threads of the run and of those who await its hooks. Raises PD001, 40001.
+create or replace function reset(
+  p_patient boolean, p_request_no bigint, p_run_no bigint, p_workflow_id text, p_cause text, p_reason text,
+  p_keep int, p_opened int, p_seen int, p_cancelled boolean,
+  t_op int[], t_due_ms double precision[], w_op int[], w_signal_id text[], c_op int[], h_op int[], h_signal_id text[],
+  d_op int[], d_payload text[], s_signal_id text[], s_payload text[]
+) returns table (status text, run_no bigint, chain_no bigint, hints text)
+language plpgsql as $$
+-- plans: index only
+#variable_conflict use_column
+declare
+  v_now timestamptz;
+  v_old execution;
+  v_thread thread;
+  v_id text;
+  v_met text[] := w_signal_id || h_signal_id || s_signal_id;
+  v_children bigint[];
+  v_chain bigint;
+  v_new bigint;
+  v_open boolean;
+  v_fork boolean := p_workflow_id is not null;
+  v_paused boolean;
+  v_chain_due_at timestamptz;
+  v_hints text[] := '{}';
+begin
+  perform begin_write(p_patient);
+  perform lock_rendezvous(v_met, true);
+  -- pause: met
+  v_children := newest_children(p_run_no, c_op);
+  perform from execution e where e.run_no = any(v_children || p_run_no) order by e.run_no for no key update;
+  -- pause: runs
+  if v_children is distinct from newest_children(p_run_no, c_op) then
+    raise exception 'a child was continued meanwhile' using errcode = '40001';
+  end if;
+  select e.* into v_old from execution e where e.run_no = p_run_no;
+  select t.* into v_thread from thread t where t.thread_no = p_run_no;
+  v_id := coalesce(p_workflow_id, v_old.workflow_id);
+  -- behind the lock: an own first call has committed by now, or never will
+  select e.run_no, e.chain_no into v_new, v_chain from execution e
+  where e.workflow_id = v_id and e.request_no = p_request_no and e.run_no <> p_run_no;
+  if found then
+    return query select 'again', v_new, v_chain, ''::text;
+    return;
+  end if;
+  status := case
+    when v_thread.thread_no is null then 'unknown'     -- its history is gone
+    when v_old.state = 'pending' then 'pending'
+    when not v_fork and latest_run(v_id) <> p_run_no then 'superseded'
+    when p_cause = 'retried' and v_old.state <> 'failed' then 'not failed'
+    when v_fork and exists (
+      select from execution c where c.run_no = any(v_children) and c.state in ('open', 'pending')) then 'child'
+  end;
+  if status is not null then
+    return next;
+    return;
+  end if;
+  v_open := v_old.state = 'open' and not v_fork;
+  v_paused := v_open and v_old.paused_at is not null;
+  perform lock_documents('{}', array[p_run_no]);
+  -- pause: documents
+  if v_open then
+    perform from thread t
+    where t.thread_no in (
+      select r.thread_no from thread r where r.run_no = p_run_no
+      union all select k.opener_thread from hook k where k.run_no = p_run_no)
+    order by t.thread_no for no key update;
+    -- pause: locked
+  end if;
+  begin
+    if v_open then
+      perform end_threads(array[p_run_no]);
+    end if;
+    if not v_fork and exists (
+      select from history h
+      where h.thread_no = p_run_no and h.seq > p_seen and (h.body like '%["signal",%' or h.outcome like '%,"signal"%'))
+    then
+      raise exception 'moved';
+    end if;
+    if v_open then
+      v_hints := close_threads(array[p_run_no], array['reset'], array[null::text]);
+    end if;
+  exception when raise_exception then                -- takes back what was done in this block
+    return query select 'moved', null::bigint, null::bigint, ''::text;
+    return;
+  end;
+
+  if not v_fork then
+    -- what was to end with it goes on with it; one that is being ended this moment is not waited for, see descend
+    delete from termination n
+    where n.chain_no in (select x.chain_no from termination x where x.chain_no = v_old.chain_no for update skip locked);
+  end if;
+  v_now := clock();
+  v_new := nextval('run_number');
+  v_chain := case when v_fork then v_new else v_old.chain_no end;
+  -- a limit that is over would end the new run at once
+  v_chain_due_at := case when v_old.chain_due_at > v_now then v_old.chain_due_at end;
+  -- whatever columns there are: the new run is as the old one, but for these
+  insert into execution
+  select r.*
+  from json_populate_record(v_old, json_build_object(
+    'run_no', v_new, 'chain_no', v_chain, 'request_no', p_request_no, 'workflow_id', v_id,
+    'run', case when v_fork then 0 else v_old.run + 1 end, 'state', 'open', 'cause', p_cause, 'cause_reason', p_reason,
+    'closed_at', null,
+    -- recorded steps know no time before it
+    'created_at', case when p_keep > 0 then v_old.created_at else v_now end,
+    'start_at', null, 'chain_due_at', v_chain_due_at,
+    'due_at', least(v_chain_due_at, v_now + v_old.run_timeout_ms * interval '1 ms'),
+    'cancel_requested', p_cancelled,
+    'paused_at', case when v_paused then v_old.paused_at end, 'pause_reason', case when v_paused then v_old.pause_reason end,
+    'parent_thread', case when v_open then v_old.parent_thread end, 'parent_op', case when v_open then v_old.parent_op end,
+    'parent_chain', case when not v_fork then v_old.parent_chain end,
+    'lineage', lineage_of(v_old, p_keep, p_opened))) r
+  on conflict (workflow_id, run) do nothing;
+  if not found then
+    return query select case when e.request_no = p_request_no then 'again' else 'duplicate' end, e.run_no, e.chain_no, ''::text
+    from execution e where e.workflow_id = v_id and e.run = 0;
+    return;
+  end if;
+  -- pause: inserted
+  insert into thread (thread_no, run_no, service_no, state, ready_at, epoch, paused)
+  values (v_new, v_new, v_thread.service_no, case when v_paused then 'paused' else 'ready' end,
+    case when not v_paused then v_now end, coalesce((select max(h.epoch) from history h where h.thread_no = p_run_no and h.seq < p_keep), 0), v_paused);
+  insert into history (thread_no, commit_no, previous_commit_no, at, seq, worker_no, epoch, opened_from, opened_count, resolved,
+    resolved_more, closes, body, outcome)
+  select v_new, h.commit_no, h.previous_commit_no, h.at, h.seq, h.worker_no, h.epoch, h.opened_from, h.opened_count, h.resolved,
+    h.resolved_more, false, h.body, h.outcome
+  from history h where h.thread_no = p_run_no and h.seq < p_keep;
+  if v_open then
+    update document d set run_no = v_new where d.run_no = p_run_no;
+  else
+    insert into document (run_no, search, entity)
+    select v_new, d.search, d.entity from document d where d.run_no = p_run_no;
+  end if;
+
+  insert into timer (thread_no, op, due_at)
+  select v_new, u.op, to_timestamp(u.ms / 1000) from unnest(t_op, t_due_ms) u (op, ms);
+  v_hints := v_hints || ('q' || v_thread.service_no) || reopen_hooks(p_run_no, v_new, h_op, v_paused);
+  insert into wait (thread_no, chain_no, op, signal_id)
+  select v_new, v_chain, u.op, u.id from (
+    select w.op, w.id from unnest(w_op, w_signal_id) w (op, id)
+    union all
+    select k.opener_op, k.signal_id from hook k where k.run_no = v_new) u (op, id)
+  order by u.op;
+  insert into inbox (thread_no, op, kind, payload)
+  select v_new, u.op, 'done', u.payload from unnest(d_op, d_payload) with ordinality u (op, payload, n) order by u.n;
+  for i in 1 .. cardinality(c_op) loop
+    update execution c set parent_thread = v_new, parent_op = c_op[i]
+    where c.run_no = v_children[i] and c.state in ('open', 'pending');
+    continue when found;
+    insert into inbox (thread_no, op, kind, payload)
+    select v_new, c_op[i], case when c.state = 'completed' then 'done' else 'fail' end,
+      case when c.run_no is not null then h.result else
+        json_build_object('name', 'GetStateError', 'type', 'GetStateError', 'code', 404, 'stack', '',
+          'message', 'the child workflow is not stored any more')::text end
+    from (select v_children[i] as run_no) x
+    left join execution c on c.run_no = x.run_no
+    left join lateral (
+      select y.result from history y where y.thread_no = x.run_no order by y.seq desc limit 1) h on true;
+  end loop;
+
+  if s_signal_id <> '{}' then
+    -- before all others under their ids, in their old order
+    with others as (
+      delete from signal s
+      where s.signal_id = any(s_signal_id) and (s.chain_no = v_chain or s.chain_no is null and s.returned)
+      returning s.*
+    )
+    insert into signal (signal_id, chain_no, payload, expires_at, returned)
+    select x.id, x.chain_no, x.payload, x.expires_at, true
+    from (
+      select u.id, v_chain, u.payload, v_now + interval '30 days', 0, u.n
+      from unnest(s_signal_id, s_payload) with ordinality u (id, payload, n)
+      union all
+      select o.signal_id, o.chain_no, o.payload, o.expires_at, 1, o.signal_no from others o
+    ) x (id, chain_no, payload, expires_at, part, n)
+    order by x.part, x.n;
+  end if;
+  if v_met <> '{}' then
+    -- who waits again looks as if it had come behind them: they are handed out as those that were put back, see tidy
+    update signal s set returned = true
+    where s.signal_id = any(w_signal_id || h_signal_id) and not s.returned and s.expires_at > v_now
+      and (s.chain_no is null or s.chain_no = v_chain);
+    perform forget_rendezvous(v_met);
+    v_hints := v_hints || 't'::text;
+  end if;
+  -- pause: done
+  return query select 'reset', v_new, v_chain,
+    (select string_agg(distinct h, ',') from unnest(v_hints) h);
+end $$;
 ` },
   { name: 'results', sql: `-- The outcome of chains that have ended: state of the last run and its result or failure. Open ones are not answered.
 create or replace function results(p_chains bigint[])
@@ -3778,7 +4052,9 @@ begin
   with resumed as (
     update thread t set paused = false, blocked_reason = null, excluded = null,
       state = case when t.owner is null then 'ready' else t.state end,
-      ready_at = case when t.owner is null then greatest(clock(), t.resume_at) end, resume_at = null
+      ready_at = case when t.owner is null then greatest(clock(),
+        -- mail does not wait for it: see wake
+        case when not exists (select from inbox i where i.thread_no = t.thread_no) then t.resume_at end) end, resume_at = null
     where t.thread_no = any(v_threads) and (t.paused or t.state = 'blocked')
     returning t.run_no, t.service_no, t.owner
   )
@@ -5258,6 +5534,15 @@ where t.paused and case t.state
     else true end
   or not t.paused and (t.state = 'paused' or exists (
     select from inbox i where i.thread_no = t.thread_no and i.kind = 'pause'))
+union all
+select 'I34 a copied history differs from what it was copied from', n.thread_no || '/' || n.seq
+from execution e
+cross join lateral json_to_recordset(e.lineage::json) l (entries int, thread bigint)
+join history n on n.thread_no = e.run_no and n.seq < l.entries
+join history o on o.thread_no = l.thread and o.seq = n.seq
+where e.lineage is not null and (o.commit_no, o.body) is distinct from (n.commit_no, n.body)
+  and not exists (
+    select from json_to_recordset(e.lineage::json) b (entries int) where b.entries > n.seq and b.entries < l.entries)
 union all
 select 'I28 a row without its thread', x.kind || ' ' || x.thread_no from (
   select 'history' as kind, thread_no from history union all select 'inbox', thread_no from inbox

@@ -16,6 +16,7 @@
 import { CancelledFailure, type NondeterminismError, SharedPromiseError } from '../core/errors.js';
 import { fingerprint } from '../core/fingerprint.js';
 import { type Command, closesThread, type Event, opensOperation } from '../core/history.js';
+import { type Lineage, seedOf } from '../core/lineage.js';
 import type { RetryPolicy } from '../core/retry-policy.js';
 import { unawaited } from '../core/unawaited.js';
 import { drain } from './drain.js';
@@ -39,6 +40,8 @@ export interface ExecutionInfo {
   readonly runNo: number;
   readonly run: number;
   readonly seed: string;
+  /** Of a run with copied history: whose that was. */
+  readonly lineage?: Lineage | null;
   readonly createdMs: number;
   readonly parentWorkflowId: string | null;
   readonly originId: string | null;
@@ -91,6 +94,8 @@ export class Instance {
   /** Operations that wait for an event. */
   readonly pending = new Map<number, PendingOperation>();
   now: number;
+  /** What random values come from. */
+  seed: string;
   #counter = 0;
   #deliveries = 0;
   #draws = 0;
@@ -112,6 +117,14 @@ export class Instance {
     this.#options = options;
     this.info = options.info;
     this.now = options.info.createdMs;
+    this.seed = options.info.seed;
+    this.enter(0);
+  }
+
+  /** Goes on with an entry: those that were copied draw as in the run that recorded them. */
+  enter(entry: number): void {
+    const { seed, lineage } = this.info;
+    if (lineage) this.seed = seedOf(lineage, seed, entry);
   }
 
   get ended(): boolean {

@@ -32,6 +32,7 @@ export async function replay(
 ): Promise<void> {
   for (const [index, step] of recording.steps.entries()) {
     recording.enter(index);
+    instance.enter(step.entry);
     // Asked for before the function does anything, as live: code that takes one turn comes behind what is delivered next.
     const turn = port.turn();
     instance.deliver(step.event, step.now);
@@ -49,4 +50,5 @@ export async function replay(
   }
   // A late command that was under way when the last process died may have come already: it is new, and stays taken.
   recording.finish();
+  instance.enter(Number.POSITIVE_INFINITY);
 }

@@ -22,6 +22,7 @@ import { decodePayload } from '../codec/payload.js';
 import { ActivityLostError } from '../core/errors.js';
 import { failureFromError } from '../core/failure.js';
 import type { CommandSpec } from '../core/history.js';
+import { idempotencyKey, readLineage } from '../core/lineage.js';
 import { retryDelayMs } from '../core/retry-policy.js';
 import { type ClaimedTask, claimTasks } from '../postgres/protocol/tasks.js';
 import type { ActiveThread } from './active-thread.js';
@@ -120,6 +121,7 @@ export class ActivityRunner implements RunsAttempts {
         retry: spec.retry,
         attempt: 1,
         seed: String(thread.row.request_no),
+        lineage: thread.info.lineage ?? null,
         thread,
         task: null,
         bound: false,
@@ -147,6 +149,7 @@ export class ActivityRunner implements RunsAttempts {
         retry: spec.retry,
         attempt: attempt.attempt,
         seed: String(thread.row.request_no),
+        lineage: thread.info.lineage ?? null,
         thread,
         task,
         bound: true,
@@ -294,6 +297,7 @@ export class ActivityRunner implements RunsAttempts {
         retry: input.retry,
         attempt: row.attempt,
         seed: String(row.request_no),
+        lineage: readLineage(row.lineage),
         thread: null,
         task: { epoch: row.epoch, claimNo },
         bound: false,
@@ -354,7 +358,7 @@ export class ActivityRunner implements RunsAttempts {
         taskQueue: call.taskQueue,
         namespace: this.#host.namespace,
         attempt: activity.attempt,
-        idempotencyKey: `${activity.seed}-${activity.threadNo}-${activity.op}`,
+        idempotencyKey: idempotencyKey(activity.lineage, activity.seed, activity.threadNo, activity.op),
       }),
     };
     runAttempt(attempt, (outcome) => {

@@ -11,6 +11,7 @@ import { AsyncResource } from 'node:async_hooks';
 import { decodePayload, encodePayload } from '../codec/payload.js';
 import type { Failure } from '../core/failure.js';
 import type { TraceAttributes } from '../core/history.js';
+import { readLineage } from '../core/lineage.js';
 import type { Logger } from '../core/logger.js';
 import { defaultRetryPolicy, type RetryPolicy } from '../core/retry-policy.js';
 import { Batcher, type Caller } from '../postgres/batcher.js';
@@ -183,6 +184,7 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
       run: row.run,
       // Each thread draws its own numbers.
       seed: row.hook_no === null ? String(row.request_no) : `${row.request_no}-${row.thread_no}`,
+      lineage: readLineage(row.lineage),
       createdMs: row.created_ms,
       parentWorkflowId: row.parent_workflow_id,
       originId: row.origin_id,

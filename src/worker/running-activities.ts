@@ -10,6 +10,7 @@ import type { AttemptPort } from '../activity/attempt.js';
 import { LazyAbort } from '../activity/lazy-abort.js';
 import { encodeTaskToken } from '../codec/task-token.js';
 import type { RetrySpec } from '../core/history.js';
+import type { Lineage } from '../core/lineage.js';
 import type { ActiveThread } from './active-thread.js';
 import { type OperationKey, operationKey } from './operation-key.js';
 import type { Serving } from './serving.js';
@@ -24,6 +25,8 @@ export interface AttemptFacts {
   readonly attempt: number;
   /** The run's, which begins its idempotency keys. */
   readonly seed: string;
+  /** Where the call may have been recorded first. */
+  readonly lineage: Lineage | null;
   /** The thread it runs for while that is here; null once it is a task like any other. */
   readonly thread: ActiveThread | null;
   /** Of its task row, when it has one. */
@@ -57,6 +60,7 @@ export class RunningActivity implements AttemptPort {
   readonly retry: RetrySpec;
   readonly attempt: number;
   readonly seed: string;
+  readonly lineage: Lineage | null;
   readonly bound: boolean;
   readonly limited: boolean;
   readonly closeAt: number;
@@ -94,6 +98,7 @@ export class RunningActivity implements AttemptPort {
     this.retry = facts.retry;
     this.attempt = facts.attempt;
     this.seed = facts.seed;
+    this.lineage = facts.lineage;
     this.bound = facts.bound;
     this.limited = facts.limited;
     this.closeAt = facts.closeAt;

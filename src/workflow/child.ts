@@ -129,7 +129,8 @@ async function callChild(
   const counter = instance.tick();
   const spec = {
     workflowId:
-      given.workflowId || `${given.entity ?? `-${workflowName}`}-${seededGuid(info.seed, instance.draw())}-${counter}`,
+      given.workflowId ||
+      `${given.entity ?? `-${workflowName}`}-${seededGuid(instance.seed, instance.draw())}-${counter}`,
     taskQueue,
     args: encodeArguments(given.args, call),
     awaited,

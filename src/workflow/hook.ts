@@ -174,7 +174,7 @@ function plan(
 
 /** Of a position of its own, so that each call has another and each replay the same. */
 function signalIdOf({ signalId }: { signalId?: string | undefined }, instance: Instance): string {
-  return signalId ?? `durable-hook-${seededUuid4(instance.info.seed, instance.draw())}`;
+  return signalId ?? `durable-hook-${seededUuid4(instance.seed, instance.draw())}`;
 }
 
 function awaitHook<T>(

@@ -19,6 +19,7 @@ import {
   pause,
   queue,
   register,
+  reset,
   running,
   signal,
   start,
@@ -84,6 +85,12 @@ async function healthyData(session: Session): Promise<void> {
   await running(session, worker, 'pausing');
   expect(await pause(session, ['paused', 'pausing'])).toEqual(['paused', 'paused']);
   await session.sql(`update durable.activity_task set ready_at = null where ${THREAD('paused')}`); // laid aside
+  const gone = await running(session, worker, 'gone back');
+  await step(session, gone, { opens: 1, effects: [wait(0, 'back')] });
+  await step(session, gone);
+  expect(await park(session, gone, [0])).toBe('parked');
+  const again = { keep: 1, opened: 1, waits: [{ op: 0, signalId: 'back' }] };
+  expect(await reset(session, gone.run_no, again)).toMatchObject({ status: 'reset' });
   await signal(session, 'kept');
   await start(session, 'reserved', { terms: terms({ pendingMs: 60_000 }) });
   await start(session, 'ready');
@@ -228,6 +235,9 @@ const PLANTED: Record<string, string[]> = {
     `update durable.thread set ready_at = now() where ${THREAD('paused')}`,
     `delete from durable.inbox where ${THREAD('pausing')}`,
     `insert into durable.inbox (thread_no, kind) values (${of('busy')}, 'pause')`,
+  ],
+  'I34 a copied history differs from what it was copied from': [
+    `update durable.history set body = 'other' where thread_no = ${of('gone back', 1)} and seq = 0`,
   ],
   'I28 a row without its thread': [
     `insert into durable.hook (thread_no, run_no, hook_no, state, args) values (9999, 9999, 0, 'open', '[]')`,

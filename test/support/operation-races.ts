@@ -11,12 +11,14 @@ import {
   expireLease,
   hookAll,
   hookItem,
+  keepHouse,
   nextNumber,
   park,
   pause,
   reapDead,
   register,
   release,
+  reset,
   resume,
   running,
   signalAll,
@@ -160,7 +162,59 @@ const EVENTS: Record<string, { from: typeof owned; event: (cast: Cast) => (sessi
   },
 };
 
-export const operationRaces: readonly Race[] = Object.entries(EVENTS).flatMap(([name, { from, event }]) =>
+/** Back to entry 0, which began to wait for `go`. */
+const BACK = { keep: 1, opened: 2, waits: [{ op: 0, signalId: 'go' }] };
+
+const ENDED: typeof EVENTS = {
+  'a child’s end': {
+    from: async (session) => {
+      const cast = await drawn(session);
+      const a = await running(session, cast.w1, 'a');
+      await step(session, a, { opens: 1, effects: [child(0, 'kid')] });
+      return { ...cast, a };
+    },
+    event: () => (session) => terminate(session, 'kid', { requestNo: 77 }),
+  },
+  'another reset': {
+    from: owned,
+    event: ({ a }) => {
+      const requestNo = nextNumber();
+      return async (session) => (await reset(session, a.run_no, { ...BACK, requestNo })).status;
+    },
+  },
+  'a pause': { from: owned, event: () => (session) => pause(session, ['a'], 78) },
+  'a signal to whoever waits': {
+    from: parked,
+    event: () => {
+      const items = [signalItem('go')];
+      return (session) => signalAll(session, items);
+    },
+  },
+};
+
+// A claim passes over what is held: that it gets nothing tells nothing.
+const { 'a claim': _, ...others } = EVENTS;
+
+const resets: readonly Race[] = Object.entries({ ...others, ...ENDED }).map(([name, { from, event }]) =>
+  race<Cast & { act: (session: Session) => Promise<unknown> }>({
+    name: `reset / ${name}`,
+    arrange: async (control) => {
+      const cast = await from(control);
+      return { ...cast, act: event(cast) };
+    },
+    one: async (session, { a, requestNo }) => {
+      const back = name === 'a child’s end' ? { keep: 1, opened: 1, children: [0] } : BACK;
+      return (await reset(session, a.run_no, { ...back, requestNo })).status;
+    },
+    other: (session, { act }) => act(session),
+    settle: async (control) => {
+      await reapDead(control);
+      await keepHouse(control);
+    },
+  }),
+);
+
+const pauses: readonly Race[] = Object.entries(EVENTS).flatMap(([name, { from, event }]) =>
   (['pause', 'resume'] as const).map((call) =>
     race<Cast & { act: (session: Session) => Promise<unknown> }>({
       name: `${call} / ${name}`,
@@ -178,3 +232,5 @@ export const operationRaces: readonly Race[] = Object.entries(EVENTS).flatMap(([
     }),
   ),
 );
+
+export const operationRaces: readonly Race[] = [...pauses, ...resets];

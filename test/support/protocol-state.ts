@@ -10,7 +10,7 @@ export type State = Record<string, readonly Record<string, unknown>[]>;
 const VIEWS: Record<string, string> = {
   executions: `
     select e.workflow_id || '/' || e.run as run, e.state, e.cause, e.cancel_requested as cancel, e.args, e.pause_reason as paused,
-      p.name as parent, e.parent_op as op, e.due_at is not null as due, e.on_parent_close as closes
+      e.lineage is not null as copied, p.name as parent, e.parent_op as op, e.due_at is not null as due, e.on_parent_close as closes
     from execution e left join named p on p.thread_no = e.parent_thread order by 1`,
   threads: `
     select n.name as thread, t.state, w.worker_key as owner, t.epoch, t.ready_at is not null as claimable,

@@ -24,7 +24,12 @@ import {
   startExecutions,
   terminateWorkflow,
 } from '../../src/postgres/protocol/executions.js';
-import { pauseWorkflows, resumeWorkflows } from '../../src/postgres/protocol/operations.js';
+import {
+  pauseWorkflows,
+  type ResetRequest,
+  resetWorkflow,
+  resumeWorkflows,
+} from '../../src/postgres/protocol/operations.js';
 import {
   makeDue,
   type Pruned,
@@ -292,6 +297,33 @@ export async function pause(session: Session, workflowIds: readonly string[], re
 export async function resume(session: Session, workflowIds: readonly string[], requestNo?: number): Promise<string[]> {
   const items = workflowIds.map((workflowId) => ({ requestNo: requestNo ?? nextNumber(), workflowId }));
   return (await resumeWorkflows(session, SCHEMA, items)).answers;
+}
+
+/** Goes back to the first `keep` entries of the run, in which nothing is open then. */
+export async function reset(
+  session: Session,
+  runNo: number,
+  given: Partial<ResetRequest> = {},
+): Promise<{ status: string; runNo: number }> {
+  const answer = await resetWorkflow(session, SCHEMA, {
+    requestNo: given.requestNo ?? nextNumber(),
+    runNo,
+    workflowId: null,
+    cause: 'reset',
+    reason: null,
+    keep: 0,
+    opened: 0,
+    seen: 100,
+    cancelled: false,
+    timers: [],
+    waits: [],
+    children: [],
+    hooks: [],
+    outcomes: [],
+    signals: [],
+    ...given,
+  });
+  return { status: answer.status, runNo: answer.run_no ?? 0 };
 }
 
 // ---- workers

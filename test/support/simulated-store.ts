@@ -88,6 +88,7 @@ export class SimulatedStore {
       parent_workflow_id: null,
       origin_id: null,
       trace: null,
+      lineage: null,
       hook_no: null,
       hook_signal: null,
       timers: JSON.stringify([...this.timers].map(([op, dueAt]) => [op, dueAt - this.now])),

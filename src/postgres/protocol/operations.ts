@@ -1,7 +1,7 @@
-/** Calls of those who run a fleet: pause, resume. */
+/** Calls of those who run a fleet: pause, resume, reset. */
 
 import type { Lane, QueryOptions } from '../database.js';
-import { bigints, boolean, call, texts } from './call.js';
+import { bigint, bigints, boolean, call, doubles, int, ints, text, texts } from './call.js';
 import { answersByItem } from './executions.js';
 
 export interface PauseItem {
@@ -65,4 +65,78 @@ export async function fetchOpenChildren(
     options,
   );
   return JSON.parse(rows[0]?.open_children ?? '[]') as string[];
+}
+
+export interface ResetRequest {
+  readonly requestNo: number;
+  readonly runNo: number;
+  /** Of a fork; null: the run's own. */
+  readonly workflowId: string | null;
+  readonly cause: 'reset' | 'retried';
+  readonly reason: string | null;
+  /** How many entries are kept, and how many operations those opened. */
+  readonly keep: number;
+  readonly opened: number;
+  /** The last entry that the caller has seen. */
+  readonly seen: number;
+  readonly cancelled: boolean;
+  readonly timers: readonly { readonly op: number; readonly dueMs: number }[];
+  readonly waits: readonly { readonly op: number; readonly signalId: string }[];
+  readonly children: readonly number[];
+  readonly hooks: readonly { readonly op: number; readonly signalId: string }[];
+  readonly outcomes: readonly { readonly op: number; readonly payload: string | null }[];
+  readonly signals: readonly { readonly signalId: string; readonly payload: string | null }[];
+}
+
+export interface ResetAnswer {
+  readonly status:
+    | 'reset'
+    | 'again'
+    | 'unknown'
+    | 'pending'
+    | 'superseded'
+    | 'not failed'
+    | 'moved'
+    | 'child'
+    | 'duplicate';
+  readonly run_no: number | null;
+  readonly chain_no: number | null;
+  readonly hints: string | null;
+}
+
+/** Goes back: a new run with the first entries of another. See sql/functions/reset.sql. */
+export async function resetWorkflow(
+  lane: Lane,
+  schema: string,
+  request: ResetRequest,
+  options?: QueryOptions,
+): Promise<ResetAnswer> {
+  const { timers, waits, hooks, outcomes, signals } = request;
+  const rows = await lane.query<ResetAnswer>(
+    call(schema, 'reset', [
+      boolean(false),
+      bigint(request.requestNo),
+      bigint(request.runNo),
+      text(request.workflowId),
+      text(request.cause),
+      text(request.reason),
+      int(request.keep),
+      int(request.opened),
+      int(request.seen),
+      boolean(request.cancelled),
+      ints(timers.map(({ op }) => op)),
+      doubles(timers.map(({ dueMs }) => dueMs)),
+      ints(waits.map(({ op }) => op)),
+      texts(waits.map(({ signalId }) => signalId)),
+      ints(request.children),
+      ints(hooks.map(({ op }) => op)),
+      texts(hooks.map(({ signalId }) => signalId)),
+      ints(outcomes.map(({ op }) => op)),
+      texts(outcomes.map(({ payload }) => payload)),
+      texts(signals.map(({ signalId }) => signalId)),
+      texts(signals.map(({ payload }) => payload)),
+    ]),
+    options,
+  );
+  return rows[0] ?? { status: 'unknown', run_no: null, chain_no: null, hints: null };
 }

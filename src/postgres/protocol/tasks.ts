@@ -18,6 +18,8 @@ export interface ClaimedTask {
   readonly workflow_id: string;
   readonly run_no: number;
   readonly request_no: number;
+  /** Of a run with copied history, see core/lineage.ts. */
+  readonly lineage: string | null;
   readonly workflow_name: string;
   readonly workflow_queue: string;
   /** What the last heartbeat of an earlier attempt said. */

@@ -24,6 +24,8 @@ export interface ClaimedThread {
   readonly origin_id: string | null;
   /** The trace context of its run; null where nobody traces. */
   readonly trace: string | null;
+  /** Of a run with copied history, see core/lineage.ts. */
+  readonly lineage: string | null;
   /** Null: the main thread. Of a hook, `args` and `config` are its own. */
   readonly hook_no: number | null;
   /** The signal that whoever opened the hook awaits: its function's last argument. */

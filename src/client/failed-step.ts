@@ -1,0 +1,45 @@
+/** Which step of a failed workflow its failure came from. */
+
+import { decodeFailure } from '../codec/failure-text.js';
+import type { Seal } from '../codec/payload-codec.js';
+import type { Failure } from '../core/failure.js';
+import { type CommandKind, type CommandSpec, opensOperation } from '../core/history.js';
+import type { HistoryRow } from '../postgres/protocol/threads.js';
+import { stepsOf } from './reset-plan.js';
+
+export interface FailedStep {
+  /** How many entries stand before the one that holds the failure. */
+  readonly keep: number;
+  /** The workflow id of the child that failed, if it was one. */
+  readonly childId: string | null;
+}
+
+/**
+ * The last recorded failure that is the one the run ended with: what code did afterwards (a `finally`, a compensation) is
+ * not kept. Where the function failed by itself, its last entry.
+ *
+ * @throws {PayloadCodecError} when a failure cannot be opened.
+ */
+export function failedStep(rows: readonly HistoryRow[], ended: Failure, seal: Seal): FailedStep {
+  const children = new Map<number, string>();
+  let opened = 0;
+  let found: FailedStep = { keep: Math.max(0, rows.length - 1), childId: null };
+  for (const row of rows) {
+    for (const { e, c } of stepsOf(row)) {
+      const [kind, op, failure] = e as [string, number, unknown];
+      if (kind === 'fail' && isSame(decodeFailure(JSON.stringify(failure), seal), ended))
+        found = { keep: row.seq, childId: children.get(op) ?? null };
+      for (const [kind, , , , spec] of c as [CommandKind, string, number, number, unknown][]) {
+        if (!opensOperation(kind)) continue;
+        if (kind === 'child') children.set(opened, (spec as CommandSpec['child']).workflowId);
+        opened++;
+      }
+    }
+  }
+  return found;
+}
+
+/** What a workflow lets pass keeps message and stack, whatever it is wrapped in. */
+function isSame(recorded: Failure, ended: Failure): boolean {
+  return recorded.message === ended.message && recorded.stack === ended.stack;
+}
