@@ -490,6 +490,27 @@ describe('an export', () => {
     });
   });
 
+  it('of a handle is of its own runs, whoever carries the id since', async () => {
+    const workflowId = uuid();
+    const first = await engine.start('fails', ['first'], { workflowId, search: { data: { by: 'Ann' } } });
+    await engine.failure(first);
+    const search = { data: { by: 'Bob' } };
+    const second = await engine.start('nothing', [], { workflowId, search, workflowIdReusePolicy: 'ALLOW_DUPLICATE' });
+    await engine.result(second);
+    expect(await first.exportExecution()).toMatchObject({
+      workflow_type: 'fails',
+      status: 'failed',
+      result: { by: 'Ann' },
+    });
+    expect(await first.queryState(['by'])).toEqual({ by: 'Ann' });
+    expect((await first.export()).data).toEqual({ by: 'Ann', arguments: ['first'] });
+    const newest = await engine.client.workflow.getHandle(taskQueue, 'nothing', workflowId);
+    for (const handle of [second, newest]) {
+      expect(await handle.exportExecution()).toMatchObject({ workflow_type: 'nothing', status: 'completed' });
+      expect(await handle.queryState(['by'])).toEqual({ by: 'Bob' });
+    }
+  });
+
   it('opens what the codec sealed, and is refused where it cannot be opened', async () => {
     const connection = { ...engine.connection, codec: sealingCodec('k1') };
     const sealing = new Client({ connection });

@@ -65,7 +65,7 @@ export class Engine implements DocumentEngine {
 
   /** For `Search.findAllUserData`. */
   async userData(workflowId: string): Promise<Record<string, string>> {
-    const fields = (await (await this.#port.reach()).searchFields(workflowId)) ?? {};
+    const fields = (await (await this.#port.reach()).searchFields(workflowId, null)) ?? {};
     return Object.fromEntries(Object.entries(fields).filter(([name]) => !isLiteralField(name)));
   }
 

@@ -138,7 +138,7 @@ export class WorkflowHandle {
   async queryState(fields: readonly string[]): Promise<Record<string, string | null>> {
     if (!Array.isArray(fields)) throw refusal('queryState', 'fields', { must: 'an array of names' }, fields);
     const stored = fields.map((field) => storedField('queryState', field));
-    const found = (await (await this.#port.reach()).searchFields(this.workflowId)) ?? {};
+    const found = (await (await this.#port.reach()).searchFields(this.workflowId, this.#chainNo)) ?? {};
     return Object.fromEntries(
       fields.map((field, index) => {
         const name = stored[index] as string;

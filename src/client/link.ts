@@ -357,8 +357,8 @@ export class Link {
     return this.#pageLane;
   }
 
-  searchFields(workflowId: string): Promise<Record<string, string> | null> {
-    return fetchSearchFields(this.#lanes.read, this.schema, workflowId, patience);
+  searchFields(workflowId: string, chainNo: number | null): Promise<Record<string, string> | null> {
+    return fetchSearchFields(this.#lanes.read, this.schema, workflowId, chainNo, patience);
   }
 
   listExecutions(filter: StoredFilter, page: Page): Promise<ListedExecution[]> {

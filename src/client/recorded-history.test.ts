@@ -138,11 +138,19 @@ describe('the recorded steps of a workflow', () => {
     ]);
   });
 
-  it('are not found when they were pruned meanwhile', async () => {
+  it('are not found when they were pruned meanwhile, but for runs that others continued', async () => {
     const histories = new Histories();
     histories.add(1, [10, 20, 30]);
     await expect(histories.read(thread(1, 5))).rejects.toMatchObject({ name: 'GetStateError', code: 404 });
     await expect(histories.read(thread(2, 1))).rejects.toMatchObject({ name: 'GetStateError' });
+    histories.add(9, [40]);
+    const newest = thread(9, 1, { run_no: 9, generation: 1, hook_no: null });
+    expect(told(await histories.read(thread(1, 5), newest))).toEqual([
+      [1, 10],
+      [1, 20],
+      [1, 30],
+      [9, 40],
+    ]);
   });
 
   it('of many hooks begin with a hundred pages at a time', async () => {

@@ -38,9 +38,9 @@ export interface HistorySource {
 }
 
 /**
- * The steps of all threads of a workflow.
+ * The steps of all threads of a workflow. Runs that it was continued from and that are pruned meanwhile end where they are.
  *
- * @throws {GetStateError} when it was pruned meanwhile.
+ * @throws {GetStateError} when its newest run was pruned meanwhile.
  * @throws {PayloadCodecError} when a payload cannot be opened here.
  */
 export async function* readSteps(
@@ -48,8 +48,9 @@ export async function* readSteps(
   rows: readonly RecordedThreadRow[],
   source: HistorySource,
 ): AsyncGenerator<RecordedMoment> {
+  const newest = rows.at(-1)?.run_no;
   for (const run of runsOf(rows)) {
-    const cursors = run.map((row) => new Cursor(workflowId, row, source.seal));
+    const cursors = run.map((row) => new Cursor(workflowId, row, row.run_no === newest, source.seal));
     const unread = cursors.filter((cursor) => !cursor.ended);
     for (let at = 0; at < unread.length; at += MOST_AT_ONCE)
       await turnPages(unread.slice(at, at + MOST_AT_ONCE), source);
@@ -94,7 +95,8 @@ class Cursor {
   /** The entry behind the page. */
   seq = 0;
   readonly #workflowId: string;
-  readonly #entries: number;
+  readonly #mustBeThere: boolean;
+  #entries: number;
   readonly #defaults: Parameters<typeof decodeSteps>[4];
   readonly #seal: Seal;
   #page: RecordedMoment[] = [];
@@ -103,7 +105,7 @@ class Cursor {
   #outcome: ReadonlyMap<number, Decision> = new Map();
   readonly #reads = new Map<number, Read>();
 
-  constructor(workflowId: string, row: RecordedThreadRow, seal: Seal) {
+  constructor(workflowId: string, row: RecordedThreadRow, mustBeThere: boolean, seal: Seal) {
     this.thread = {
       threadNo: row.thread_no,
       generation: row.generation,
@@ -111,6 +113,7 @@ class Cursor {
       workflowName: row.workflow_name,
     };
     this.#workflowId = workflowId;
+    this.#mustBeThere = mustBeThere;
     this.#entries = row.entries;
     this.#defaults = { taskQueue: row.task_queue, retry: defaultRetryPolicy };
     this.#seal = seal;
@@ -137,9 +140,12 @@ class Cursor {
   }
 
   take(rows: readonly RecordedEntryRow[]): void {
-    if (rows[0]?.seq !== this.seq) throw new GetStateError(this.#workflowId);
     this.#page = [];
     this.#at = 0;
+    if (rows[0]?.seq !== this.seq) {
+      if (this.#mustBeThere) throw new GetStateError(this.#workflowId);
+      this.#entries = this.seq;
+    }
     for (const row of rows) {
       if (row.seq === this.#entries) break; // written since
       const read = decodeSteps(row.seq, row.body, this.#opened, this.#outcome, this.#defaults, this.#seal);

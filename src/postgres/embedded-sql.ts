@@ -5346,14 +5346,17 @@ begin
   order by 1, 2;
 end $$;
 ` },
-  { name: 'user_data', sql: `-- The search fields of a workflow's newest run, as a JSON object; null when there is no such workflow.
-create or replace function user_data(p_workflow_id text) returns text
+  { name: 'user_data', sql: `-- The search fields of a workflow's newest run, or of the newest of a chain, as a JSON object; null when there is no such workflow.
+create or replace function user_data(p_workflow_id text, p_chain_no bigint) returns text
 language sql stable as $$
 -- plans: index only
   select coalesce(d.search, '{}')::text
-  from (select latest_run(p_workflow_id) as run_no) r
+  from (
+    select e.run_no, e.state from execution e
+    where e.workflow_id = p_workflow_id and (p_chain_no is null or e.chain_no = p_chain_no)
+    order by e.run desc limit 1) r
   left join document d on d.run_no = r.run_no
-  where r.run_no is not null
+  where r.state <> 'pruned'
 $$;
 ` },
   { name: 'verdict', sql: `-- What becomes of a start of an id that carries a run, by its policies:

@@ -190,11 +190,11 @@ onEveryDatabase('workflows', (session) => {
       closing: 'continued',
       result: '[]',
     });
-    expect(await fetchSearchFields(session(), SCHEMA, 'a')).toEqual({ x: '2' });
+    expect(await fetchSearchFields(session(), SCHEMA, 'a', null)).toEqual({ x: '2' });
     await complete(session(), await claimOnly(session(), worker, 'a'));
-    expect(await fetchSearchFields(session(), SCHEMA, 'a')).toEqual({ x: '2' });
+    expect(await fetchSearchFields(session(), SCHEMA, 'a', null)).toEqual({ x: '2' });
     await start(session(), 'b');
-    expect(await fetchSearchFields(session(), SCHEMA, 'b')).toEqual({});
-    expect(await fetchSearchFields(session(), SCHEMA, 'c')).toBeNull();
+    expect(await fetchSearchFields(session(), SCHEMA, 'b', null)).toEqual({});
+    expect(await fetchSearchFields(session(), SCHEMA, 'c', null)).toBeNull();
   });
 });

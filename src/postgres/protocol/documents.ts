@@ -2,7 +2,7 @@
 
 import type { EntityQuery } from '../../core/document-engine.js';
 import type { Lane, QueryOptions } from '../database.js';
-import { call, int, text, texts } from './call.js';
+import { bigint, call, int, text, texts } from './call.js';
 import type { Description } from './executions.js';
 
 export interface FoundEntity {
@@ -42,14 +42,18 @@ export async function createEntityIndex(
   await lane.query(call(schema, 'create_entity_index', [text(field)]), options);
 }
 
-/** The search fields of a workflow's newest run; null when there is no such workflow. */
+/** The search fields of a workflow's newest run, or of the newest of the chain; null when there is no such workflow. */
 export async function fetchSearchFields(
   lane: Lane,
   schema: string,
   workflowId: string,
+  chainNo: number | null,
   options?: QueryOptions,
 ): Promise<Record<string, string> | null> {
-  const rows = await lane.query<{ user_data: string | null }>(call(schema, 'user_data', [text(workflowId)]), options);
+  const rows = await lane.query<{ user_data: string | null }>(
+    call(schema, 'user_data', [text(workflowId), bigint(chainNo)]),
+    options,
+  );
   const fields = rows[0]?.user_data ?? null;
   return fields === null ? null : (JSON.parse(fields) as Record<string, string>);
 }
