@@ -651,6 +651,14 @@ export const child = (op: number, workflowId: string, given: Record<string, unkn
   extra: JSON.stringify({ taskQueue: QUEUE, workflowName: FLOW, awaited: true, ...given }),
 });
 
+/** A child that says more than what to run. */
+export const childOn = (
+  op: number,
+  workflowId: string,
+  given: StoredTerms,
+  more: Record<string, unknown> = {},
+): Effect => ({ ...child(op, workflowId, { ...more, terms: given }), kind: 'child on terms' });
+
 /** A hook of the workflow, or of its own (null); awaited under `awaits`. */
 export const openHook = (
   op: number,
