@@ -1,7 +1,7 @@
 /** The public API of Perdure. */
 
 // inside an activity
-export { type ActivityContext, activity } from './activity/context.js';
+export { type ActivityContext, type ActivityTransaction, activity } from './activity/context.js';
 export type { ActivityInboundCallsInterceptor } from './activity/interceptors.js';
 
 // clients

@@ -1,10 +1,10 @@
 /** Runs one attempt of an activity: context, time limits, heartbeats, abort; its outcome as stored text. */
 
 import { encodePayload } from '../codec/payload.js';
-import { CompleteAsyncError } from '../core/errors.js';
+import { CompleteAsyncError, InvalidArgumentError, TransactionError } from '../core/errors.js';
 import { type Failure, failureFromError, isRetryable, nextRetryDelayMs } from '../core/failure.js';
 import { boundLogger, type Logger } from '../core/logger.js';
-import { type ActivityCall, type ActivityContext, runInActivity } from './context.js';
+import { type ActivityCall, type ActivityContext, type ActivityTransaction, runInActivity } from './context.js';
 import type { LazyAbort } from './lazy-abort.js';
 import { type AttemptLimits, TimeLimits } from './time-limits.js';
 
@@ -30,7 +30,7 @@ export interface AttemptPort {
 /** What is known of the call beforehand; the rest comes with the attempt. */
 export type CallFacts = Omit<
   ActivityContext,
-  'activityName' | 'arguments' | 'signal' | 'taskToken' | 'heartbeat' | 'heartbeatDetails' | 'log'
+  'activityName' | 'arguments' | 'signal' | 'taskToken' | 'heartbeat' | 'heartbeatDetails' | 'log' | 'transaction'
 >;
 
 export interface Attempt {
@@ -45,6 +45,8 @@ export interface Attempt {
   /** What the last heartbeat of the attempts before said. */
   readonly heartbeatDetails: unknown;
   readonly nonRetryableErrorTypes: readonly string[];
+  /** Of a transactional one, while it runs. */
+  readonly transaction: (() => ActivityTransaction | null) | null;
   /** Of the worker that runs it. */
   readonly logger: Logger;
 }
@@ -142,7 +144,21 @@ class AttemptContext implements ActivityContext {
     return this.#attempt.abort.signal;
   }
 
+  get transaction(): ActivityTransaction {
+    const transaction = this.#attempt.transaction?.() ?? null;
+    if (transaction !== null) return transaction;
+    throw new TransactionError(
+      'getContext().transaction: this activity has none. Call it with transactional: true (proxyActivities, run)',
+      'none',
+    );
+  }
+
   get taskToken(): string {
+    if (this.#attempt.transaction !== null) {
+      throw new InvalidArgumentError(
+        'getContext().taskToken: a transactional activity is completed by its own commit; call it without transactional',
+      );
+    }
     return this.#attempt.port.giveToken();
   }
 

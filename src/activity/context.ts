@@ -4,6 +4,13 @@ import { carried } from '../context/carried.js';
 import { CompleteAsyncError, PerdureError } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
 
+/** The transaction of an activity, by what all its forms have in common. */
+export interface ActivityTransaction {
+  /** Runs one statement with `$1`, `$2`, ... */
+  // biome-ignore lint/suspicious/noExplicitAny: rows are what the statement says
+  query<R = any>(text: string, values?: any[]): Promise<{ rows: R[] }>;
+}
+
 /** The call an activity function runs for. */
 export interface ActivityContext {
   readonly activityName: string;
@@ -26,6 +33,13 @@ export interface ActivityContext {
   readonly log: Logger;
   /** Aborted when the attempt timed out, the workflow was cancelled or ended, or the worker stops. */
   readonly signal: AbortSignal;
+  /**
+   * The transaction of a transactional activity: the client of `pg`, or what PGlite's `transaction` hands out, to be given to
+   * Drizzle, Kysely and the like, or as `transaction` to `client.workflow.start` and others. It is committed when the activity
+   * returns and rolled back when it throws.
+   * @throws {TransactionError} in an activity that is not transactional.
+   */
+  readonly transaction: ActivityTransaction;
   /** What the last heartbeat of the attempts before said; undefined when there was none. */
   readonly heartbeatDetails: unknown;
   /** See {@link activity.heartbeat}. */

@@ -108,6 +108,7 @@ function shortActivityText(spec: CommandSpec['activity'], defaults: ActivityDefa
   if (spec.startToCloseMs !== null) text += `,"startToCloseMs":${spec.startToCloseMs}`;
   if (spec.limits !== undefined) text += `,"limits":${JSON.stringify(spec.limits)}`;
   if (spec.bound) text += ',"bound":true';
+  if (spec.transactional) text += ',"transactional":true';
   return `${text}}`;
 }
 
@@ -154,6 +155,7 @@ export interface ActivityInput {
   readonly retry: CommandSpec['activity']['retry'];
   readonly startToCloseMs: number | null;
   readonly limits?: ActivityLimits;
+  readonly transactional?: true;
 }
 
 /** @throws {PayloadCodecError} when it cannot be opened. */
@@ -289,6 +291,7 @@ function readSpec(kind: CommandKind, spec: Record<string, unknown>, defaults: Ac
         startToCloseMs: spec.startToCloseMs ?? null,
         ...(spec.limits !== undefined && { limits: spec.limits }),
         ...(spec.bound === true && { bound: true }),
+        ...(spec.transactional === true && { transactional: true }),
       };
     case 'child':
     case 'hook':

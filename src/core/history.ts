@@ -96,6 +96,8 @@ export interface CommandSpec {
     readonly limits?: ActivityLimits;
     /** The call brought its function along: it runs where its thread is, and nowhere else. */
     readonly bound?: true;
+    /** It runs in a transaction of the engine's database, which records its completion too. */
+    readonly transactional?: true;
   };
   timer: { readonly ms: number };
   wait: { readonly signalId: string; readonly timeoutMs: number | null };

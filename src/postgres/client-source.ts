@@ -1,12 +1,14 @@
 /** Where a lane's client comes from: a new one of the user's `Client` class, or one of the user's Pool. */
 import { ConnectionError } from '../core/errors.js';
-import type { PgClient, PgClientClass, PgPool } from './pg-driver.js';
+import type { PgClient, PgClientClass, PgPool, PooledClient } from './pg-driver.js';
 
 export interface ClientSource {
   /** A connected client of our own. Rejects with the driver's error, or after `deadlineMs`. */
   open(purpose: string, deadlineMs: number): Promise<PgClient>;
   /** Ends a client after its last query. */
   end(client: PgClient): Promise<void>;
+  /** Gives a client back to where others take theirs, as it was; absent where there is no such place. */
+  giveBack?(client: PgClient): void;
   /** Ends a client at once: its connection is broken, or has not answered in time. */
   destroy(client: PgClient): void;
 }
@@ -45,7 +47,7 @@ export function poolSource(pool: PgPool): ClientSource {
   const release = (client: PgClient) => {
     if (released.has(client)) return;
     released.add(client);
-    (client as PgClient & { release(destroy: boolean): void }).release(true);
+    (client as PooledClient).release(true);
   };
   return {
     async open(_purpose, deadlineMs) {
@@ -54,7 +56,7 @@ export function poolSource(pool: PgPool): ClientSource {
       const checkout = pool.connect();
       try {
         const client = await within(deadlineMs, checkout);
-        client.on('error', () => {});
+        client.on('error', ignore);
         return client;
       } catch (error) {
         // It may still come, when the user gives a client back. Untouched, so it goes back as it is.
@@ -68,6 +70,11 @@ export function poolSource(pool: PgPool): ClientSource {
       release(client);
       await within(END_WITHIN_MS, ended).catch(() => destroySocket(client));
     },
+    giveBack(client) {
+      if (released.has(client)) return;
+      client.removeListener('error', ignore);
+      (client as PooledClient).release();
+    },
     destroy(client) {
       // Before the release: the pool says goodbye politely, which never ends on a connection that swallows everything.
       destroySocket(client);
@@ -75,6 +82,9 @@ export function poolSource(pool: PgPool): ClientSource {
     },
   };
 }
+
+/** Of errors on a client of a Pool whoever asks next hears. */
+const ignore = () => {};
 
 export function applicationName(purpose: string): string {
   return `perdure ${purpose}`;

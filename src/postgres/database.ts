@@ -11,6 +11,8 @@
  * 150 a moment later.
  */
 
+import type { RunTransaction } from './activity-transaction.js';
+
 /** An array parameter. Sent in Postgres' binary format by `pg`, as a plain array by PGlite. */
 export interface ArrayParameter {
   readonly type: 'bool' | 'int2' | 'int4' | 'int8' | 'float8' | 'text';
@@ -79,6 +81,8 @@ export interface Database {
    * (transaction pooler, pool of fewer than 3).
    */
   listen(channel: string, heard: (payload: string) => void, reconnected: () => void): Promise<Listener | null>;
+  /** Runs a user's function in a transaction on a connection of its own: see activity-transaction.ts. Never repeated. */
+  readonly transaction: RunTransaction;
   /** One user less; the last one closes what the database itself opened (never a user's Pool or PGlite instance). */
   release(): Promise<void>;
 }

@@ -5,14 +5,16 @@
  * we take at most `max - 1`, one of them for LISTEN where there are 3 or more. When no more are left, lanes share. Of a Pool
  * of one nothing is kept: its client is checked out when there is something to do and destroyed after it.
  */
+import type { TransactionJob, TransactionOptions } from './activity-transaction.js';
 import type { ClientSource } from './client-source.js';
 import { classSource, poolSource } from './client-source.js';
 import { ConnectPacer } from './connect-pacer.js';
-import type { DatabaseLogger, Lane, Listener } from './database.js';
+import type { DatabaseLogger, Lane, Listener, Row } from './database.js';
 import { PgConnection } from './pg-connection.js';
 import type { PgClientClass, PgPool } from './pg-driver.js';
 import { PgLane } from './pg-lane.js';
 import { PgListener } from './pg-listener.js';
+import { PgTransactions } from './pg-transactions.js';
 import { SharedDatabase } from './shared-database.js';
 import { StatementNames } from './statement-names.js';
 
@@ -61,12 +63,14 @@ export class PgDatabase extends SharedDatabase {
   readonly #laneConnections: number;
   /** With the number of lanes on each. */
   readonly #connections = new Map<PgConnection, number>();
+  readonly #transactions: PgTransactions;
   readonly #lanes = new Set<PgLane>();
   readonly #listeners = new Set<PgListener>();
 
   constructor(supply: Supply, { pooled = false, logger, closed = () => {} }: PgDatabaseOptions = {}) {
     super(closed);
     this.#supply = supply;
+    this.#transactions = new PgTransactions(supply.source);
     this.#pooled = pooled;
     this.#pacer = new ConnectPacer(logger);
     this.#names = new StatementNames(!pooled, logger);
@@ -90,6 +94,11 @@ export class PgDatabase extends SharedDatabase {
     return lane;
   }
 
+  transaction(options: TransactionOptions, job: TransactionJob): Promise<Row[]> {
+    this.assertOpen();
+    return this.#transactions.run(options, job);
+  }
+
   async listen(channel: string, heard: (payload: string) => void, reconnected: () => void): Promise<Listener | null> {
     this.assertOpen();
     if (!this.#canListen) return null;
@@ -104,7 +113,7 @@ export class PgDatabase extends SharedDatabase {
   }
 
   protected async close(): Promise<void> {
-    await Promise.all([...this.#lanes, ...this.#listeners].map((open) => open.close()));
+    await Promise.all([...this.#lanes, ...this.#listeners, this.#transactions].map((open) => open.close()));
     await this.#supply.close();
   }
 

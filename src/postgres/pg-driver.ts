@@ -16,6 +16,7 @@ export interface PgClient {
   on(event: 'end', heard: () => void): unknown;
   on(event: 'notice', heard: (notice: { readonly routine?: string }) => void): unknown;
   on(event: 'notification', heard: (message: { readonly channel: string; readonly payload?: string }) => void): unknown;
+  removeListener(event: 'error', heard: (error: Error) => void): unknown;
   /** Of the JavaScript client; the native one has none. */
   readonly connection?: { readonly stream?: { destroy(): void } };
 }

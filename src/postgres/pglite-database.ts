@@ -5,11 +5,14 @@
  * one's query ran inside the other's transaction.)
  */
 import { ConnectionError } from '../core/errors.js';
-import type { Lane, Listener } from './database.js';
+import { aborted, lent, NotCommitted, type TransactionJob, type TransactionOptions } from './activity-transaction.js';
+import type { Lane, Listener, Row } from './database.js';
 import { connectionError } from './patience.js';
 import { PgliteLane } from './pglite-lane.js';
 import type { Opened, PgliteSource } from './pglite-source.js';
 import { SharedDatabase } from './shared-database.js';
+import { isServerError, SqlError } from './sql-error.js';
+import { pgliteParameters } from './values.js';
 
 export class PgliteDatabase extends SharedDatabase {
   readonly kind = 'pglite';
@@ -31,6 +34,34 @@ export class PgliteDatabase extends SharedDatabase {
     );
     this.#lanes.add(lane);
     return lane;
+  }
+
+  /** Nobody else reaches the database meanwhile. What is under way in it cannot be given up, only its function. */
+  async transaction({ mark, signal }: TransactionOptions, job: TransactionJob): Promise<Row[]> {
+    this.assertOpen();
+    const { db, options: parsing } = await this.#open();
+    const abort = aborted(signal);
+    let failure: { readonly reason: unknown } | null = null;
+    try {
+      return await db.transaction(async (transaction) => {
+        await transaction.exec('set transaction isolation level read committed');
+        await transaction.query(`select pg_catalog.set_config('perdure.activity', $1, true)`, [mark], {});
+        const loan = lent(transaction);
+        const last = await Promise.race([job(loan.client), abort.promise])
+          .catch((reason: unknown) => {
+            failure = { reason };
+            throw reason;
+          })
+          .finally(() => loan.takeBack());
+        return (await transaction.query(last.text, pgliteParameters(last.values), parsing)).rows as Row[];
+      });
+    } catch (error) {
+      if (failure !== null) throw (failure as { readonly reason: unknown }).reason;
+      const cause = isServerError(error) ? new SqlError(error) : error;
+      throw new NotCommitted('a transaction was not committed', { cause });
+    } finally {
+      abort.forget();
+    }
   }
 
   async listen(channel: string, heard: (payload: string) => void, reconnected: () => void): Promise<Listener> {

@@ -3,6 +3,11 @@ import { hasMethods, prototypeOf } from './pg-driver.js';
 
 export type Parsers = Record<number | string, (text: string) => unknown>;
 
+export interface PgliteTransaction {
+  query(text: string, values: unknown[], options: { parsers?: Parsers }): Promise<{ readonly rows: unknown[] }>;
+  exec(sql: string): Promise<unknown>;
+}
+
 export interface Pglite {
   /** By type oid; array types are added once it is ready. */
   readonly parsers: Parsers;
@@ -10,7 +15,7 @@ export interface Pglite {
   /** As it was given; none for a database in memory. */
   readonly dataDir?: string;
   query(text: string, values: unknown[], options: { parsers?: Parsers }): Promise<{ readonly rows: unknown[] }>;
-  transaction<T>(job: (transaction: { exec(sql: string): Promise<unknown> }) => Promise<T>): Promise<T>;
+  transaction<T>(job: (transaction: PgliteTransaction) => Promise<T>): Promise<T>;
   listen(channel: string, heard: (payload: string) => void): Promise<() => Promise<void>>;
   close(): Promise<void>;
 }

@@ -9,6 +9,11 @@ export function quoteLiteral(text: string): string {
   return `'${text.replaceAll("'", "''")}'`;
 }
 
+/** As {@link quoteLiteral}, whatever a session says of backslashes. */
+export function quoteText(text: string): string {
+  return ` E'${text.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`;
+}
+
 /** The text between tags that it does not contain, however its own functions are quoted. */
 export function dollarQuote(text: string): string {
   let tag = '$perdure$';

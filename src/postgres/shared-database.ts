@@ -1,6 +1,7 @@
 /** A database that several clients and workers of this process use; the last one to release it closes it. */
 import { ConnectionError } from '../core/errors.js';
-import type { Database, Lane, Listener } from './database.js';
+import type { TransactionJob, TransactionOptions } from './activity-transaction.js';
+import type { Database, Lane, Listener, Row } from './database.js';
 
 export abstract class SharedDatabase implements Database {
   abstract readonly kind: Database['kind'];
@@ -13,6 +14,7 @@ export abstract class SharedDatabase implements Database {
   }
 
   abstract lane(purpose: string, repeated?: () => void): Lane;
+  abstract transaction(options: TransactionOptions, job: TransactionJob): Promise<Row[]>;
   abstract listen(channel: string, heard: (payload: string) => void, reconnected: () => void): Promise<Listener | null>;
 
   /** One user more. */

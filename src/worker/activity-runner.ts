@@ -36,6 +36,7 @@ import { type AttemptFacts, RunningActivities, RunningActivity, type RunsAttempt
 import type { Serving } from './serving.js';
 import { SlotReservations } from './slots.js';
 import { type Finish, notAwaited, TaskRows, type ThreadsOfTasks } from './task-rows.js';
+import { inTransaction } from './transactional-attempts.js';
 
 /** How often an activity may be lost with its process before it fails for good. */
 const MAX_LOSSES = 5;
@@ -125,6 +126,7 @@ export class ActivityRunner implements RunsAttempts {
         thread,
         task: null,
         bound: false,
+        transactional: false,
         limited: isLimited(spec),
         closeAt: this.#closeAt(closeInMs),
       },
@@ -153,6 +155,7 @@ export class ActivityRunner implements RunsAttempts {
         thread,
         task,
         bound: true,
+        transactional: spec.transactional === true,
         limited: isLimited(spec),
         closeAt: this.#closeAt(attempt.closeInMs),
       },
@@ -301,6 +304,7 @@ export class ActivityRunner implements RunsAttempts {
         thread: null,
         task: { epoch: row.epoch, claimNo },
         bound: false,
+        transactional: input.transactional === true,
         limited: isLimited(input),
         closeAt: this.#closeAt(row.close_in_ms),
       },
@@ -340,8 +344,13 @@ export class ActivityRunner implements RunsAttempts {
     const span = spans.active
       ? spans.beginAttempt(activity.name, activity.attempt, { ...call, seed: activity.seed })
       : null;
+    const traced = span === null ? layered : span.within(layered);
+    const transactional = activity.transactional
+      ? inTransaction(this.#host, activity, traced, call.limits?.startToCloseMs ?? null)
+      : null;
     const attempt = {
-      run: span === null ? layered : span.within(layered),
+      run: transactional?.run ?? traced,
+      transaction: transactional?.transaction ?? null,
       port: activity,
       abort: activity.abort,
       limits: call.limits,
@@ -395,7 +404,8 @@ export class ActivityRunner implements RunsAttempts {
   /** An attempt ended: its outcome goes to the thread when that is here, else into its inbox. */
   #ended(activity: RunningActivity, outcome: AttemptOutcome): void {
     const { thread } = activity;
-    const mayBeRivalled = activity.tokenGiven || (activity.limited && activity.task !== null);
+    if (activity.transaction === 'committed') return; // the thread has mail
+    const mayBeRivalled = activity.tokenGiven || activity.transactional || (activity.limited && activity.task !== null);
     if (thread === null || mayBeRivalled || !this.#threads.holds(thread)) {
       this.#record(activity, outcome);
     } else if (thread.stage !== 'parking' && thread.stage !== 'parked') {
@@ -440,10 +450,12 @@ export class ActivityRunner implements RunsAttempts {
       return;
     }
     const finished = this.#rows.finish(activity, finish, task.epoch);
-    if (!bound || thread === null || (finish.kind !== 'retry' && finish.kind !== 'outside')) return;
+    if (!bound || thread === null || finish.kind === 'done' || finish.kind === 'fail') return;
     const rests = finish.kind === 'retry' ? finish.delayMs : null;
     void finished.then(() => {
-      if (this.#threads.holds(thread)) this.#rows.rests(thread, op, rests);
+      if (!this.#threads.holds(thread)) return;
+      if (finish.kind === 'release') this.#rows.retakes(thread, op, finish.delayMs);
+      else this.#rows.rests(thread, op, rests);
     });
   }
 
@@ -452,6 +464,10 @@ export class ActivityRunner implements RunsAttempts {
     const { seal } = activity.serving;
     if (outcome.kind === 'done') return { kind: 'done', payload: seal.seal(outcome.text), delayMs: 0 };
     const details = seal.seal(activity.unsentDetails);
+    if (activity.transaction === 'interrupted') {
+      const unreadable = outcome.kind === 'failed' && outcome.failure.name === 'PayloadCodecError';
+      return { kind: 'release', payload: null, delayMs: unreadable ? UNREADABLE_FOR_MS : RELEASED_FOR_MS, details };
+    }
     if (outcome.kind === 'outside') return { kind: 'outside', payload: null, delayMs: 0, details };
     const delayMs = this.#retryInMs(activity, outcome);
     this.#tell(activity, outcome, delayMs);

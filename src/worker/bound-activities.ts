@@ -61,6 +61,11 @@ export class BoundActivities {
     const operation = thread.open.get(op);
     if (operation?.kind !== 'activity' || !this.#options.holds(thread)) return;
     if (thread.instance === null) return; // the function failed meanwhile; its retry comes back to this
+    if (operation.spec.transactional) {
+      // Its own transaction completes it, by taking its row away.
+      this.#options.rows.make(thread, op, { attempt: 1, delayMs: 0, lastFailure: null });
+      return;
+    }
     const serving = this.#slotFor(thread);
     if (serving === null) {
       this.#wait(thread, op, () => this.start(thread, op));

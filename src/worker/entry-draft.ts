@@ -245,7 +245,11 @@ export class EntryDraft {
         break;
       case 'activity':
         this.#bytes += command.spec.args.length;
-        if (command.spec.bound || this.#chooseEager(command.spec.taskQueue, command.name, op)) {
+        if (
+          command.spec.bound ||
+          // one that is completed by a transaction of its own has a row that is taken away in it
+          (!command.spec.transactional && this.#chooseEager(command.spec.taskQueue, command.name, op))
+        ) {
           this.eager = added(this.eager, op);
         } else {
           if (operation.kind === 'activity') operation.hasTask = true;

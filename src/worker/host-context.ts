@@ -1,7 +1,8 @@
 /** What the parts of a host share: connections, registration, functions, clocks, and where to turn with hints and faults. */
 
 import type { Logger } from '../core/logger.js';
-import type { Lane } from '../postgres/database.js';
+import type { RunTransaction } from '../postgres/activity-transaction.js';
+import type { Database, Lane } from '../postgres/database.js';
 import type { ClaimNumbers } from './claim-numbers.js';
 import type { DueHeap } from './due-heap.js';
 import type { Metrics } from './metrics.js';
@@ -34,6 +35,9 @@ export interface HostContext {
   readonly spans: SpanReporter;
   readonly metrics: Metrics;
   readonly closed: boolean;
+  readonly kind: Database['kind'];
+  /** Runs a user's function in a transaction of the database. */
+  readonly transaction: RunTransaction;
   /** Ms; does not jump. */
   monotonic(): number;
   /** Whether hints of other processes arrive: then polling is only a safety net. */

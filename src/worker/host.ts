@@ -132,6 +132,12 @@ export class Host implements HostContext {
     return host;
   }
 
+  get kind(): Database['kind'] {
+    return this.#database.kind;
+  }
+
+  readonly transaction: HostContext['transaction'] = (options, job) => this.#database.transaction(options, job);
+
   get closed(): boolean {
     return this.#closed;
   }

@@ -32,6 +32,8 @@ export interface AttemptFacts {
   /** Of its task row, when it has one. */
   readonly task: TaskOfAttempt | null;
   readonly bound: boolean;
+  /** Whether it runs in a transaction of its own, which completes it. */
+  readonly transactional: boolean;
   /** Whether a row of it has time limits, so that the database may end the attempt. */
   readonly limited: boolean;
   /** When its scheduleToCloseTimeout is over, by the monotonic clock. */
@@ -62,8 +64,11 @@ export class RunningActivity implements AttemptPort {
   readonly seed: string;
   readonly lineage: Lineage | null;
   readonly bound: boolean;
+  readonly transactional: boolean;
   readonly limited: boolean;
   readonly closeAt: number;
+  /** How its transaction ended: committed, or for reasons that are not its function's, as far as is known. */
+  transaction: 'open' | 'committed' | 'interrupted' = 'open';
   readonly abort = new LazyAbort();
   thread: ActiveThread | null;
   task: TaskOfAttempt | null;
@@ -100,6 +105,7 @@ export class RunningActivity implements AttemptPort {
     this.seed = facts.seed;
     this.lineage = facts.lineage;
     this.bound = facts.bound;
+    this.transactional = facts.transactional;
     this.limited = facts.limited;
     this.closeAt = facts.closeAt;
     this.thread = facts.thread;

@@ -116,6 +116,11 @@ export class TaskRows {
     if (delayMs !== null) this.#threads.armTimer(thread, op, delayMs);
   }
 
+  /** A bound activity was given back and is taken again soon. Nothing but this process would wake its thread for it. */
+  retakes(thread: ActiveThread, op: number, delayMs: number): void {
+    this.#threads.armTimer(thread, op, delayMs);
+  }
+
   async finish(task: { threadNo: number; op: number }, result: Finish, epoch: number): Promise<void> {
     const key = operationKey(task.threadNo, task.op);
     this.#finishing.add(key);

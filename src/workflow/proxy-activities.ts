@@ -4,7 +4,7 @@ import { InvalidArgumentError } from '../core/errors.js';
 import { finalActivityError } from '../core/failure.js';
 import { fingerprint } from '../core/fingerprint.js';
 import type { ActivityLimits, Event, RetrySpec } from '../core/history.js';
-import { identifier, interval, limit, parseOptions } from '../core/options.js';
+import { flag, identifier, interval, limit, parseOptions } from '../core/options.js';
 import { type RetryOptions, type RetryPolicy, resolveRetryPolicy } from '../core/retry-policy.js';
 import { unawaited } from '../core/unawaited.js';
 import type { Instance } from '../replay/instance.js';
@@ -32,6 +32,11 @@ export interface ActivityOptions<A = Record<string, ActivityFunction>> {
   readonly scheduleToStartTimeout?: string | number;
   /** How long an attempt may be silent: see `Durable.activity.heartbeat`. A silent one is aborted and retried. Default: none. */
   readonly heartbeatTimeout?: string | number;
+  /**
+   * Runs each attempt in a transaction of the engine's database, `getContext().transaction`. What it writes there and its
+   * completion are one commit: its effect is there exactly once, whoever is killed when. Default false.
+   */
+  readonly transactional?: boolean;
   /** Visible to the activity as `getContext().headers`. */
   readonly headers?: Readonly<Record<string, unknown>>;
   /** Accepted for compatibility; results live as long as their workflow. */
@@ -60,6 +65,7 @@ export const activityOptions = v.strictObject({
   scheduleToCloseTimeout: v.optional(limit),
   scheduleToStartTimeout: v.optional(limit),
   heartbeatTimeout: v.optional(limit),
+  transactional: v.optional(flag),
   headers: v.optional(v.record(v.string(), v.unknown())),
   expire: v.optional(v.unknown()),
 });
@@ -181,6 +187,7 @@ function send(
         startToCloseMs: given.startToCloseTimeout ?? null,
         ...(limits !== null && { limits }),
         ...(implementation !== null && taskQueue === instance.info.taskQueue && { bound: true as const }),
+        ...(given.transactional === true && { transactional: true as const }),
       },
     },
     { cancellable, implementation },

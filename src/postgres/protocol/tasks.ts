@@ -1,6 +1,6 @@
 /** Calls that queue, claim and finish activity tasks. */
 
-import type { Lane, QueryOptions } from '../database.js';
+import type { Lane, Query, QueryOptions } from '../database.js';
 import { bigint, bigints, boolean, booleans, call, double, doubles, int, ints, text, texts } from './call.js';
 import { randomNumber } from './commit.js';
 import { type Claim, splitClaim } from './threads.js';
@@ -84,6 +84,31 @@ export async function finishTasks(
     ),
   );
   return rows[0]?.finish_tasks ?? null;
+}
+
+/** The last statement of a transactional activity; its row answers hints. */
+export function finishInTransaction(
+  schema: string,
+  done: {
+    mark: string;
+    workerNo: number;
+    /** Prolongs the lease too; null: not. */
+    leaseMs: number | null;
+    threadNo: number;
+    op: number;
+    epoch: number;
+    payload: string | null;
+  },
+): Query {
+  return call(schema, 'finish_in_transaction', [
+    text(done.mark),
+    int(done.workerNo),
+    { cast: 'int', value: done.leaseMs },
+    bigint(done.threadNo),
+    int(done.op),
+    int(done.epoch),
+    text(done.payload),
+  ]);
 }
 
 export interface TaskToQueue {
