@@ -1,7 +1,7 @@
 /**
  * A transaction of the engine's own that a user's function may write in, on a connection that nobody else uses meanwhile.
  *
- * Owns: the words, and what the function is handed. Does not own: the connections (pg-transactions.ts, pglite-database.ts),
+ * Owns: what the function is handed. Does not own: the connections (pg-transactions.ts, pglite-database.ts),
  * what is committed with it (worker/transactional-attempts.ts).
  *
  * 1. Its last statement, which records what the function did, travels with the commit as one message: a process that is
@@ -9,23 +9,6 @@
  * 2. The function's hold on the connection ends with the transaction: what it left behind reaches no later one.
  */
 import { TransactionError } from '../core/errors.js';
-import type { Query, Row } from './database.js';
-
-export interface TransactionOptions {
-  /** Stands in the transaction as the local setting `perdure.activity`, for its last statement to find. */
-  readonly mark: string;
-  /** How long one statement may take, and how long nothing may be asked; 0: no limit. Kept by the server. */
-  readonly statementMs: number;
-  readonly idleMs: number;
-  /** Gives it up at once, whatever is under way. */
-  readonly signal: AbortSignal;
-}
-
-/** What runs in it. @returns its last statement. What it throws rolls back, and is thrown on as it is. */
-export type TransactionJob = (transaction: object) => Promise<Query>;
-
-/** Runs a job and commits. @returns the rows of its last statement. @throws {NotCommitted} besides what the job throws. */
-export type RunTransaction = (options: TransactionOptions, job: TransactionJob) => Promise<Row[]>;
 
 /** The transaction could not be begun, ended or reached: not its function's fault. Whether it was committed may be open. */
 export class NotCommitted extends Error {

@@ -11,8 +11,6 @@
  * 150 a moment later.
  */
 
-import type { RunTransaction } from './activity-transaction.js';
-
 /** An array parameter. Sent in Postgres' binary format by `pg`, as a plain array by PGlite. */
 export interface ArrayParameter {
   readonly type: 'bool' | 'int2' | 'int4' | 'int8' | 'float8' | 'text';
@@ -64,6 +62,23 @@ export interface DatabaseLogger {
 export interface Listener {
   close(): Promise<void>;
 }
+
+/** See activity-transaction.ts. */
+export interface TransactionOptions {
+  /** Stands in the transaction as the local setting `perdure.activity`, for its last statement to find. */
+  readonly mark: string;
+  /** How long one statement may take, and how long nothing may be asked; 0: no limit. Kept by the server. */
+  readonly statementMs: number;
+  readonly idleMs: number;
+  /** Gives it up at once, whatever is under way. */
+  readonly signal: AbortSignal;
+}
+
+/** What runs in it. @returns its last statement. What it throws rolls back, and is thrown on as it is. */
+export type TransactionJob = (transaction: object) => Promise<Query>;
+
+/** Runs a job and commits. @returns the rows of its last statement. @throws {NotCommitted} besides what the job throws. */
+export type RunTransaction = (options: TransactionOptions, job: TransactionJob) => Promise<Row[]>;
 
 export interface Database {
   readonly kind: 'pg' | 'pglite';

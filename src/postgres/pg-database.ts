@@ -5,11 +5,10 @@
  * we take at most `max - 1`, one of them for LISTEN where there are 3 or more. When no more are left, lanes share. Of a Pool
  * of one nothing is kept: its client is checked out when there is something to do and destroyed after it.
  */
-import type { TransactionJob, TransactionOptions } from './activity-transaction.js';
 import type { ClientSource } from './client-source.js';
 import { classSource, poolSource } from './client-source.js';
 import { ConnectPacer } from './connect-pacer.js';
-import type { DatabaseLogger, Lane, Listener, Row } from './database.js';
+import type { DatabaseLogger, Lane, Listener, Row, TransactionJob, TransactionOptions } from './database.js';
 import { PgConnection } from './pg-connection.js';
 import type { PgClientClass, PgPool } from './pg-driver.js';
 import { PgLane } from './pg-lane.js';

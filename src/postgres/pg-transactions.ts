@@ -4,9 +4,9 @@
  * Owns: their connections. A client of the user's Pool goes back to it, since nothing but local settings was set; those of
  * our own are kept for the next one, a few.
  */
-import { aborted, lent, NotCommitted, type TransactionJob, type TransactionOptions } from './activity-transaction.js';
+import { aborted, lent, NotCommitted } from './activity-transaction.js';
 import { type ClientSource, within } from './client-source.js';
-import type { Parameter, Query, Row } from './database.js';
+import type { Parameter, Query, Row, TransactionJob, TransactionOptions } from './database.js';
 import type { PgClient } from './pg-driver.js';
 import { quoteText } from './quoting.js';
 import { isServerError, SqlError } from './sql-error.js';

@@ -5,8 +5,8 @@
  * one's query ran inside the other's transaction.)
  */
 import { ConnectionError } from '../core/errors.js';
-import { aborted, lent, NotCommitted, type TransactionJob, type TransactionOptions } from './activity-transaction.js';
-import type { Lane, Listener, Row } from './database.js';
+import { aborted, lent, NotCommitted } from './activity-transaction.js';
+import type { Lane, Listener, Row, TransactionJob, TransactionOptions } from './database.js';
 import { connectionError } from './patience.js';
 import { PgliteLane } from './pglite-lane.js';
 import type { Opened, PgliteSource } from './pglite-source.js';

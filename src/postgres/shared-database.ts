@@ -1,7 +1,6 @@
 /** A database that several clients and workers of this process use; the last one to release it closes it. */
 import { ConnectionError } from '../core/errors.js';
-import type { TransactionJob, TransactionOptions } from './activity-transaction.js';
-import type { Database, Lane, Listener, Row } from './database.js';
+import type { Database, Lane, Listener, Row, TransactionJob, TransactionOptions } from './database.js';
 
 export abstract class SharedDatabase implements Database {
   abstract readonly kind: Database['kind'];

@@ -1,8 +1,7 @@
 /** What the parts of a host share: connections, registration, functions, clocks, and where to turn with hints and faults. */
 
 import type { Logger } from '../core/logger.js';
-import type { RunTransaction } from '../postgres/activity-transaction.js';
-import type { Database, Lane } from '../postgres/database.js';
+import type { Database, Lane, RunTransaction } from '../postgres/database.js';
 import type { ClaimNumbers } from './claim-numbers.js';
 import type { DueHeap } from './due-heap.js';
 import type { Metrics } from './metrics.js';
