@@ -13,6 +13,7 @@ language sql stable as $$
       case when p_terms ->> 'pendingMs' is null or p_existing.due_at <= clock() then 'fill' else 'taken' end
     when p_existing.state = 'open' then
       case x.conflict when 'USE_EXISTING' then 'existing' when 'TERMINATE_EXISTING' then 'end' else 'taken' end
+    when p_existing.state = 'pruned' then 'free'      -- all that is left of its runs will go
     when x.reuse = 'ALLOW_DUPLICATE'
       or x.reuse = 'ALLOW_DUPLICATE_FAILED_ONLY' and p_existing.state in ('failed', 'cancelled', 'terminated') then 'free'
     else 'taken'
