@@ -5,6 +5,7 @@ export { type ActivityContext, type ActivityTransaction, activity } from './acti
 export type { ActivityInboundCallsInterceptor } from './activity/interceptors.js';
 
 // clients
+export type { BulkOptions, BulkResult } from './client/bulk.js';
 export {
   Client,
   type ClientHookOptions,

@@ -1,11 +1,11 @@
 -- A page of the executions that a filter selects, as people look at them: see find_executions.
 create or replace function list_executions(p_filter jsonb, p_after bigint, p_limit int) returns table (
-  run_no bigint, workflow_id text, run int, state text, cause text, task_queue text, workflow_name text,
+  run_no bigint, chain_no bigint, workflow_id text, run int, state text, cause text, task_queue text, workflow_name text,
   started_ms double precision, closed_ms double precision, cancel_requested boolean, blocked boolean,
   parent_workflow_id text, origin_id text, entity text, search text
 )
 language sql stable as $$
-  select e.run_no, e.workflow_id, e.run, e.state, e.cause, s.task_queue, s.name,
+  select e.run_no, e.chain_no, e.workflow_id, e.run, e.state, e.cause, s.task_queue, s.name,
     extract(epoch from e.created_at)::double precision * 1000, extract(epoch from e.closed_at)::double precision * 1000,
     e.cancel_requested,
     e.closed_at is null and exists (

@@ -153,7 +153,7 @@ where t.paused and case t.state
   or not t.paused and (t.state = 'paused' or exists (
     select from inbox i where i.thread_no = t.thread_no and i.kind = 'pause'))
 union all
-select 'I34 a copied history differs from what it was copied from', n.thread_no || '/' || n.seq
+select 'I36 a copied history differs from what it was copied from', n.thread_no || '/' || n.seq
 from execution e
 cross join lateral json_to_recordset(e.lineage::json) l (entries int, thread bigint)
 join history n on n.thread_no = e.run_no and n.seq < l.entries

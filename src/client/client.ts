@@ -40,6 +40,7 @@ import { givenTrace } from '../telemetry/carrier.js';
 import { logLevel, resolveLogger } from '../telemetry/logger.js';
 import { beginStart, startAttributes } from '../telemetry/spans.js';
 import { ActivityCompletion } from './activity-completion.js';
+import { bulkCalls } from './bulk.js';
 import { transactionOf, transactionOption } from './caller-transactions.js';
 import { Engine } from './engine.js';
 import { WorkflowHandle } from './handle.js';
@@ -289,6 +290,15 @@ export class Client {
     hook: (options: ClientHookOptions): Promise<string> => this.#hook(options),
 
     ...visibilityCalls((namespace) => this.#link(namespace)),
+
+    /**
+     * `pause`, `resume`, `cancel`, `terminate`, `reset` and `retry` for all workflows that a filter selects, with a dry run. See
+     * {@link BulkOptions}.
+     */
+    bulk: bulkCalls(
+      (namespace) => this.#link(namespace),
+      () => this.#seal,
+    ),
 
     /** A handle of a workflow by its id. Does not check that it exists. */
     getHandle: async (

@@ -37,6 +37,8 @@ const retryOptions = v.strictObject({ reason: v.optional(text) });
 export interface ResetTarget {
   readonly workflowId: string;
   readonly chainNo: number | null;
+  /** Only while this is its newest run. */
+  readonly runNo?: number;
   /** Recognises the call when it is made again. Default: random. */
   readonly requestNo?: number;
 }
@@ -94,7 +96,7 @@ interface Cut {
 
 async function goBack(
   link: Link,
-  { workflowId, chainNo, requestNo = randomNumber() }: ResetTarget,
+  { workflowId, chainNo, runNo, requestNo = randomNumber() }: ResetTarget,
   call: Pick<ResetRequest, 'cause' | 'reason' | 'workflowId'>,
   cut: (run: Description, rows: readonly HistoryRow[]) => Cut | Promise<Cut>,
 ): Promise<ResetResult> {
@@ -102,6 +104,7 @@ async function goBack(
     const run = await link.describe(workflowId, chainNo);
     if (run === null) throw new GetStateError(workflowId);
     if (run.state === 'pending') throw refusal(workflowId, 'pending');
+    if (runNo !== undefined && run.run_no !== runNo) throw refusal(workflowId, 'superseded');
     const rows = await link.history(run.run_no);
     const { keep, keepOutcomes } = await cut(run, rows);
     const plan = planReset(rows, keep, keepOutcomes);

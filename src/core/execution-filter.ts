@@ -54,6 +54,8 @@ export interface ExecutionFilter {
   readonly entity?: string | { readonly label?: string; readonly where?: EntityConditions };
   /** Whether one of its threads is blocked: no live worker's code fits its history. */
   readonly blocked?: boolean;
+  /** Whether it is paused. */
+  readonly paused?: boolean;
 }
 
 const statusRule = `one or several of ${statuses.join(', ')}`;
@@ -97,6 +99,7 @@ const filterShape = v.strictObject({
   search: v.exactOptional(conditions),
   entity: v.exactOptional(v.union([identifier, entityShape], entityRule)),
   blocked: v.exactOptional(v.boolean('true or false')),
+  paused: v.exactOptional(v.boolean('true or false')),
 });
 
 /** A filter as SQL reads it: see sql/functions/execution_clause.sql. */
@@ -115,6 +118,7 @@ export interface StoredFilter {
   readonly search?: readonly EntityCondition[];
   readonly where?: readonly EntityCondition[];
   readonly blocked?: boolean;
+  readonly paused?: boolean;
 }
 
 /**

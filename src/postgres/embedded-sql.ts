@@ -2157,6 +2157,7 @@ $$;
 --   startedFrom, startedTo, closedFrom, closedTo      ms since the epoch; \`To\` excluded
 --   search, where                [{ field, op, value }] on search fields and entity document: search_clause, document_clause
 --   blocked                      whether any of its threads is
+--   paused                       whether it is
 -- Raises PD003 for other keys: a filter of a newer client must not select more than it says.
 create or replace function execution_clause(p_filter jsonb) returns text
 language plpgsql stable as $$
@@ -2186,6 +2187,7 @@ begin
       when 'blocked' then case when (p_filter -> 'blocked')::boolean then '' else 'not ' end
         -- \`excluded\`: its index holds few threads
         || 'exists (select from thread t where t.run_no = e.run_no and t.excluded is not null and t.state = ''blocked'')'
+      when 'paused' then 'e.paused_at is ' || case when (p_filter -> 'paused')::boolean then 'not null' else 'null' end
       when 'search' then null
       when 'where' then null
     end;
@@ -2856,12 +2858,12 @@ $$;
 ` },
   { name: 'list_executions', sql: `-- A page of the executions that a filter selects, as people look at them: see find_executions.
 create or replace function list_executions(p_filter jsonb, p_after bigint, p_limit int) returns table (
-  run_no bigint, workflow_id text, run int, state text, cause text, task_queue text, workflow_name text,
+  run_no bigint, chain_no bigint, workflow_id text, run int, state text, cause text, task_queue text, workflow_name text,
   started_ms double precision, closed_ms double precision, cancel_requested boolean, blocked boolean,
   parent_workflow_id text, origin_id text, entity text, search text
 )
 language sql stable as $$
-  select e.run_no, e.workflow_id, e.run, e.state, e.cause, s.task_queue, s.name,
+  select e.run_no, e.chain_no, e.workflow_id, e.run, e.state, e.cause, s.task_queue, s.name,
     extract(epoch from e.created_at)::double precision * 1000, extract(epoch from e.closed_at)::double precision * 1000,
     e.cancel_requested,
     e.closed_at is null and exists (
@@ -5569,7 +5571,7 @@ where t.paused and case t.state
   or not t.paused and (t.state = 'paused' or exists (
     select from inbox i where i.thread_no = t.thread_no and i.kind = 'pause'))
 union all
-select 'I34 a copied history differs from what it was copied from', n.thread_no || '/' || n.seq
+select 'I36 a copied history differs from what it was copied from', n.thread_no || '/' || n.seq
 from execution e
 cross join lateral json_to_recordset(e.lineage::json) l (entries int, thread bigint)
 join history n on n.thread_no = e.run_no and n.seq < l.entries

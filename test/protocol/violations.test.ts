@@ -236,7 +236,7 @@ const PLANTED: Record<string, string[]> = {
     `delete from durable.inbox where ${THREAD('pausing')}`,
     `insert into durable.inbox (thread_no, kind) values (${of('busy')}, 'pause')`,
   ],
-  'I34 a copied history differs from what it was copied from': [
+  'I36 a copied history differs from what it was copied from': [
     `update durable.history set body = 'other' where thread_no = ${of('gone back', 1)} and seq = 0`,
   ],
   'I28 a row without its thread': [

@@ -7,6 +7,7 @@ import { bigint, call, int, text } from './call.js';
 /** A row of `list_executions`. */
 export interface ListedExecution {
   readonly run_no: number;
+  readonly chain_no: number;
   readonly workflow_id: string;
   readonly run: number;
   readonly state: ExecutionStatus;
