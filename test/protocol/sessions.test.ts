@@ -8,6 +8,7 @@ import { functions } from '../../src/postgres/embedded-sql.js';
 import { createEntityIndex } from '../../src/postgres/protocol/documents.js';
 import { describeWorkflow, fetchResults } from '../../src/postgres/protocol/executions.js';
 import { loadHistory } from '../../src/postgres/protocol/threads.js';
+import { createSearchIndex } from '../../src/postgres/protocol/visibility.js';
 import { takeOver } from '../../src/postgres/protocol/workers.js';
 import {
   answer,
@@ -262,6 +263,7 @@ onEveryDatabase('a transaction that is not read committed', (session) => {
         set_archiving: () => archive(session(), true),
         make_due: () => expireOlder(session(), 0),
         create_entity_index: () => createEntityIndex(session(), SCHEMA, 'state'),
+        create_search_index: () => createSearchIndex(session(), SCHEMA, 'state'),
       };
       const writing = functions.filter(({ sql }) => sql.includes('perform begin_write(')).map(({ name }) => name);
       expect(Object.keys(calls).sort()).toEqual(writing.sort());
