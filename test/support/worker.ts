@@ -9,6 +9,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import {
   Client,
+  type Logger,
   registerActivityWorker,
   type StartOptions,
   type UserFunction,
@@ -48,6 +49,7 @@ export interface EngineOptions {
   readonly tempo?: Tempo;
   readonly options?: WorkerTuning;
   readonly interceptors?: WorkerInterceptors;
+  readonly logger?: Logger;
 }
 
 /**
@@ -118,7 +120,7 @@ export class Engine {
   async addWorker({
     options,
     ...worker
-  }: Pick<WorkerOptions, 'workflow' | 'activities' | 'options' | 'interceptors' | 'archive'> & {
+  }: Pick<WorkerOptions, 'workflow' | 'activities' | 'options' | 'interceptors' | 'logger' | 'archive'> & {
     taskQueue?: string;
   }): Promise<Worker> {
     const { connection, taskQueue } = this;
