@@ -8,8 +8,10 @@ import {
   checkTaskQueue,
   checkWorkflowId,
   checkWorkflowName,
+  guid,
   newWorkflowId,
 } from '../core/identifier.js';
+import { type EventsConfig, eventsOption, LifecycleEvents } from '../core/lifecycle-events.js';
 import type { Logger } from '../core/logger.js';
 import { nameOfError } from '../core/name-of-error.js';
 import { choice, duration, flag, identifier, identifierOrNone, parseOptions, seconds } from '../core/options.js';
@@ -160,6 +162,8 @@ export interface ClientOptions {
   readonly namespace?: string;
   /** Where it tells of connections that are lost and found: pino, or alike. Default: lines on stderr. */
   readonly logger?: Logger;
+  /** Is told of the namespaces it reaches, and of workflows it terminates: see docs/lifecycle-events.md. */
+  readonly events?: EventsConfig;
   readonly options?: {
     /** As that of workers: `silent`, `error`, `warn`, `info`, `debug`, `trace`. */
     readonly logLevel?: string;
@@ -169,7 +173,7 @@ export interface ClientOptions {
 const clientShape = v.strictObject({
   connection: v.unknown(),
   namespace: v.optional(v.string('text')),
-  events: v.optional(v.unknown()),
+  events: v.optional(eventsOption),
   logger: v.optional(v.unknown()),
   options: v.optional(v.strictObject({ logLevel: v.optional(logLevel) })),
 });
@@ -190,12 +194,16 @@ export class Client {
   readonly #logger: Logger;
   readonly #seal: Seal;
   readonly #links = new Map<string, LinkUse>();
+  /** What the user gave, also to be read. */
+  readonly events: EventsConfig | undefined;
+  readonly #guid = guid();
 
   constructor(options: ClientOptions) {
     const given = parseOptions('Client', clientShape, options);
     if (given.connection === undefined)
       throw new InvalidArgumentError('Client: connection must be { class, options }; got nothing');
     this.connection = options.connection;
+    this.events = options.events;
     this.#logger = resolveLogger('Client', given.logger, given.options?.logLevel);
     this.#seal = new Seal(codecOf(options.connection));
     watchConnection(options.connection);
@@ -489,7 +497,8 @@ export class Client {
       return link;
     };
     const engine = () => this.#engine(namespace ?? this.#namespace, reach);
-    return new WorkflowHandle({ reach, engine }, workflowId, topic, chainNo, this.#seal);
+    const events = () => this.#eventsOf(namespace ?? this.#namespace);
+    return new WorkflowHandle({ reach, engine, events }, workflowId, topic, chainNo, this.#seal);
   }
 
   /**
@@ -505,7 +514,18 @@ export class Client {
     const use = useLink(this.connection, namespace, this.#logger);
     this.#links.set(namespace, use);
     use.link.catch(() => this.#links.delete(namespace));
+    if (this.events !== undefined) void use.link.then((link) => this.#tellReached(link)).catch(() => {});
     return use.link;
+  }
+
+  #tellReached(link: Link): void {
+    const events = this.#eventsOf(link.namespace);
+    if (link.takeDeployed()) events?.engine('deployed', this.#guid);
+    events?.engine('started', this.#guid);
+  }
+
+  #eventsOf(namespace: string): LifecycleEvents | null {
+    return this.events === undefined ? null : new LifecycleEvents(this.events, namespace, this.#logger);
   }
 
   /** A call that is part of the transaction it is made in waits for nothing else, once the link is open. */
@@ -516,9 +536,14 @@ export class Client {
   /** Ends this client's connections. Calls made later connect again. */
   async close(): Promise<void> {
     open.delete(this);
-    const links = [...this.#links.values()];
+    const links = [...this.#links];
     this.#links.clear();
-    await Promise.all(links.map((use) => use.end()));
+    await Promise.all(
+      links.map(async ([namespace, use]) => {
+        await use.end();
+        if (isOpen(use.link)) this.#eventsOf(namespace)?.engine('stopped', this.#guid);
+      }),
+    );
   }
 
   /** Ends the connections of all clients of this process. */

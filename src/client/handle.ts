@@ -6,6 +6,7 @@ import type { Seal } from '../codec/payload-codec.js';
 import { GetStateError, InactiveJobError } from '../core/errors.js';
 import { errorFromFailure } from '../core/failure.js';
 import { checkSignalId } from '../core/identifier.js';
+import type { LifecycleEvents } from '../core/lifecycle-events.js';
 import { flag, parseOptions } from '../core/options.js';
 import { refusal } from '../core/refusal.js';
 import { storedField } from '../core/search-fields.js';
@@ -47,6 +48,8 @@ export interface HandlePort {
   /** @param transaction What the call is part of. */
   reach(transaction?: CallerTransaction): Promise<Link>;
   engine(): Engine;
+  /** Who is told of what the handle did; null: nobody. */
+  events(): LifecycleEvents | null;
 }
 
 /**
@@ -211,6 +214,8 @@ export class WorkflowHandle {
       expireS,
       descend,
     });
+    if (status === 'terminated')
+      this.#port.events()?.workflow('terminated', { workflowId: this.workflowId, topic: this.workflowTopic });
     if (descend) await link.descend();
     if (!suppress && (status === 'unknown' || status === 'completed')) throw terminationError(this.workflowId, status);
   }

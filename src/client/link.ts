@@ -154,6 +154,7 @@ export class Link {
   readonly #resumes: Batcher<ResumeItem, ResumeAnswer>;
   readonly #callers: CallerTransactions;
   readonly watcher: ResultWatcher;
+  #deployed = false;
   #pageLane: Lane | null = null;
   #emissions: EmissionReader | null = null;
 
@@ -212,15 +213,26 @@ export class Link {
     namespace: string,
     { readonly, signal, logger }: { readonly readonly: boolean; readonly signal: AbortSignal; readonly logger: Logger },
   ): Promise<Link> {
+    let deployed = false;
     try {
-      await (readonly ? assertMigrated : migrate)(database, namespace, { giveUpAfterMs: GIVE_UP_AFTER_MS, signal });
+      const given = { giveUpAfterMs: GIVE_UP_AFTER_MS, signal };
+      if (readonly) await assertMigrated(database, namespace, given);
+      else deployed = await migrate(database, namespace, given);
     } catch (error) {
       await database.release();
       throw error;
     }
     const link = new Link(database, namespace, logger);
+    link.#deployed = deployed;
     await link.#callers.prepare();
     return link;
+  }
+
+  /** Whether opening it made or upgraded the schema; told once. */
+  takeDeployed(): boolean {
+    const deployed = this.#deployed;
+    this.#deployed = false;
+    return deployed;
   }
 
   /**

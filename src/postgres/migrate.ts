@@ -39,6 +39,7 @@ const MOST_RACES = 30;
  * Makes sure that the namespace's schema is there and at least of this version. Nothing is written when it is. Any number of
  * processes may do this at once; they wait for the one that does the work.
  *
+ * @returns whether it was to be made or upgraded. Of processes that begin at once several may say so.
  * @throws InvalidArgumentError when the name is not valid, or folds onto the schema of another namespace.
  * @throws SchemaVersionError when the schema is too new for this library.
  * @throws ConnectionError when the database does not answer within `giveUpAfterMs`.
@@ -48,13 +49,15 @@ export async function migrate(
   namespace: string,
   options: Pick<QueryOptions, 'giveUpAfterMs' | 'signal'> = {},
   source: SchemaSource = ours,
-): Promise<void> {
+): Promise<boolean> {
   const schema = schemaName(namespace);
+  let deployed = false;
   const statements = migrationStatements(source, namespace, schema);
   const patience = new Patience(options);
   const lane = database.lane('migrate');
   try {
     await patience.until(untilCurrent());
+    return deployed;
   } finally {
     patience.end();
     await lane.close();
@@ -66,6 +69,7 @@ export async function migrate(
       if (found !== null && isCurrent(found, namespace, schema, source)) return;
       try {
         await lane.script(statements, options);
+        deployed = true;
       } catch (error) {
         if (races > MOST_RACES || !isRace(error)) throw translated(error);
         await patience.pause(backoffMs(races, 5));

@@ -63,6 +63,8 @@ export interface ThreadPort {
   ): TracedStart | null;
   /** @param failure What it failed with. */
   closed(thread: ActiveThread, item: CommitItem, failure: Failure | null): void;
+  /** Its first entry is durable. */
+  began(thread: ActiveThread): void;
   /** Its function failed and will be retried. */
   attemptFailed(thread: ActiveThread, attempt: number, failure: Failure | null, delayMs: number): void;
   /** Dropped after a refusal: give it back. */
@@ -566,6 +568,7 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
     for (const inboxNo of item.consumed) this.knownMail.delete(inboxNo);
     if (draft.spans.length > 0) this.#port.trace(this, draft.spans);
     if (draft.begun.length > 0) this.#endSpans(draft, outcome);
+    if (item.seq === 0) this.#port.began(this);
     if (draft.closes) {
       this.#port.closed(this, item, draft.failed);
       return;

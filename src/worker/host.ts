@@ -79,6 +79,7 @@ export class Host implements HostContext {
   };
   readonly #pruner = new Pruner(this);
   readonly #unserved = new UnservedWatch();
+  #deployed = false;
   readonly #timers: NodeJS.Timeout[] = [];
   #heard = false;
   #skippedMs = 0;
@@ -120,13 +121,15 @@ export class Host implements HostContext {
 
   /** Makes or upgrades the schema. Takes over the caller's use of the database. */
   static async open(database: Database, options: HostOptions): Promise<Host> {
+    let deployed = false;
     try {
-      await migrate(database, options.namespace, { giveUpAfterMs: 30_000 });
+      deployed = await migrate(database, options.namespace, { giveUpAfterMs: 30_000 });
     } catch (error) {
       await database.release();
       throw error;
     }
     const host = new Host(database, options);
+    host.#deployed = deployed;
     // Whoever holds an embedded database is alone: what earlier processes left behind is free at once.
     if (database.kind === 'pglite') await takeOver(host.lanes.lease, host.schema);
     return host;
@@ -163,6 +166,13 @@ export class Host implements HostContext {
 
   listening(): boolean {
     return this.#heard;
+  }
+
+  /** Whether opening it made or upgraded the schema; told once. */
+  takeDeployed(): boolean {
+    const deployed = this.#deployed;
+    this.#deployed = false;
+    return deployed;
   }
 
   // ---- serving

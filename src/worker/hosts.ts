@@ -64,6 +64,7 @@ export async function serve(worker: ResolvedWorker, serving: Serving): Promise<(
   try {
     opened = await host;
     await opened.serve(serving);
+    if (worker.events !== null && opened.takeDeployed()) worker.events.engine('deployed', worker.guid);
   } catch (error) {
     await leave(opened);
     throw error;

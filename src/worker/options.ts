@@ -2,7 +2,8 @@
 
 import * as v from 'valibot';
 import { InvalidArgumentError } from '../core/errors.js';
-import { checkTaskQueue, isIdentifier } from '../core/identifier.js';
+import { checkTaskQueue, guid, isIdentifier } from '../core/identifier.js';
+import { type EventsConfig, eventsOption, LifecycleEvents } from '../core/lifecycle-events.js';
 import type { Logger } from '../core/logger.js';
 import { callback, flag, identifier, interval, parseOptions, wholeNumber } from '../core/options.js';
 import { type RetryOptions, type RetryPolicy, resolveRetryPolicy } from '../core/retry-policy.js';
@@ -40,6 +41,10 @@ export interface WorkerOptions {
    * unarchived. `false` ends that, for the namespace. One function per process and namespace: the first one given.
    */
   readonly archive?: Archive | false;
+  /** Names it in its lifecycle events. Default: generated. */
+  readonly guid?: string;
+  /** Is told that it was started and stopped, and how the workflows it runs begin and end: see docs/lifecycle-events.md. */
+  readonly events?: EventsConfig;
 }
 
 export interface WorkerTuning extends RetryOptions {
@@ -100,6 +105,7 @@ const workerShape = v.strictObject({
   options: v.optional(v.unknown()),
   interceptors: v.optional(v.unknown()),
   logger: v.optional(v.unknown()),
+  events: v.optional(eventsOption),
   archive: v.optional(v.union([v.literal(false), callback], 'a function, or false')),
   search: v.optional(v.unknown()),
   guid: v.optional(v.unknown()),
@@ -134,6 +140,10 @@ export interface ResolvedWorker {
   /** The user's, as it was given. */
   readonly ownLogger: unknown;
   readonly archive?: Archive | false;
+  /** Null: nobody listens. */
+  readonly events: LifecycleEvents | null;
+  /** Names it in its events. */
+  readonly guid: string;
 }
 
 /** @throws {InvalidArgumentError} for anything a worker cannot run with. */
@@ -142,6 +152,7 @@ export function resolveWorkerOptions(call: string, options: WorkerOptions): Reso
   const namespace = given.namespace ?? 'durable';
   schemaName(namespace);
   const tuning = resolveTuning(call, given.options);
+  const logger = resolveLogger(call, given.logger, tuning.logLevel);
   return {
     connection: options.connection,
     namespace,
@@ -149,9 +160,11 @@ export function resolveWorkerOptions(call: string, options: WorkerOptions): Reso
     workflows: functionsOf(call, 'workflow', given.workflow, true),
     activities: functionsOf(call, 'activities', given.activities ?? {}, false),
     tuning,
-    logger: resolveLogger(call, given.logger, tuning.logLevel),
+    logger,
     ownLogger: given.logger,
     interceptors: resolveInterceptors(call, given.interceptors),
+    events: given.events === undefined ? null : new LifecycleEvents(given.events, namespace, logger),
+    guid: typeof given.guid === 'string' ? given.guid : guid(),
     ...(given.archive !== undefined && { archive: given.archive as Archive | false }),
   };
 }

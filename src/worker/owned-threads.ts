@@ -11,6 +11,7 @@ import { AsyncResource } from 'node:async_hooks';
 import { decodePayload, encodePayload } from '../codec/payload.js';
 import type { Failure } from '../core/failure.js';
 import type { TraceAttributes } from '../core/history.js';
+import type { LifecycleEvents } from '../core/lifecycle-events.js';
 import { readLineage } from '../core/lineage.js';
 import type { Logger } from '../core/logger.js';
 import { defaultRetryPolicy, type RetryPolicy } from '../core/retry-policy.js';
@@ -319,6 +320,14 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
     this.#idle.delete(thread.threadNo);
   }
 
+  began({ row, info }: ActiveThread): void {
+    if (info.hookNo === null) this.#eventsOf(row.service_no)?.workflow('started', info);
+  }
+
+  #eventsOf(serviceNo: number): LifecycleEvents | null {
+    return this.#host.services.workflow(serviceNo)?.serving.events ?? null;
+  }
+
   closed(thread: ActiveThread, item: CommitItem, failure: Failure | null): void {
     const { info, seal } = thread;
     if (item.closing === 'failed')
@@ -332,6 +341,7 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
       const why = item.closing === 'failed' ? (failure?.name ?? 'Error') : null;
       spans.ended(tracedOf(thread), { state: item.closing ?? 'terminated', why });
     }
+    if (info.hookNo === null) this.#eventsOf(thread.row.service_no)?.workflow(item.closing ?? 'terminated', info);
     this.#drop(thread);
   }
 

@@ -1,6 +1,7 @@
 /**
- * Prunes runs that have ended, when their time has come: a batch at a time, never more than half of the time, so that those
- * who work meanwhile hardly notice. Every worker process does so; each takes others.
+ * Prunes runs that have ended, when their time has come: a batch at a time and half of the time only, so that those who work
+ * meanwhile hardly notice; the more of the time, the longer there is something to prune, so that it keeps up with them.
+ * Every worker process does so; each takes others.
  *
  * Where runs are archived first, it has them archived by the user's function and prunes those for which that went well. The
  * rest is given out again, to whoever asks then.
@@ -14,8 +15,8 @@ import type { HostContext } from './host-context.js';
 import { OneAtATime } from './one-at-a-time.js';
 import type { Serving } from './serving.js';
 
-/** Between two batches, at least. */
-const PAUSE_MS = 20;
+/** Behind so many batches in a row the pauses between them have become half as long as they took, and so on. */
+const BEHIND_AFTER = 10;
 /** Archived side by side. */
 const ARCHIVE_BATCH = 10;
 /** Runs that are being archived, or could not be, are due again after this long. */
@@ -46,12 +47,12 @@ export class Pruner {
 
   async #pruneDue(): Promise<void> {
     const { lanes, schema } = this.#host;
-    while (!this.#host.closed) {
+    for (let batches = 0; !this.#host.closed; batches++) {
       const began = this.#host.monotonic();
       const archivedSome = await this.#archiveSome();
       const { more } = await prune(lanes.side, schema);
       if (!more && !archivedSome) return;
-      await pause(Math.max(PAUSE_MS, this.#host.monotonic() - began));
+      await pause((this.#host.monotonic() - began) / (1 + batches / BEHIND_AFTER));
     }
   }
 

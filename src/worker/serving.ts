@@ -1,6 +1,7 @@
 /** What one worker object brings to its process: functions on a queue, and limits. */
 
 import { Seal } from '../codec/payload-codec.js';
+import type { LifecycleEvents } from '../core/lifecycle-events.js';
 import type { Logger } from '../core/logger.js';
 import { type ConnectionOptions, type ConnectionsByRole, codecOf } from '../postgres/connection.js';
 import type { WorkerHome } from '../workflow/context.js';
@@ -20,6 +21,8 @@ export class Serving implements WorkerHome {
   readonly logger: Logger;
   /** What keeps executions before they are pruned; false: nothing does any more; null: nothing was said. */
   readonly archive: Archive | false | null;
+  /** Who is told how its workflows begin and end; null: nobody. */
+  readonly events: LifecycleEvents | null;
   /** The codec of its connection. */
   readonly seal: Seal;
   /** Watches its workflows' code. */
@@ -45,6 +48,7 @@ export class Serving implements WorkerHome {
     interceptors?: Required<WorkerInterceptors>;
     connection?: ConnectionOptions | ConnectionsByRole;
     archive?: Archive | false;
+    events?: LifecycleEvents | null;
   }) {
     this.taskQueue = options.taskQueue;
     this.workflows = options.workflows;
@@ -56,6 +60,7 @@ export class Serving implements WorkerHome {
     this.logger = logger;
     this.guard = tuning.determinism === 'off' ? null : new DeterminismGuard(tuning.determinism, logger);
     this.archive = options.archive ?? null;
+    this.events = options.events ?? null;
     this.seal = new Seal(options.connection === undefined ? undefined : codecOf(options.connection));
   }
 

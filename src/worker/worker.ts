@@ -1,4 +1,5 @@
 import { checkTaskQueue } from '../core/identifier.js';
+import type { EventsConfig } from '../core/lifecycle-events.js';
 import type { Logger } from '../core/logger.js';
 import { isReadonly, providerOf, shortForm } from '../postgres/connection.js';
 import { ActivityPools } from './activity-pools.js';
@@ -126,10 +127,20 @@ async function serveWatched(worker: ResolvedWorker, serving: Serving): Promise<(
     logger.info({ namespace, taskQueue }, 'a worker of a readonly connection runs nothing');
     return async () => {};
   }
+  let left: Promise<void> | null = null;
   const unwatch = tuning.determinism === 'off' || workflows.size === 0 ? () => {} : watchCalls();
   try {
     const leave = await serve(worker, serving);
-    return () => leave().finally(unwatch);
+    worker.events?.engine('started', worker.guid);
+    worker.events?.worker('started', taskQueue);
+    return () => {
+      left ??= leave().finally(() => {
+        unwatch();
+        worker.events?.worker('stopped', taskQueue);
+        worker.events?.engine('stopped', worker.guid);
+      });
+      return left;
+    };
   } catch (error) {
     unwatch();
     throw error;
@@ -144,6 +155,8 @@ export interface ActivityWorkerOptions {
   readonly options?: WorkerTuning;
   /** User code around the activities it runs. */
   readonly interceptors?: Pick<WorkerInterceptors, 'activityInbound'>;
+  /** Is told that it was started and stopped. */
+  readonly events?: EventsConfig;
   /** As `Worker.create` takes it. */
   readonly logger?: Logger;
 }

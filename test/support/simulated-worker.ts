@@ -261,6 +261,8 @@ export class SimulatedWorker implements ThreadPort {
 
   becameBusy(): void {}
 
+  began(): void {}
+
   closed(thread: ActiveThread): void {
     thread.drop();
     if (this.thread === thread) this.#forget();
