@@ -46,6 +46,17 @@ export type { EntityRow } from './core/document-engine.js';
 export type { EntityConditions } from './core/entity-conditions.js';
 export * as Errors from './core/errors.js';
 export type { ExecutionFilter, ExecutionStatus, Moment, TimeRange } from './core/execution-filter.js';
+export type {
+  ActivityDetails,
+  Awaited,
+  ErrorSeen,
+  Explanation,
+  Reason,
+  ReasonDetails,
+  SeenWorker,
+  SimilarSignal,
+  ThreadExplanation,
+} from './core/explanation.js';
 export type { HookOptions } from './core/hook-options.js';
 export { uuid } from './core/identifier.js';
 export type { EventsConfig, SystemEvent } from './core/lifecycle-events.js';

@@ -4,6 +4,7 @@ import { decodeFailure, encodeFailure } from '../codec/failure-text.js';
 import { decodePayload, encodePayload } from '../codec/payload.js';
 import type { Seal } from '../codec/payload-codec.js';
 import { GetStateError, InactiveJobError } from '../core/errors.js';
+import type { Explanation } from '../core/explanation.js';
 import { errorFromFailure } from '../core/failure.js';
 import { checkSignalId } from '../core/identifier.js';
 import type { LifecycleEvents } from '../core/lifecycle-events.js';
@@ -16,6 +17,7 @@ import { randomNumber } from '../postgres/protocol/commit.js';
 import type { Description, ResultRow } from '../postgres/protocol/executions.js';
 import { transactionOf, transactionOption } from './caller-transactions.js';
 import type { Engine } from './engine.js';
+import { readExplanation } from './explain.js';
 import type {
   DurableJobExport,
   ExecutionExportOptions,
@@ -337,6 +339,22 @@ export class WorkflowHandle {
 
   #handleOf({ workflowId, chainNo }: ResetResult): WorkflowHandle {
     return new WorkflowHandle(this.#port, workflowId, this.workflowTopic, chainNo, this.#seal);
+  }
+
+  /**
+   * Why it is not moving: one answer, from the database alone. Each wait that it has (an activity, a signal, a timer, a child, a
+   * hook) is explained, children and hooks with reasons of their own, five deep. Changes nothing.
+   *
+   * @throws {GetStateError} (404) when there is no such workflow.
+   *
+   * @example
+   * const { reason, message } = await handle.explain();
+   * // 'no-worker', '"order-1" is ready to go on, but no live worker serves workflow "order" on queue "orders"; ...'
+   */
+  async explain(): Promise<Explanation> {
+    const json = await (await this.#port.reach()).explain(this.workflowId, this.#chainNo);
+    if (json === null) throw new GetStateError(this.workflowId);
+    return readExplanation(json, this.#seal);
   }
 
   async #describe(): Promise<Description> {

@@ -65,6 +65,7 @@ import { type HistoryRow, loadHistory } from '../postgres/protocol/threads.js';
 import {
   countExecutions,
   createSearchIndex,
+  explainWorkflow,
   type ListedExecution,
   listExecutions,
   type Page,
@@ -371,6 +372,10 @@ export class Link {
 
   searchFields(workflowId: string, chainNo: number | null): Promise<Record<string, string> | null> {
     return fetchSearchFields(this.#lanes.read, this.schema, workflowId, chainNo, patience);
+  }
+
+  explain(workflowId: string, chainNo: number | null): Promise<string | null> {
+    return explainWorkflow(this.#lanes.read, this.schema, workflowId, chainNo, patience);
   }
 
   listExecutions(filter: StoredFilter, page: Page): Promise<ListedExecution[]> {

@@ -2335,6 +2335,350 @@ begin
   return next;
 end $$;
 ` },
+  { name: 'explain', sql: `-- "Why is this not moving?": one answer, from the database alone, about the newest run of a workflow, or of the given chain;
+-- null when there is none. Takes no locks and changes nothing.
+--   select jsonb_pretty(explain('order-1'));    select explain('order-1') ->> 'message';
+-- p_depth: through how many children and hooks that are waited for the answer goes.
+create or replace function explain(p_workflow_id text, p_chain_no bigint default null, p_depth int default 5) returns jsonb
+language plpgsql stable as $$
+declare
+  v_run bigint;
+  v_why jsonb;
+begin
+  select e.run_no into v_run from execution e
+  where e.workflow_id = p_workflow_id and (p_chain_no is null or e.chain_no = p_chain_no)
+  order by e.run desc limit 1;
+  if not found then
+    return null;
+  end if;
+  v_why := explain_run(v_run, p_depth);
+  return v_why || jsonb_build_object('message', format('"%s" %s.%s', p_workflow_id, v_why ->> 'message', coalesce((
+    select string_agg(format(' Its hook %s ("%s") %s.', k ->> 'hook', k ->> 'workflowName', k ->> 'message'), '' order by n)
+    from jsonb_array_elements(v_why -> 'hooks') with ordinality l (k, n)), '')));
+end $$;
+` },
+  { name: 'explain_operation', sql: `-- Why an open operation of a thread has no outcome yet. What has no row of its own is known from the history alone: an
+-- activity that runs in the process that owns the thread.
+create or replace function explain_operation(p_thread_no bigint, p_op int, p_depth int) returns jsonb
+language plpgsql stable as $$
+declare
+  v_now timestamptz := clock();
+  v_task activity_task;
+  v_wait wait;
+  v_child record;
+  v_due timestamptz;
+  v_command json;
+  v_of jsonb;
+begin
+  select a.* into v_task from activity_task a where a.thread_no = p_thread_no and a.op = p_op;
+  if found then
+    return explain_task(v_task);
+  end if;
+  select w.* into v_wait from wait w where w.thread_no = p_thread_no and w.op = p_op;
+  if found then
+    return explain_wait(v_wait, p_depth);
+  end if;
+  select e.run_no, e.workflow_id into v_child from execution e
+  where e.parent_thread = p_thread_no and e.parent_op = p_op and e.state in ('open', 'pending')
+  order by e.run_no desc limit 1;
+  if found then
+    v_of := case when p_depth > 0 then explain_run(v_child.run_no, p_depth - 1) end;
+    return jsonb_build_object('reason', 'child', 'of', v_of,
+      'message', format('waits for child "%s"', v_child.workflow_id) || coalesce(', which ' || (v_of ->> 'message'), ''),
+      'details', jsonb_build_object('workflowId', v_child.workflow_id));
+  end if;
+  v_command := recorded_command(p_thread_no, p_op);
+  select m.due_at into v_due from timer m where m.thread_no = p_thread_no and m.op = p_op;
+  if found then
+    return case v_command ->> 0
+      when 'retry' then jsonb_build_object('reason', 'retry',
+        'message', format('failed in attempt %s and tries again %s%s', coalesce(v_command -> 4 ->> 'attempt', '?'),
+          'in ' || span_in_words(v_due - v_now), coalesce('; last error: ' || failure_message((v_command -> 4 -> 'failure')::text), '')),
+        'details', jsonb_strip_nulls(jsonb_build_object('attempt', (v_command -> 4 ->> 'attempt')::int, 'dueAt', moment_in_utc(v_due),
+          'lastFailure', (v_command -> 4 -> 'failure')::text)))
+      else jsonb_build_object('reason', 'timer',
+        'message', 'waits for a timer, due ' || case when v_due > v_now then 'in ' || span_in_words(v_due - v_now)
+          else span_in_words(v_now - v_due) || ' ago' end,
+        'details', jsonb_build_object('dueAt', moment_in_utc(v_due)))
+    end;
+  end if;
+  if exists (select from inbox i where i.thread_no = p_thread_no and i.op = p_op) then
+    return jsonb_build_object('reason', 'delivered', 'details', '{}'::jsonb,
+      'message', format('has the outcome of operation %s in its inbox', p_op));
+  end if;
+  return case v_command ->> 0
+    when 'activity' then jsonb_build_object('reason', 'activity-running',
+      'message', format('waits for activity "%s", which runs in the same process', v_command ->> 1),
+      'details', jsonb_build_object('activity', v_command ->> 1))
+    else jsonb_build_object('reason', 'operation',
+      'message', format('waits for operation %s%s', p_op, coalesce(' (' || (v_command ->> 0) || ')', '')),
+      'details', jsonb_build_object('operation', p_op))
+  end;
+end $$;
+` },
+  { name: 'explain_operations', sql: `-- Several operations that a thread waits for, the most telling first; at most 20 of them.
+create or replace function explain_operations(p_thread_no bigint, p_ops int[], p_depth int) returns jsonb
+language sql stable as $$
+  select coalesce(jsonb_agg(x.why order by x.rank, x.n), '[]')
+  from (
+    select o.n, w.why, coalesce(array_position(array[
+      'no-worker', 'lease-expired', 'activity-retry', 'retry', 'activity-outside', 'activity-queued', 'activity-running',
+      'signal', 'child', 'hook', 'delivered', 'operation', 'timer'], w.why ->> 'reason'), 99) as rank
+    from unnest(p_ops[:20]) with ordinality o (op, n)
+    cross join lateral (select explain_operation(p_thread_no, o.op, p_depth) as why offset 0) w
+  ) x
+$$;
+` },
+  { name: 'explain_run', sql: `-- Why a run is not moving: what explain_thread says of its main thread, or what holds for all of it, and of its open hooks.
+create or replace function explain_run(p_run_no bigint, p_depth int) returns jsonb
+language plpgsql stable as $$
+declare
+  v_now timestamptz := clock();
+  e execution;
+  v_result text;
+  v_why jsonb;
+  v_hooks jsonb := '[]';
+begin
+  select x.* into e from execution x where x.run_no = p_run_no;
+  if e.state = 'pending' then
+    v_why := jsonb_build_object('reason', 'reserved', 'waitsFor', '[]'::jsonb,
+      'message', format('is only reserved, for another %s: a start of its id without \`pending\` begins it', span_in_words(e.pending_until - v_now)),
+      'details', jsonb_build_object('reservedUntilAt', moment_in_utc(e.pending_until)));
+  elsif e.state <> 'open' then
+    v_result := (select h.result from history h where h.thread_no = p_run_no and h.closes order by h.seq desc limit 1);
+    v_why := jsonb_build_object('reason', 'finished', 'waitsFor', '[]'::jsonb,
+      'message', format('%s %s ago', case e.state when 'completed' then 'completed' when 'failed' then 'failed'
+          when 'continued' then 'continued as a new run' else 'was ' || e.state end, span_in_words(v_now - e.closed_at))
+        || case when e.state in ('failed', 'cancelled', 'terminated') then coalesce(': ' || failure_message(v_result), '') else '' end,
+      'details', jsonb_strip_nulls(jsonb_build_object('closedAt', moment_in_utc(e.closed_at),
+        'lastFailure', case when e.state in ('failed', 'cancelled', 'terminated') then v_result end)));
+  elsif e.paused_at is not null then
+    v_why := jsonb_build_object('reason', 'paused', 'waitsFor', '[]'::jsonb,
+      'message', format('is paused since %s%s; \`resume\` lets it go on', span_in_words(v_now - e.paused_at), coalesce(': ' || e.pause_reason, '')),
+      'details', jsonb_strip_nulls(jsonb_build_object('pausedAt', moment_in_utc(e.paused_at), 'pauseReason', e.pause_reason)));
+  else
+    v_why := explain_thread(p_run_no, p_depth);
+    select coalesce(jsonb_agg(jsonb_build_object('hook', k.hook_no, 'workflowName', s.name, 'taskQueue', s.task_queue) || w.why
+      order by k.hook_no), '[]') into v_hooks
+    from (select * from hook x where x.run_no = p_run_no and x.state = 'open' order by x.hook_no limit 20) k
+    join thread t on t.thread_no = k.thread_no
+    join service s on s.service_no = t.service_no
+    cross join lateral (select explain_thread(k.thread_no, p_depth) as why offset 0) w;
+  end if;
+  return jsonb_build_object('workflowId', e.workflow_id, 'run', e.run, 'status', e.state, 'cancelRequested', e.cancel_requested,
+    'hooks', v_hooks) || v_why;
+end $$;
+` },
+  { name: 'explain_service', sql: `-- Why nobody takes what a service offers: null when a live worker serves it (and is not among p_excluded, whose code cannot
+-- run it), else the reason, with the workers that were seen.
+create or replace function explain_service(p_service_no int, p_excluded int[] default null) returns jsonb
+language plpgsql stable as $$
+declare
+  v_service service;
+  v_workers jsonb;
+  v_alive int;
+  v_last record;
+begin
+  if exists (
+    select from worker w
+    where w.released_at is null and w.died_at is null and w.lease_until > clock() and p_service_no = any(w.services)
+      and not w.worker_no = any(coalesce(p_excluded, '{}'))) then
+    return null;
+  end if;
+  select s.* into v_service from service s where s.service_no = p_service_no;
+  v_workers := seen_workers();
+  v_alive := (select count(*) from jsonb_array_elements(v_workers) w where (w ->> 'alive')::boolean);
+  select w.worker_no, coalesce(w.died_at, w.lease_until) as until into v_last from worker w
+  where p_service_no = any(w.services) order by w.lease_until desc limit 1;
+  return jsonb_build_object(
+    'reason', 'no-worker',
+    'message', format('no live worker serves %s queue "%s"%s%s',
+      case v_service.kind when 'workflow' then format('workflow "%s" on', v_service.name) else 'the activities of' end,
+      v_service.task_queue,
+      coalesce('; the last one that did, ' || worker_in_words(v_last.worker_no) || ', was there until '
+        || span_in_words(clock() - v_last.until) || ' ago', ''),
+      case v_alive
+        when 0 then '; no worker is alive'
+        else format('; %s', (
+          select string_agg(format('%s serves %s', worker_in_words((w ->> 'worker')::int), coalesce((
+            select string_agg(format('%s"%s"', case s.kind when 'workflow' then format('workflow "%s" on ', s.name) else 'activities of ' end,
+              s.task_queue), ', ' order by s.kind desc, s.task_queue, s.name)
+            from service s, worker x where x.worker_no = (w ->> 'worker')::int and s.service_no = any(x.services)), 'nothing')), '; ')
+          from jsonb_array_elements(v_workers) with ordinality l (w, n) where (w ->> 'alive')::boolean and n <= 5)) end),
+    'details', jsonb_build_object('taskQueue', v_service.task_queue, 'workers', v_workers)
+      || case when v_service.kind = 'workflow' then jsonb_build_object('workflowName', v_service.name) else '{}' end);
+end $$;
+` },
+  { name: 'explain_task', sql: `-- Why an activity that has a row has no outcome yet.
+create or replace function explain_task(p_task activity_task) returns jsonb
+language plpgsql stable as $$
+declare
+  v_now timestamptz := clock();
+  -- the text of the input ends with what the engine adds; arguments, which stand before, may look like it
+  v_retries int := substring(p_task.input from '.*"retry":\\{[^{}]*"maximumAttempts":([0-9]+)');
+  v_is text := format('activity "%s", attempt %s%s', p_task.name, p_task.attempt, coalesce(' of ' || v_retries + 1, ''));
+  v_last text := coalesce('; last error: ' || failure_message(p_task.last_failure), '');
+  v_details jsonb := jsonb_strip_nulls(jsonb_build_object(
+    'activity', p_task.name, 'attempt', p_task.attempt, 'attempts', v_retries + 1, 'losses', nullif(p_task.losses, 0),
+    'taskQueue', (select s.task_queue from service s where s.service_no = p_task.service_no),
+    'startedAt', moment_in_utc(p_task.started_at), 'heartbeatAt', moment_in_utc(p_task.beat_at),
+    'lastFailure', p_task.last_failure));
+  v_due timestamptz;
+  v_worker worker;
+  v_nobody jsonb;
+begin
+  if p_task.outside then
+    return jsonb_build_object('reason', 'activity-outside', 'details', v_details,
+      'message', format('waits for %s to be completed from outside, by its task token', v_is));
+  end if;
+  if p_task.owner is not null then
+    select w.* into v_worker from worker w where w.worker_no = p_task.owner;
+    v_details := v_details || jsonb_build_object('worker', p_task.owner, 'description', v_worker.description);
+    if v_worker.died_at is null and v_worker.lease_until > v_now then
+      return jsonb_build_object('reason', 'activity-running', 'details', v_details,
+        'message', format('waits for %s, which runs on %s%s%s%s', v_is, worker_in_words(p_task.owner),
+          coalesce(' since ' || span_in_words(v_now - p_task.started_at), ''),
+          coalesce('; its last heartbeat was ' || span_in_words(v_now - p_task.beat_at) || ' ago', ''), v_last));
+    end if;
+    return jsonb_build_object('reason', 'lease-expired', 'details', v_details,
+      'message', format('waits for %s, which ran on %s; that has not been heard of, its lease ended %s ago, and the attempt is given to another worker',
+        v_is, worker_in_words(p_task.owner), span_in_words(v_now - v_worker.lease_until)));
+  end if;
+  -- a bound one is its thread's: its next attempt is a timer of that
+  v_due := coalesce(p_task.ready_at, (select m.due_at from timer m where m.thread_no = p_task.thread_no and m.op = p_task.op));
+  v_details := v_details || jsonb_strip_nulls(jsonb_build_object('dueAt', moment_in_utc(v_due)));
+  if v_due > v_now then
+    return jsonb_build_object('reason', 'activity-retry', 'details', v_details,
+      'message', format('waits for %s, due in %s%s', v_is, span_in_words(v_due - v_now), v_last));
+  end if;
+  v_nobody := case when p_task.service_no <> 0 then explain_service(p_task.service_no) end;
+  if v_nobody is not null then
+    return v_nobody || jsonb_build_object('details', v_details || (v_nobody -> 'details'),
+      'message', format('waits for %s, but %s%s', v_is, v_nobody ->> 'message', v_last));
+  end if;
+  return jsonb_build_object('reason', 'activity-queued', 'details', v_details,
+    'message', format('waits for %s, which waits for room in a worker%s%s', v_is,
+      coalesce(' since ' || span_in_words(v_now - v_due), ''), v_last));
+end $$;
+` },
+  { name: 'explain_thread', sql: `-- Why an open thread is not moving: { reason, message, details, waitsFor: [{ reason, message, details, of }] }. The message is
+-- a sentence without its subject. A thread that is not blocked, paused or without a worker has the reason of the most telling of
+-- the operations that it waits for.
+create or replace function explain_thread(p_thread_no bigint, p_depth int) returns jsonb
+language plpgsql stable as $$
+declare
+  v_now timestamptz := clock();
+  t thread;
+  v_worker worker;
+  v_last timestamptz;
+  v_ops int[];
+  v_waits jsonb := '[]';
+  v_nobody jsonb;
+  v_live int;
+  v_details jsonb;
+begin
+  select x.* into t from thread x where x.thread_no = p_thread_no;
+  v_last := (select h.at from history h where h.thread_no = p_thread_no order by h.seq desc limit 1);
+  if t.state = 'blocked' then
+    return jsonb_build_object('reason', 'blocked', 'waitsFor', '[]'::jsonb,
+      'message', 'is blocked: ' || t.blocked_reason,
+      'details', jsonb_strip_nulls(jsonb_build_object('cause', t.blocked_reason,
+        'entry', substring(t.blocked_reason from 'history entry ([0-9]+)')::int, 'triedBy', to_jsonb(t.excluded))));
+  end if;
+  if t.state = 'owned' then
+    select w.* into v_worker from worker w where w.worker_no = t.owner;
+    v_details := jsonb_strip_nulls(jsonb_build_object('worker', t.owner, 'description', v_worker.description,
+      'lastStepAt', moment_in_utc(v_last)));
+    if v_worker.died_at is not null or v_worker.lease_until <= v_now then
+      v_nobody := explain_service(t.service_no, t.excluded);
+      return jsonb_build_object('reason', 'lease-expired', 'waitsFor', '[]'::jsonb,
+        'message', format('belongs to %s, which has not been heard of: its lease ended %s ago; %s', worker_in_words(t.owner),
+          span_in_words(v_now - v_worker.lease_until),
+          coalesce('nobody takes it over: ' || (v_nobody ->> 'message'), 'another worker takes it over within seconds')),
+        'details', v_details || jsonb_build_object('leaseEndsAt', moment_in_utc(v_worker.lease_until))
+          || coalesce(v_nobody -> 'details', '{}'));
+    end if;
+    v_ops := open_operations(p_thread_no);
+    v_waits := explain_operations(p_thread_no, v_ops, p_depth);
+    return jsonb_build_object('reason', 'running', 'waitsFor', v_waits, 'details', v_details,
+      'message', format('runs on %s, %s', worker_in_words(t.owner),
+        coalesce('its last step was ' || span_in_words(v_now - v_last) || ' ago', 'without a step so far'))
+        || case
+          when t.paused then '; it is being paused'
+          when v_ops <> '{}' then coalesce('; it ' || (
+            select string_agg(w ->> 'message', ', and ' order by n) from jsonb_array_elements(v_waits) with ordinality l (w, n)
+            where n <= 3), '')
+          when v_now - coalesce(v_last, v_now) > interval '10 s' then
+            '; nothing durable is under way: its code awaits something else, or holds up its process'
+          else '' end);
+  end if;
+  if t.state = 'parked' and (t.ready_at is null or t.ready_at > v_now) then
+    v_waits := explain_operations(p_thread_no, t.blocked_on, p_depth);
+    return jsonb_build_object('reason', v_waits -> 0 -> 'reason', 'details', v_waits -> 0 -> 'details', 'waitsFor', v_waits,
+      'message', (
+        select string_agg(w ->> 'message', ', and ' order by n) || case when cardinality(t.blocked_on) > 5
+          then format(', and %s more', cardinality(t.blocked_on) - 5) else '' end
+        from jsonb_array_elements(v_waits) with ordinality l (w, n) where n <= 5));
+  end if;
+  -- ready, or parked with a timer that is due
+  if t.ready_at > v_now then
+    return jsonb_build_object('reason', 'delayed', 'waitsFor', '[]'::jsonb,
+      'message', format('is not to begin before %s (in %s)', moment_in_utc(t.ready_at), span_in_words(t.ready_at - v_now)),
+      'details', jsonb_build_object('startsAt', moment_in_utc(t.ready_at)));
+  end if;
+  v_nobody := explain_service(t.service_no, t.excluded);
+  if v_nobody is not null then
+    return v_nobody || jsonb_build_object('waitsFor', '[]'::jsonb,
+      'message', 'is ready to go on, but ' || (v_nobody ->> 'message'));
+  end if;
+  v_live := (select count(*) from worker w
+    where w.released_at is null and w.died_at is null and w.lease_until > v_now and t.service_no = any(w.services));
+  return jsonb_build_object('reason', 'ready', 'waitsFor', '[]'::jsonb,
+    'message', format('is ready since %s and waits for room in %s', span_in_words(v_now - t.ready_at),
+      case v_live when 1 then 'the worker that serves it' else 'one of the ' || v_live || ' workers that serve it' end),
+    'details', jsonb_build_object('readyAt', moment_in_utc(t.ready_at), 'workers', v_live));
+end $$;
+` },
+  { name: 'explain_wait', sql: `-- What a condition waits for, or whose outcome the opener of a hook awaits. p_depth: how many threads and runs further on.
+create or replace function explain_wait(p_wait wait, p_depth int) returns jsonb
+language plpgsql stable as $$
+declare
+  v_now timestamptz := clock();
+  v_timeout timestamptz := (select m.due_at from timer m where m.thread_no = p_wait.thread_no and m.op = p_wait.op);
+  v_hook hook;
+  v_of jsonb;
+  v_similar jsonb;
+begin
+  select k.* into v_hook from hook k join thread t on t.thread_no = p_wait.thread_no
+  where k.run_no = t.run_no and k.opener_thread = p_wait.thread_no and k.opener_op = p_wait.op;
+  if found then
+    v_of := case when p_depth > 0 and v_hook.state = 'open' then explain_thread(v_hook.thread_no, p_depth - 1) end;
+    return jsonb_build_object('reason', 'hook',
+      'message', format('waits for hook %s to send "%s"', v_hook.hook_no, p_wait.signal_id)
+        || coalesce(', which ' || (v_of ->> 'message'), case when v_hook.state <> 'open' then ', which ended without doing so' end, ''),
+      'details', jsonb_build_object('hook', v_hook.hook_no, 'signalId', p_wait.signal_id, 'state', v_hook.state),
+      'of', v_of);
+  end if;
+  v_similar := similar_signals(p_wait.signal_id, p_wait.chain_no);
+  return jsonb_build_object('reason', 'signal',
+    'message', format('waits for signal "%s", which nobody has sent%s%s', p_wait.signal_id,
+      coalesce(' (times out in ' || span_in_words(v_timeout - v_now) || ')', ''),
+      coalesce('; kept signals of similar name: ' || (
+        select string_agg(format('"%s" (%s, sent to %s)', s ->> 'signalId', s ->> 'count', s ->> 'sentTo'), ', ' order by n)
+        from jsonb_array_elements(v_similar) with ordinality l (s, n)), '')),
+    'details', jsonb_strip_nulls(jsonb_build_object(
+      'signalId', p_wait.signal_id, 'timesOutAt', moment_in_utc(v_timeout), 'similar', v_similar)));
+end $$;
+` },
+  { name: 'failure_message', sql: `-- What a stored failure says, for people: null where a codec sealed it, or it holds what no text of Postgres can.
+create or replace function failure_message(p_failure text) returns text
+language plpgsql immutable as $$
+begin
+  return left(p_failure::json ->> 'message', 500);
+exception when others then
+  return null;
+end $$;
+` },
   { name: 'fill_reservation', sql: `-- A reservation becomes the run that p_run describes, or, when it has lapsed, another reservation (p_terms). Nothing happens
 -- when it is none any more: a call that names an id twice fills it once.
 -- Locks: the execution (the caller's, as a rule), its document, its thread.
@@ -3086,6 +3430,12 @@ begin
   return v_refused;
 end $$;
 ` },
+  { name: 'moment_in_utc', sql: `-- A moment as ISO text in UTC, whatever the session's time zone.
+create or replace function moment_in_utc(p_at timestamptz) returns text
+language sql stable as $$
+  select to_char(p_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+$$;
+` },
   { name: 'newest_children', sql: `-- For each of these operations of a run's main thread the newest run of the child it awaits; null where none is stored.
 create or replace function newest_children(p_run_no bigint, p_op int[]) returns bigint[]
 language plpgsql stable as $$                   -- plpgsql keeps its plans; sql plans at every call
@@ -3251,6 +3601,17 @@ begin
   end loop;
   hints := array(select distinct 'q' || s from unnest(v_services) s);
 end $$;
+` },
+  { name: 'open_operations', sql: `-- The operations of a thread that its history opened and has not resolved yet.
+create or replace function open_operations(p_thread_no bigint) returns int[]
+language sql stable as $$
+  select array(
+    select o from history h, generate_series(h.opened_from, h.opened_from + h.opened_count - 1) o where h.thread_no = p_thread_no
+    except (
+      select h.resolved from history h where h.thread_no = p_thread_no
+      union all select unnest(h.resolved_more) from history h where h.thread_no = p_thread_no)
+    order by 1)
+$$;
 ` },
   { name: 'owned', sql: `-- What the database says a worker owns, of claims older than p_claims_before (a younger one may still be on its way to
 -- it): the thread numbers, and [thread, op] of its tasks, as JSON. The worker gives back what it does not hold.
@@ -3589,6 +3950,29 @@ begin
     -- a timeout of a workflow, or the end of a reservation: see expire_runs
     || case when exists (select from execution e where e.due_at < clock() + interval '2 s') then array['o'] else '{}' end,
     ',');
+end $$;
+` },
+  { name: 'recorded_command', sql: `-- The command that opened an operation, as [kind, name, fingerprint, counter, spec] of its history entry; null where the entry
+-- holds what json of Postgres cannot read.
+create or replace function recorded_command(p_thread_no bigint, p_op int) returns json
+language plpgsql stable as $$
+declare
+  v_entry record;
+begin
+  select h.body, h.opened_from into v_entry from history h
+  where h.thread_no = p_thread_no and h.opened_from <= p_op and h.opened_from + h.opened_count > p_op;
+  return (
+    select x.command
+    from (
+      select c.command, row_number() over (order by s.n, c.n) - 1 as nth
+      from json_array_elements(v_entry.body::json -> 's') with ordinality s (step, n)
+      cross join lateral json_array_elements(s.step -> 'c') with ordinality c (command, n)
+      -- these open no operation: opensOperation in src/core/history.ts
+      where c.command ->> 0 not in ('emit', 'trace', 'patch', 'complete', 'fail', 'continue')
+    ) x
+    where x.nth = p_op - v_entry.opened_from);
+exception when others then
+  return null;
 end $$;
 ` },
   { name: 'recorded_threads', sql: `-- The threads whose histories tell the life of a run: its own, and those of the runs it was continued from, in the order of
@@ -4299,6 +4683,23 @@ begin
   end;
 end $$;
 ` },
+  { name: 'seen_workers', sql: `-- The workers of the last day, live ones first, at most 20: what each serves and when it was last heard of.
+create or replace function seen_workers() returns jsonb
+language sql stable as $$
+  select coalesce(jsonb_agg(jsonb_build_object(
+      'worker', w.worker_no, 'description', w.description, 'alive', w.alive,
+      'leaseEndsAt', moment_in_utc(w.lease_until),
+      'taskQueues', (select coalesce(jsonb_agg(distinct s.task_queue), '[]') from service s where s.service_no = any(w.services)),
+      'workflows', (
+        select coalesce(jsonb_agg(distinct s.name), '[]') from service s where s.service_no = any(w.services) and s.kind = 'workflow'),
+      'servesActivities', exists (select from service s where s.service_no = any(w.services) and s.kind = 'activity'))
+    order by w.alive desc, w.worker_no desc), '[]')
+  from (
+    select x.*, x.died_at is null and x.released_at is null and x.lease_until > clock() as alive from worker x
+    order by alive desc, x.worker_no desc limit 20
+  ) w
+$$;
+` },
   { name: 'set_archiving', sql: `-- Says whether runs are archived before they are pruned. It stays so, for all workers, until somebody says otherwise: a
 -- worker that cannot archive must not prune what another one would have archived.
 create or replace function set_archiving(p_on boolean) returns void
@@ -4448,6 +4849,51 @@ begin
       return v_status;
   end case;
 end $$;
+` },
+  { name: 'similar_signals', sql: `-- Kept signals that a waiter may have been meant by: of similar name, or of its very name but sent to another workflow.
+-- Looked for among those that begin like it and the newest 1,000. Similar are names that share half of their pairs of
+-- letters, letter case and punctuation aside.
+create or replace function similar_signals(p_signal_id text, p_chain_no bigint) returns jsonb
+language sql stable as $$
+  with looked_at as materialized (
+    (select s.* from signal s where s.signal_id ^@ left(p_signal_id, 3) order by s.signal_id, s.signal_no limit 1000)
+    union (select s.* from signal s order by s.signal_no desc limit 1000)
+  ), named as (
+    select l.signal_id, l.chain_no, count(*) as n, max(l.expires_at) as expires_at,
+      lower(regexp_replace(left(l.signal_id, 64), '[^[:alnum:]]', '', 'g')) as a,
+      lower(regexp_replace(left(p_signal_id, 64), '[^[:alnum:]]', '', 'g')) as b
+    from looked_at l where l.expires_at > clock()
+    group by 1, 2
+  ), measured as (
+    select n.*, x.both * 2.0 / nullif(length(n.a) + length(n.b) - 2, 0) as alike
+    from named n
+    cross join lateral (
+      select count(*) as both from (
+        select substr(n.a, i, 2) from generate_series(1, length(n.a) - 1) i
+        intersect all select substr(n.b, i, 2) from generate_series(1, length(n.b) - 1) i) p
+    ) x
+  )
+  select coalesce(jsonb_agg(jsonb_build_object(
+      'signalId', m.signal_id, 'count', m.n,
+      'sentTo', case when m.chain_no is null then 'anyone' when m.chain_no = p_chain_no then 'this workflow' else 'another workflow' end)
+    order by m.alike desc nulls last, m.n desc), '[]')
+  from (
+    select * from measured where a = b or alike >= 0.5
+    order by alike desc nulls last limit 10) m
+$$;
+` },
+  { name: 'span_in_words', sql: `-- A span of time as people say it: \`340 ms\`, \`12 s\`, \`3 min 20 s\`, \`2 h 5 min\`, \`4 d 3 h\`. A negative one counts as 0, null is null.
+create or replace function span_in_words(p_span interval) returns text
+language sql immutable strict as $$
+  select case
+    when s < 1 then round(s * 1000) || ' ms'
+    when s < 60 then round(s) || ' s'
+    when s < 3600 then format('%s min %s s', floor(s / 60), floor(mod(s, 60)))
+    when s < 86400 then format('%s h %s min', floor(s / 3600), floor(mod(s, 3600) / 60))
+    else format('%s d %s h', floor(s / 86400), floor(mod(s, 86400) / 3600))
+  end
+  from (select greatest(extract(epoch from p_span), 0) as s) x
+$$;
 ` },
   { name: 'start', sql: `-- Starts executions. One call for many; an id that is taken refuses only itself. A retry is recognised by its request
 -- number on the row. A reservation is filled by the first start of its id. Starts that say more than what to run
@@ -5643,5 +6089,11 @@ begin
   from thread t where t.thread_no = any(p_threads) and t.state = 'owned';
   return coalesce(v_ready, '{}') || coalesce(v_owned, '{}');
 end $$;
+` },
+  { name: 'worker_in_words', sql: `-- A worker process as people know it.
+create or replace function worker_in_words(p_worker_no int) returns text
+language sql stable as $$
+  select 'worker ' || p_worker_no || coalesce((select ' (' || w.description || ')' from worker w where w.worker_no = p_worker_no), '')
+$$;
 ` },
 ];

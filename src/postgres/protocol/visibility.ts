@@ -66,3 +66,18 @@ export async function createSearchIndex(
 ): Promise<void> {
   await lane.query(call(schema, 'create_search_index', [text(field)]), options);
 }
+
+/** Why a workflow is not moving, as JSON; null when there is no such workflow. `chainNo` keeps to the chain a handle is bound to. */
+export async function explainWorkflow(
+  lane: Lane,
+  schema: string,
+  workflowId: string,
+  chainNo: number | null,
+  options?: QueryOptions,
+): Promise<string | null> {
+  const rows = await lane.query<{ explain: string | null }>(
+    call(schema, 'explain', [text(workflowId), bigint(chainNo)]),
+    options,
+  );
+  return rows[0]?.explain ?? null;
+}
