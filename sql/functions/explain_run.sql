@@ -23,7 +23,10 @@ begin
         'lastFailure', case when e.state in ('failed', 'cancelled', 'terminated') then v_result end)));
   elsif e.paused_at is not null then
     v_why := jsonb_build_object('reason', 'paused', 'waitsFor', '[]'::jsonb,
-      'message', format('is paused since %s%s; `resume` lets it go on', span_in_words(v_now - e.paused_at), coalesce(': ' || e.pause_reason, '')),
+      'message', format('is paused since %s%s; `resume` lets it go on%s', span_in_words(v_now - e.paused_at),
+        coalesce(': ' || e.pause_reason, ''), coalesce((
+          select '; ' || string_agg(worker_in_words(t.owner), ', ' order by t.owner) || ' still finishes what was under way'
+          from thread t where t.run_no = p_run_no and t.owner is not null), '')),
       'details', jsonb_strip_nulls(jsonb_build_object('pausedAt', moment_in_utc(e.paused_at), 'pauseReason', e.pause_reason)));
   else
     v_why := explain_thread(p_run_no, p_depth);

@@ -18,6 +18,7 @@ import {
   openHook,
   outcomeOf,
   park,
+  pause,
   QUEUE,
   register,
   running,
@@ -147,6 +148,30 @@ onEveryDatabase('a workflow that does not move', (session) => {
     await step(session(), thread, { resolves: [0] });
     await setClock(session(), '1 minute');
     expect((await why(session(), 'a')).message).toMatch(/nothing durable is under way: its code awaits something else/);
+  });
+
+  it('is paused, with the reason; its worker may not have given it up yet', async () => {
+    const worker = await register(session());
+    await waiting(session(), worker, 'a', 'go');
+    await running(session(), worker, 'b');
+    await pause(session(), ['a', 'b']);
+    expect(await why(session(), 'a')).toMatchObject({
+      reason: 'paused',
+      message: expect.stringMatching(/^"a" is paused since \d+ m?s: maintenance; `resume` lets it go on\.$/),
+      details: { pausedAt: expect.any(Date), pauseReason: 'maintenance' },
+    });
+    expect((await why(session(), 'b')).message).toMatch(/; worker \d+ \(a test\) still finishes what was under way\.$/);
+  });
+
+  it('is not to begin yet', async () => {
+    await register(session());
+    await start(session(), 'a');
+    await session().sql(`update ${SCHEMA}.thread set ready_at = ready_at + interval '1 hour'`);
+    expect(await why(session(), 'a')).toMatchObject({
+      reason: 'delayed',
+      message: expect.stringMatching(/^"a" is not to begin before [-0-9T:.]+Z \(in 59 min \d+ s\)\.$/),
+      details: { startsAt: expect.any(Date) },
+    });
   });
 
   it('belongs to a worker that is not heard of any more', async () => {
