@@ -25,10 +25,7 @@ begin
     v_clauses := v_clauses || case v_key
       when 'workflowId' then 'e.workflow_id = $1 ->> ''workflowId'''
       when 'workflowIdPrefix' then 'e.workflow_id ^@ ($1 ->> ''workflowIdPrefix'')'
-      -- children by the index of their parent's chain; who was only started in its name by one of its own
-      when 'parentWorkflowId' then '(e.parent_chain = any (array(
-          select p.chain_no from execution p where p.workflow_id = $1 ->> ''parentWorkflowId''))
-        or e.parent_chain is null and e.parent_workflow_id = $1 ->> ''parentWorkflowId'')'
+      when 'parentWorkflowId' then 'e.parent_workflow_id = $1 ->> ''parentWorkflowId'''
       when 'workflowName' then 'e.service_no = any ($2)'
       when 'taskQueue' then 'e.service_no = any ($2)'
       when 'entity' then 'e.entity = $1 ->> ''entity'''

@@ -9,7 +9,7 @@ declare
   v_why jsonb;
 begin
   select e.run_no into v_run from execution e
-  where e.workflow_id = p_workflow_id and (p_chain_no is null or e.chain_no = p_chain_no)
+  where e.workflow_id = p_workflow_id and (p_chain_no is null or e.chain_no = p_chain_no) and e.state <> 'pruned'
   order by e.run desc limit 1;
   if not found then
     return null;

@@ -11,8 +11,8 @@ begin
   select x.* into e from execution x where x.run_no = p_run_no;
   if e.state = 'pending' then
     v_why := jsonb_build_object('reason', 'reserved', 'waitsFor', '[]'::jsonb,
-      'message', format('is only reserved, for another %s: a start of its id without `pending` begins it', span_in_words(e.pending_until - v_now)),
-      'details', jsonb_build_object('reservedUntilAt', moment_in_utc(e.pending_until)));
+      'message', format('is only reserved, for another %s: a start of its id without `pending` begins it', span_in_words(e.due_at - v_now)),
+      'details', jsonb_build_object('reservedUntilAt', moment_in_utc(e.due_at)));
   elsif e.state <> 'open' then
     v_result := (select h.result from history h where h.thread_no = p_run_no and h.closes order by h.seq desc limit 1);
     v_why := jsonb_build_object('reason', 'finished', 'waitsFor', '[]'::jsonb,
@@ -38,5 +38,7 @@ begin
     cross join lateral (select explain_thread(k.thread_no, p_depth) as why offset 0) w;
   end if;
   return jsonb_build_object('workflowId', e.workflow_id, 'run', e.run, 'status', e.state, 'cancelRequested', e.cancel_requested,
-    'hooks', v_hooks) || v_why;
+    'hooks', v_hooks)
+    || case when e.state = 'open' and e.due_at is not null then jsonb_build_object('timesOutAt', moment_in_utc(e.due_at)) else '{}' end
+    || v_why;
 end $$;

@@ -68,6 +68,7 @@ create table execution (
 
 create index execution_children on execution (parent_thread, parent_op) where parent_thread is not null;
 create index execution_of_chain on execution (parent_chain) where parent_chain is not null;
+create index execution_of_parent on execution (parent_workflow_id) where parent_workflow_id is not null;
 create index execution_of_entity on execution (entity, run_no) where entity is not null;
 -- Both hold the few rows that need them: the end of any other run changes nothing in them, so its update stays within its page.
 create index execution_due on execution (due_at) where due_at is not null;

@@ -124,6 +124,8 @@ export type Explanation = ThreadExplanation & {
   readonly run: number;
   readonly status: ExecutionStatus;
   readonly cancelRequested: boolean;
+  /** When the workflow's own timeout is over, where it has one. */
+  readonly timesOutAt?: Date;
   /** Its open hooks; the first 20. */
   readonly hooks: readonly (ThreadExplanation & {
     readonly hook: number;

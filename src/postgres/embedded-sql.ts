@@ -74,6 +74,7 @@ create table execution (
 
 create index execution_children on execution (parent_thread, parent_op) where parent_thread is not null;
 create index execution_of_chain on execution (parent_chain) where parent_chain is not null;
+create index execution_of_parent on execution (parent_workflow_id) where parent_workflow_id is not null;
 create index execution_of_entity on execution (entity, run_no) where entity is not null;
 -- Both hold the few rows that need them: the end of any other run changes nothing in them, so its update stays within its page.
 create index execution_due on execution (due_at) where due_at is not null;
@@ -2172,10 +2173,7 @@ begin
     v_clauses := v_clauses || case v_key
       when 'workflowId' then 'e.workflow_id = $1 ->> ''workflowId'''
       when 'workflowIdPrefix' then 'e.workflow_id ^@ ($1 ->> ''workflowIdPrefix'')'
-      -- children by the index of their parent's chain; who was only started in its name by one of its own
-      when 'parentWorkflowId' then '(e.parent_chain = any (array(
-          select p.chain_no from execution p where p.workflow_id = $1 ->> ''parentWorkflowId''))
-        or e.parent_chain is null and e.parent_workflow_id = $1 ->> ''parentWorkflowId'')'
+      when 'parentWorkflowId' then 'e.parent_workflow_id = $1 ->> ''parentWorkflowId'''
       when 'workflowName' then 'e.service_no = any ($2)'
       when 'taskQueue' then 'e.service_no = any ($2)'
       when 'entity' then 'e.entity = $1 ->> ''entity'''
@@ -2346,7 +2344,7 @@ declare
   v_why jsonb;
 begin
   select e.run_no into v_run from execution e
-  where e.workflow_id = p_workflow_id and (p_chain_no is null or e.chain_no = p_chain_no)
+  where e.workflow_id = p_workflow_id and (p_chain_no is null or e.chain_no = p_chain_no) and e.state <> 'pruned'
   order by e.run desc limit 1;
   if not found then
     return null;
@@ -2442,8 +2440,8 @@ begin
   select x.* into e from execution x where x.run_no = p_run_no;
   if e.state = 'pending' then
     v_why := jsonb_build_object('reason', 'reserved', 'waitsFor', '[]'::jsonb,
-      'message', format('is only reserved, for another %s: a start of its id without \`pending\` begins it', span_in_words(e.pending_until - v_now)),
-      'details', jsonb_build_object('reservedUntilAt', moment_in_utc(e.pending_until)));
+      'message', format('is only reserved, for another %s: a start of its id without \`pending\` begins it', span_in_words(e.due_at - v_now)),
+      'details', jsonb_build_object('reservedUntilAt', moment_in_utc(e.due_at)));
   elsif e.state <> 'open' then
     v_result := (select h.result from history h where h.thread_no = p_run_no and h.closes order by h.seq desc limit 1);
     v_why := jsonb_build_object('reason', 'finished', 'waitsFor', '[]'::jsonb,
@@ -2469,7 +2467,9 @@ begin
     cross join lateral (select explain_thread(k.thread_no, p_depth) as why offset 0) w;
   end if;
   return jsonb_build_object('workflowId', e.workflow_id, 'run', e.run, 'status', e.state, 'cancelRequested', e.cancel_requested,
-    'hooks', v_hooks) || v_why;
+    'hooks', v_hooks)
+    || case when e.state = 'open' and e.due_at is not null then jsonb_build_object('timesOutAt', moment_in_utc(e.due_at)) else '{}' end
+    || v_why;
 end $$;
 ` },
   { name: 'explain_service', sql: `-- Why nobody takes what a service offers: null when a live worker serves it (and is not among p_excluded, whose code cannot

@@ -30,6 +30,7 @@ import {
   takeTasks,
   task,
   terminate,
+  terms,
   timer,
   type Worker,
   wait,
@@ -91,7 +92,7 @@ onEveryDatabase('a workflow that does not move', (session) => {
   });
 
   it('is only reserved', async () => {
-    await start(session(), 'a', { pendingMs: 90_000 });
+    await start(session(), 'a', { terms: terms({ pendingMs: 90_000 }) });
     const found = await why(session(), 'a');
     expect(found).toMatchObject({ reason: 'reserved', details: { reservedUntilAt: expect.any(Date) } });
     expect(found.message).toMatch(/is only reserved, for another 1 min \d+ s/);
