@@ -338,6 +338,24 @@ describeInBothTempos('an export', { workflow: functions, activities }, (engine) 
     expect(data).toEqual({ arguments: [0] });
   });
 
+  it('shows a run that was reset with what it took over, behind the runs it goes on from', async () => {
+    const handle = await engine().start('rounds', [1]);
+    await engine().result(handle);
+    const before = await exported(handle);
+    const fired = ofType(before, 'timer_fired')[1] as WorkflowExecutionEvent;
+    const { entry } = fired.attributes as { entry: number };
+    const again = await handle.reset({ toEntry: entry });
+    await engine().result(again);
+    const after = await exported(again);
+    expect(typesOf(after)).toEqual(typesOf(before));
+    const keys = ({ events }: WorkflowExecution) =>
+      events.map(({ attributes }) => (attributes as { timeline_key?: string }).timeline_key);
+    expect(keys(after)).toEqual(keys(before));
+    const upTo = fired.event_id;
+    expect(after.events.slice(0, upTo)).toEqual(before.events.slice(0, upTo));
+    expect((after.close_time as string) > (before.close_time as string)).toBe(true);
+  });
+
   it('has the operations of hooks among those of their workflow, under the dimension of each', async () => {
     const handle = await engine().start('hooked');
     await engine().result(handle);

@@ -100,6 +100,7 @@ describe('the end of a call', () => {
         activity_type: 'name',
         timeline_key: '-proxy-1-',
         execution_index: 1,
+        entry: 0,
         scheduled_event_id: 2,
         result: { a: 1 },
       },

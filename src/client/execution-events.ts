@@ -19,10 +19,15 @@ import type {
 import { keyOf, waitPositionOf } from './positions.js';
 import type { Happening, Operation, Outcome } from './recorded-operations.js';
 
+/** Attributes before it is said where the history holds them. */
+type Unplaced<A = WorkflowEventAttributes> = A extends { entry: number } ? Omit<A, 'entry'> : never;
+
 interface Place {
   readonly timeline_key: string;
   readonly execution_index: number;
 }
+
+type Ending = Extract<Happening, { what: 'ended' }>;
 
 interface Start {
   readonly id: number;
@@ -68,7 +73,7 @@ export class ExecutionEvents {
   /** Null for what no event tells of. */
   happened(happening: Happening): WorkflowExecutionEvent | null {
     if (happening.what === 'began') return this.#began(happening.operation);
-    if (happening.what === 'ended') return this.#ended(happening.operation, happening.outcome, happening.at);
+    if (happening.what === 'ended') return this.#ended(happening);
     return null;
   }
 
@@ -88,12 +93,12 @@ export class ExecutionEvents {
     const place = placeOf(operation);
     const attributes = place === null ? null : this.#startOf(operation, place);
     if (place === null || attributes === null) return null;
-    const event = this.#event(operation.at, null, attributes);
+    const event = this.#event(operation.at, null, { ...attributes, entry: operation.entry });
     this.#starts.set(operation, { id: event.event_id, at: this.#at, place });
     return event;
   }
 
-  #startOf({ command }: Operation, place: Place): WorkflowEventAttributes | null {
+  #startOf({ command }: Operation, place: Place): Unplaced | null {
     switch (command.kind) {
       case 'activity': {
         const system = isSystem(command.name);
@@ -132,16 +137,16 @@ export class ExecutionEvents {
     }
   }
 
-  #ended(operation: Operation, outcome: Outcome, at: number): WorkflowExecutionEvent | null {
+  #ended({ operation, outcome, at, entry }: Ending): WorkflowExecutionEvent | null {
     const start = this.#starts.get(operation);
     if (start === undefined) return null;
     this.#starts.delete(operation);
     const attributes = this.#endOf(operation, outcome, start);
-    return attributes === null ? null : this.#event(at, start.at, attributes);
+    return attributes === null ? null : this.#event(at, start.at, { ...attributes, entry });
   }
 
   /** Null where no type of event says how it ended: a sleep or wait that was cancelled, a child that was only started. */
-  #endOf({ command }: Operation, outcome: Outcome, { id: startId, place }: Start): WorkflowEventAttributes | null {
+  #endOf({ command }: Operation, outcome: Outcome, { id: startId, place }: Start): Unplaced | null {
     const { activities, child_workflows: children } = this.#counts;
     switch (command.kind) {
       case 'activity': {

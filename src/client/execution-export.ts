@@ -21,8 +21,6 @@ export interface ExportSource {
 }
 
 const DEFAULT_DEPTH = 5;
-/** The clock of a worker and that of the database: by no more than this. */
-const CLOCKS_DIFFER_MS = 1_000;
 /** Children that are looked up together. */
 const MOST_CHILDREN_AT_ONCE = 1_000;
 
@@ -66,27 +64,18 @@ export async function* eventsOf(
   const rows = await threadsOf(source, workflowId, found);
   const first = rows[0] as RecordedThreadRow;
   const type = { workflowName: found.workflow_name, taskQueue: found.task_queue };
-  const input = inputOf(source, found, first, options);
+  yield events.started(first.created_ms, type, inputOf(source, found, first, options));
 
   const operations = new RecordedOperations();
-  let started = false;
   for await (const { thread, step } of readSteps(workflowId, rows, source)) {
-    if (!started) yield events.started(startedAt(first, step.now), type, input);
-    started = true;
     for (const happening of operations.happenings(thread, step)) {
       const event = events.happened(happening);
       if (event !== null) yield event;
     }
   }
-  if (!started) yield events.started(first.created_ms, type, input);
   if (found.closed_ms === null) return;
   if (found.state === 'completed') yield events.completed(found.closed_ms, decodePayload(found.result, source.seal));
   else yield events.failed(found.closed_ms, failureOf(source, workflowId, found));
-}
-
-/** A run that was made of another one (reset, retried) has steps older than itself. */
-function startedAt({ created_ms: createdMs }: RecordedThreadRow, firstStepMs: number): number {
-  return firstStepMs < createdMs - CLOCKS_DIFFER_MS ? firstStepMs - 1 : createdMs;
 }
 
 function inputOf(

@@ -52,6 +52,8 @@ export interface Transition {
   readonly activity: string;
   /** As {@link TimelineEntry.dimension}; empty for the main thread. */
   readonly dimensions: string;
+  /** Of the thread's history, from 0; left out for the start. */
+  readonly entry?: number;
   /** Compact UTC: when it began, and when it was durable. */
   readonly created: string;
   readonly updated: string;
@@ -94,6 +96,8 @@ export interface ExportedFailure {
 interface Place {
   readonly timeline_key: string;
   readonly execution_index: number;
+  /** The entry of its thread's history that recorded the event, from 0: what `handle.reset` goes back to, in the newest run. */
+  readonly entry: number;
 }
 
 interface ActivityEnd extends Place {

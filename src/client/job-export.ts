@@ -80,6 +80,7 @@ class Transitions {
     this.all.push({
       activity: thread.workflowName,
       dimensions: dimensionOf(thread),
+      entry: step.entry,
       created: compact(step.now),
       updated: compact(durableAt),
     });

@@ -24,6 +24,8 @@ export interface Operation {
   readonly command: Command;
   /** When it was made, ms since the epoch. */
   readonly at: number;
+  /** The entry of its thread's history that it was recorded in. */
+  readonly entry: number;
 }
 
 export type Outcome =
@@ -35,7 +37,13 @@ export type Outcome =
 
 export type Happening =
   | { readonly what: 'began'; readonly operation: Operation }
-  | { readonly what: 'ended'; readonly operation: Operation; readonly outcome: Outcome; readonly at: number }
+  | {
+      readonly what: 'ended';
+      readonly operation: Operation;
+      readonly outcome: Outcome;
+      readonly at: number;
+      readonly entry: number;
+    }
   /** The thread learned of a cancel request. `index`: how many calls it had made. */
   | { readonly what: 'cancelled'; readonly thread: RecordedThread; readonly index: number; readonly at: number };
 
@@ -55,17 +63,17 @@ export class RecordedOperations {
 
   /** What one step of a thread says. Steps of a thread come in their order. */
   *happenings(thread: RecordedThread, step: RecordedStep): Generator<Happening> {
-    const { event, now: at } = step;
+    const { event, now: at, entry } = step;
     const line = this.#line(thread.threadNo);
     if (event.kind === 'cancel') yield { what: 'cancelled', thread, index: line.index, at };
     for (const op of endedBy(event)) {
       const operation = line.open.get(op);
       if (operation === undefined) continue;
       line.open.delete(op);
-      yield { what: 'ended', operation, outcome: outcomeOf(operation.command, event), at };
+      yield { what: 'ended', operation, outcome: outcomeOf(operation.command, event), at, entry };
     }
     for (const { op, command } of step.commands) {
-      const operation = { thread, command, at };
+      const operation = { thread, command, at, entry };
       line.index = Math.max(line.index, command.counter);
       if (op !== null) line.open.set(op, operation);
       yield { what: 'began', operation };
