@@ -57,6 +57,7 @@ import {
 } from './protocol.js';
 import { queryOf, SCHEMA, type Session } from './protocol-session.js';
 import { taskRaces } from './protocol-task-races.js';
+import { pruneRaces } from './prune-races.js';
 
 const ids = (threads: readonly Thread[]) => threads.map((thread) => thread.workflow_id);
 
@@ -1068,5 +1069,6 @@ export const races: readonly Race[] = [
   ...documentRaces,
   ...hookRaces,
   ...taskRaces,
+  ...pruneRaces,
   ...operationRaces,
 ];
