@@ -285,6 +285,69 @@ create index emission_expiry on emission (expires_at) where expires_at is not nu
 
 create table emission_counter (last bigint not null) with (fillfactor = 10);
 insert into emission_counter values (0);
+
+-- What people and reports look at, to be joined with tables of their own: docs/visibility.md says each column. Read-only:
+-- grant_views() is the only grant beside functions. They show no payloads. What a run stripped of its history is, nobody sees.
+
+create view runs as
+select e.workflow_id, e.run, s.name as workflow_name, s.task_queue, e.state as status, e.cause, e.created_at as started_at,
+  e.closed_at, e.due_at as times_out_at, e.paused_at, e.pause_reason, e.cancel_requested, e.entity, d.search, d.entity as entity_document,
+  e.parent_workflow_id, e.origin_id, e.run_no, e.chain_no
+from execution e
+join service s on s.service_no = e.service_no
+left join document d on d.run_no = e.run_no
+where e.state <> 'pruned';
+
+-- One row for each workflow id: its newest run.
+create view workflows as
+select r.* from runs r
+where not exists (select from execution n where n.workflow_id = r.workflow_id and n.run > r.run);
+
+create view threads as
+select e.workflow_id, e.run, k.hook_no as hook, s.name as workflow_name, s.task_queue, t.state, t.owner as worker,
+  t.ready_at, t.blocked_reason, t.paused, t.run_no, t.thread_no
+from thread t
+join execution e on e.run_no = t.run_no
+join service s on s.service_no = t.service_no
+left join hook k on k.thread_no = t.thread_no
+where t.state <> 'done';
+
+-- Those with a row of their own: one that runs in the process of its workflow gets it after a second, or when it fails.
+create view activities as
+select e.workflow_id, e.run, a.name as activity,
+  case when a.service_no = 0 then null else s.task_queue end as task_queue,
+  case when a.outside then 'outside' when a.owner is not null then 'running' else 'waiting' end as status,
+  a.attempt, a.losses, a.ready_at as due_at, a.owner as worker, a.started_at, a.beat_at as heartbeat_at, t.run_no, a.thread_no, a.op
+from activity_task a
+join thread t on t.thread_no = a.thread_no
+join execution e on e.run_no = t.run_no
+left join service s on s.service_no = a.service_no;
+
+create view timers as
+select e.workflow_id, e.run, m.due_at, t.run_no, m.thread_no, m.op
+from timer m
+join thread t on t.thread_no = m.thread_no
+join execution e on e.run_no = t.run_no;
+
+create view signals_waiting as
+select e.workflow_id, e.run, w.signal_id, m.due_at as times_out_at, t.run_no, w.thread_no, w.op
+from wait w
+join thread t on t.thread_no = w.thread_no
+join execution e on e.run_no = t.run_no
+left join timer m on m.thread_no = w.thread_no and m.op = w.op;
+
+-- Sent, and awaited by nobody yet. Without workflow_id: for whoever waits in the namespace.
+create view signals_kept as
+select s.signal_id, (
+    select e.workflow_id from execution e where e.run_no = s.chain_no) as workflow_id, s.expires_at, s.signal_no
+from signal s;
+
+create view workers as
+select w.worker_no as worker, w.description, w.registered_at, w.lease_until, w.died_at,
+  w.died_at is null and w.lease_until > clock_timestamp() as alive, s.task_queue, s.kind as serves,
+  nullif(s.name, '') as workflow_name
+from worker w
+left join service s on s.service_no = any (w.services);
 ` },
 ];
 
@@ -2888,6 +2951,21 @@ begin
     order by x.signal_id for update skip locked
   ) x
   where r.signal_id = x.signal_id;
+end $$;
+` },
+  { name: 'grant_views', sql: `-- Lets a role read the views (runs, workflows, threads, activities, timers, signals_waiting, signals_kept, workers), and nothing
+-- else. For the owner of the schema and superusers: select durable.grant_views('reporting').
+create or replace function grant_views(p_role name) returns void
+language plpgsql as $$
+declare
+  v_schema name := (
+    select n.nspname from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = 'execution'::regclass);
+  v_view name;
+begin
+  execute format('grant usage on schema %I to %I', v_schema, p_role);
+  for v_view in select viewname from pg_views where schemaname = v_schema order by 1 loop
+    execute format('grant select on %I.%I to %I', v_schema, v_view, p_role);
+  end loop;
 end $$;
 ` },
   { name: 'hand_out_returned', sql: `-- Gives signals that were put back (\`returned\`) to whoever waits for them, oldest first; those nobody waits for become
