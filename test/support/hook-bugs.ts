@@ -85,7 +85,7 @@ export const hookBugs: readonly PlantedBug[] = [
   },
   {
     name: 'what the hooks of a continued run were sent is lost',
-    edits: [['close_threads', 't.run_no = any(v_continued) or', 'false or']],
+    edits: [['close_threads', 't.run_no = any(v_onward) or', 'false or']],
     caughtBy: 'a hook that ends gives back what it was sent',
   },
   {

@@ -7,6 +7,7 @@ import { hookBugs } from './hook-bugs.js';
 import type { PausableDatabase } from './pause.js';
 import type { PlantedBug } from './planted-bug.js';
 import { SCHEMA } from './protocol-session.js';
+import { terminationBugs } from './termination-bugs.js';
 
 export const plantedBugs: readonly PlantedBug[] = [
   {
@@ -227,7 +228,9 @@ export const plantedBugs: readonly PlantedBug[] = [
   },
   {
     name: 'B21 the outcome of a child is not in its last commit',
-    edits: [['close_threads', "where u.c <> 'continued'\n    order by u.n", 'where false\n    order by u.n']],
+    edits: [
+      ['close_threads', "where u.c not in ('continued', 'reset')\n    order by u.n", 'where false\n    order by u.n'],
+    ],
     caughtBy: 'a parent hears of its child and wakes',
   },
   {
@@ -436,6 +439,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     caughtBy: 'R5 stopping in order / its own late commit',
   },
   ...hookBugs,
+  ...terminationBugs,
   {
     name: 'limits are looked at without the lock of the thread',
     edits: [['expire_tasks', 'order by t.thread_no for no key update skip locked);', 'order by t.thread_no);']],

@@ -66,6 +66,7 @@ import { races } from './protocol-races.js';
 import { failureOf, queryOf, SCHEMA, type Session } from './protocol-session.js';
 import { stateOf } from './protocol-state.js';
 import type { Check, Stage } from './stage.js';
+import { terminationChecks } from './termination-checks.js';
 
 /** The race of this name, in every interleaving. */
 export const raceOf =
@@ -525,5 +526,5 @@ async function crossed(
 }
 
 export const checks: Record<string, Check> = Object.fromEntries(
-  Object.entries({ ...written, ...hookChecks }).map(([name, check]) => [name, soundly(check)]),
+  Object.entries({ ...written, ...hookChecks, ...terminationChecks }).map(([name, check]) => [name, soundly(check)]),
 );
