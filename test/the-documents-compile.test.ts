@@ -7,7 +7,14 @@ import { expect, it } from 'vitest';
 import { Durable } from '../src/index.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '');
-const documents = ['from-hotmesh.md', 'from-temporal.md', 'testing.md', 'transactions.md'];
+const documents = [
+  'from-hotmesh.md',
+  'from-temporal.md',
+  'testing.md',
+  'transactions.md',
+  'retention.md',
+  'lifecycle-events.md',
+];
 const textOf = (document: string) => readFileSync(`${root}/docs/${document}`, 'utf8');
 
 it(`what stands in ${documents.join(', ')} compiles`, () => {
