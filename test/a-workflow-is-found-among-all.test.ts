@@ -75,6 +75,34 @@ describe('a workflow is found among all', () => {
     expect(await client.workflow.count({ closed: { from: before }, workflowName: 'fails' })).toBe(1);
   });
 
+  it('in SQL, beside rows of the application, and nothing can be changed there', async () => {
+    const { search } = engine().client.workflow;
+    await engine().run('echo', [1], { workflowId: 'in-sql', search: { data: { customer: "o'neill" } } });
+    const rows = await search(
+      'test',
+      'echo',
+      null,
+      'sql',
+      `select w.workflow_id, w.started_at, w.search, o.total from durable.workflows w
+       join (values ('in-sql', 5), ('else', 6)) o (id, total) on o.id = w.workflow_id
+       where w.search ->> 'customer' = $1 and o.total = any ($2::int[])`,
+      "o'neill",
+      [5, 6],
+    );
+    expect(rows).toEqual([
+      { workflow_id: 'in-sql', started_at: expect.any(Date), search: { customer: "o'neill" }, total: 5 },
+    ]);
+    for (const change of ['create table t ()', "select nextval('durable.run_number')", 'delete from durable.execution'])
+      await expect(search('', '', null, 'sql', change)).rejects.toMatchObject({ code: '25006' });
+    // one statement alone, which cannot end the transaction it is in
+    await expect(search('', '', null, 'sql', 'select 1; commit; drop schema durable')).rejects.toMatchObject({
+      code: '42601',
+    });
+    await expect(search('', '', null, 'sql', 'select nothing')).rejects.toMatchObject({ code: '42703' });
+    expect(await search('', '', null, 'sql', 'select 1 as one')).toEqual([{ one: 1 }]);
+    await expect(search('', '', null, 'sql')).rejects.toThrow(/search: query must be a statement in SQL/);
+  });
+
   it('or the mistake in the question is named, before anything is asked', async () => {
     const { list, count } = engine().client.workflow;
     expect(() => list({ stauts: 'open' } as never)).toThrow(/unknown option "stauts"; did you mean "status"/);

@@ -10,7 +10,7 @@ import { Batcher } from '../postgres/batcher.js';
 import type { CallerTransaction } from '../postgres/caller-transaction.js';
 import type { ConnectionOptions, ConnectionsByRole } from '../postgres/connection.js';
 import { isReadonly, openDatabase } from '../postgres/connection.js';
-import type { Database, Lane, QueryOptions } from '../postgres/database.js';
+import type { Database, Lane, QueryOptions, Row } from '../postgres/database.js';
 import { untilFree } from '../postgres/held-row.js';
 import { assertMigrated, migrate } from '../postgres/migrate.js';
 import { schemaName } from '../postgres/namespace.js';
@@ -135,6 +135,8 @@ export function useLink(connection: ConnectionOptions | ConnectionsByRole, names
 
 /** A client gives up with `ConnectionError` when the database does not answer for this long. */
 const GIVE_UP_AFTER_MS = 30_000;
+/** Of a statement of the user's. */
+const SEARCH_DEADLINE_MS = 60_000;
 /** Of building an index over all that is stored. */
 const BUILD_DEADLINE_MS = 30 * 60_000;
 /** How often a client looks whether the generation that somebody else is ending has ended. */
@@ -156,6 +158,7 @@ export class Link {
   readonly #callers: CallerTransactions;
   readonly watcher: ResultWatcher;
   #deployed = false;
+  #userQueries: Lane | null = null;
   #pageLane: Lane | null = null;
   #emissions: EmissionReader | null = null;
 
@@ -378,6 +381,15 @@ export class Link {
     return explainWorkflow(this.#lanes.read, this.schema, workflowId, chainNo, patience);
   }
 
+  /** On a connection of its own: it may take long, and what it asks is the user's. */
+  async readOnly(text: string, values: readonly unknown[]): Promise<Row[]> {
+    this.#userQueries ??= this.#database.lane('client search');
+    return await this.#userQueries.readOnly(text, values, {
+      deadlineMs: SEARCH_DEADLINE_MS,
+      giveUpAfterMs: SEARCH_DEADLINE_MS,
+    });
+  }
+
   listExecutions(filter: StoredFilter, page: Page): Promise<ListedExecution[]> {
     return listExecutions(this.#lanes.read, this.schema, filter, page, patience);
   }
@@ -415,7 +427,8 @@ export class Link {
     this.watcher.close();
     this.#emissions?.close();
     await this.#notifier.close();
-    const lanes = [...Object.values(this.#lanes), ...(this.#pageLane === null ? [] : [this.#pageLane])];
+    const further = [this.#pageLane, this.#userQueries].filter((lane) => lane !== null);
+    const lanes = [...Object.values(this.#lanes), ...further];
     await Promise.all(lanes.map((lane) => lane.close()));
     await this.#database.release();
   }

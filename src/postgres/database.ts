@@ -49,6 +49,11 @@ export interface Lane {
    * not: a connection that breaks under it is a `ConnectionError`, and whether it took effect is open. Default deadline 10 min.
    */
   script(sql: string, options?: QueryOptions): Promise<void>;
+  /**
+   * Runs one statement of the user's in a READ ONLY transaction. Values and rows are the driver's own, unlike those of the
+   * engine's queries: dates are `Date`, json is parsed.
+   */
+  readOnly(text: string, values: readonly unknown[], options?: QueryOptions): Promise<Row[]>;
   /** Ends the connection after the query under way. That one is not sent again, and those behind it are refused. */
   close(): Promise<void>;
 }

@@ -12,7 +12,7 @@ import { applicationName, type ClientSource } from './client-source.js';
 import type { ConnectPacer } from './connect-pacer.js';
 import type { Row } from './database.js';
 import type { Patience } from './patience.js';
-import type { PgClient, PgQuery } from './pg-driver.js';
+import type { PgClient, PgQuery, PgUserQuery } from './pg-driver.js';
 
 /**
  * Parking is sound only in READ COMMITTED. A role's statement_timeout would end calls that are bounded by our deadline
@@ -95,6 +95,17 @@ export class PgConnection {
     return rows;
   }
 
+  /** One attempt of a statement of the user's, in a transaction that can write nothing. It is rolled back in any case. */
+  async sendReadOnly(client: PgClient, query: PgUserQuery, deadlineMs: number): Promise<Row[]> {
+    await this.#answer(client, 'begin transaction isolation level read committed read only', deadlineMs);
+    try {
+      return (await this.#answer(client, query, deadlineMs)).rows;
+    } finally {
+      // A connection that broke, or missed the deadline, is gone with its transaction.
+      if (this.#client === client) await this.#answer(client, 'rollback', deadlineMs);
+    }
+  }
+
   /** Gives the client up, broken or not. The next query connects anew. */
   drop(): void {
     if (this.#client === null) return;
@@ -151,7 +162,7 @@ export class PgConnection {
     if (this.#client === client) this.drop();
   }
 
-  #answer(client: PgClient, query: PgQuery | string, deadlineMs: number): Promise<{ rows: Row[] }> {
+  #answer(client: PgClient, query: PgQuery | PgUserQuery | string, deadlineMs: number): Promise<{ rows: Row[] }> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         if (this.#client === client) this.drop();

@@ -8,9 +8,17 @@ export interface PgQuery {
   readonly types: { getTypeParser(oid: number): (text: string) => unknown };
 }
 
+/** A statement of the user's: values and rows are as `pg` has them. */
+export interface PgUserQuery {
+  readonly text: string;
+  readonly values: readonly unknown[];
+  /** Also without values: only then Postgres takes one statement alone, which cannot end the transaction it runs in. */
+  readonly queryMode: 'extended';
+}
+
 export interface PgClient {
   connect(): Promise<unknown>;
-  query(query: PgQuery | string): Promise<{ readonly rows: Row[] }>;
+  query(query: PgQuery | PgUserQuery | string): Promise<{ readonly rows: Row[] }>;
   end(): Promise<unknown>;
   on(event: 'error', heard: (error: Error) => void): unknown;
   on(event: 'end', heard: () => void): unknown;

@@ -20,6 +20,8 @@ const DEADLINE_MS = 10_000;
 const SCRIPT_DEADLINE_MS = 10 * 60_000;
 /** Deadlocks and serialization failures are over at once; a full disk is not, so the pauses grow. */
 const FIRST_REPEAT_MS = 5;
+/** SQLSTATE of a write in a read-only transaction. */
+const READ_ONLY = '25006';
 const types = { getTypeParser: parserOf };
 
 export class PgLane implements Lane {
@@ -58,6 +60,28 @@ export class PgLane implements Lane {
 
   async script(sql: string, options: QueryOptions = {}): Promise<void> {
     await this.#serve(options, (patience) => this.#runScript(sql, options.deadlineMs ?? SCRIPT_DEADLINE_MS, patience));
+  }
+
+  async readOnly(text: string, values: readonly unknown[], options: QueryOptions = {}): Promise<Row[]> {
+    const deadlineMs = options.deadlineMs ?? DEADLINE_MS;
+    return await this.#serve(options, async (patience) => {
+      for (let failures = 1; ; failures++) {
+        const client = await this.#connect(deadlineMs, patience);
+        try {
+          return await this.#whileServed(patience, () =>
+            this.#connection.sendReadOnly(client, { text, values, queryMode: 'extended' }, deadlineMs),
+          );
+        } catch (error) {
+          // elsewhere the sign of a server that became a replica
+          if (isServerError(error) && error.code === READ_ONLY) throw new SqlError(error);
+          patience.failed(error);
+          const pause = this.#react(error, false, failures);
+          if (this.#closed) throw connectionError(error);
+          if (pause > 0) await patience.pause(pause);
+          patience.throwIfLost();
+        }
+      }
+    });
   }
 
   async close(): Promise<void> {

@@ -49,6 +49,15 @@ export class PgliteLane implements Lane {
     );
   }
 
+  async readOnly(text: string, values: readonly unknown[], options: QueryOptions = {}): Promise<Row[]> {
+    return await this.#inTurn(options, ({ db }) =>
+      db.transaction(async (transaction) => {
+        await transaction.exec('set transaction read only');
+        return (await transaction.query(text, [...values], {})).rows as Row[];
+      }),
+    );
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     this.#leave();

@@ -43,6 +43,15 @@ abstract class SessionBase implements Session {
     await this.send({ text: sql, values: [] });
   }
 
+  async readOnly(text: string, values: readonly unknown[]): Promise<Row[]> {
+    await this.script('begin read only');
+    try {
+      return await this.sql(text, ...(values as Parameter[]));
+    } finally {
+      await this.script('rollback');
+    }
+  }
+
   abstract close(): Promise<void>;
   protected abstract send(query: Query): Promise<Row[]>;
 }
