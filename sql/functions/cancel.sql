@@ -14,7 +14,7 @@ begin
   loop
     v_run := latest_run(p_workflow_id);
     select e.state, e.chain_no into v_state, v_chain_no from execution e where e.run_no = v_run for no key update;
-    exit when v_state is distinct from 'continued';  -- else: it was continued while we waited for the lock
+    exit when v_run is null or v_run = latest_run(p_workflow_id);   -- else: continued or replaced while we waited for the lock
   end loop;
   if v_state is distinct from 'open' or v_chain_no <> p_chain_no then
     return query select false, '';

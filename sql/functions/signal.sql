@@ -1,7 +1,7 @@
 -- Sends signals: to a workflow (p_workflow_id; with p_chain_no only while that chain carries the id) or to whoever waits longest in the namespace (null). Idempotent by
 -- request number for ten minutes. Answers per item: delivered | buffered | unknown | inactive; hints on item 0.
 -- Locks: request slot and rows; rendezvous (alone) of namespace signals and of ids with signals put back; executions addressed (shared); waiting threads.
--- Raises PD001, 40001 (a run continued, or a waiter left, meanwhile: start over).
+-- Raises PD001, 40001 (a run continued or was replaced, or a waiter left, meanwhile: start over).
 create or replace function signal(
   p_patient boolean, p_request_no bigint[], p_signal_id text[], p_workflow_id text[], p_payload text[],
   p_expire_ms double precision[], p_chain_no bigint[]
@@ -38,8 +38,11 @@ begin
       cross join lateral (
         select x.run_no from execution x where x.workflow_id = w.id order by x.run desc limit 1) x)
     order by e.run_no for share);
-  if exists (select from execution e where e.run_no = any(v_runs) and e.state = 'continued') then
-    raise exception 'a run was continued meanwhile' using errcode = '40001';
+  if exists (
+    select from execution e
+    where e.run_no = any(v_runs) and e.state not in ('open', 'pending') and e.run_no <> latest_run(e.workflow_id))
+  then
+    raise exception 'a run was continued or replaced meanwhile' using errcode = '40001';
   end if;
   select coalesce(array_agg(u.n::int order by u.n), '{}'), coalesce(array_agg(u.id order by u.n), '{}'),
     coalesce(array_agg(u.payload order by u.n), '{}'), coalesce(array_agg(u.expire_ms order by u.n), '{}'),

@@ -17,7 +17,7 @@ begin
   loop
     v_run := latest_run(p_workflow_id);
     select e.state, e.chain_no into v_state, v_chain_no from execution e where e.run_no = v_run for no key update;
-    exit when v_run is null or v_state <> 'continued';   -- else: continued, or pruned, while we waited for the lock
+    exit when v_run is null or v_run = latest_run(p_workflow_id);   -- else: continued, replaced or pruned while we waited for the lock
   end loop;
   if v_run is null then
     return query select 'unknown', '';

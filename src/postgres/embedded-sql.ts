@@ -621,7 +621,7 @@ begin
   loop
     v_run := latest_run(p_workflow_id);
     select e.state, e.chain_no into v_state, v_chain_no from execution e where e.run_no = v_run for no key update;
-    exit when v_state is distinct from 'continued';  -- else: it was continued while we waited for the lock
+    exit when v_run is null or v_run = latest_run(p_workflow_id);   -- else: continued or replaced while we waited for the lock
   end loop;
   if v_state is distinct from 'open' or v_chain_no <> p_chain_no then
     return query select false, '';
@@ -4811,7 +4811,7 @@ end $$;
   { name: 'signal', sql: `-- Sends signals: to a workflow (p_workflow_id; with p_chain_no only while that chain carries the id) or to whoever waits longest in the namespace (null). Idempotent by
 -- request number for ten minutes. Answers per item: delivered | buffered | unknown | inactive; hints on item 0.
 -- Locks: request slot and rows; rendezvous (alone) of namespace signals and of ids with signals put back; executions addressed (shared); waiting threads.
--- Raises PD001, 40001 (a run continued, or a waiter left, meanwhile: start over).
+-- Raises PD001, 40001 (a run continued or was replaced, or a waiter left, meanwhile: start over).
 create or replace function signal(
   p_patient boolean, p_request_no bigint[], p_signal_id text[], p_workflow_id text[], p_payload text[],
   p_expire_ms double precision[], p_chain_no bigint[]
@@ -4848,8 +4848,11 @@ begin
       cross join lateral (
         select x.run_no from execution x where x.workflow_id = w.id order by x.run desc limit 1) x)
     order by e.run_no for share);
-  if exists (select from execution e where e.run_no = any(v_runs) and e.state = 'continued') then
-    raise exception 'a run was continued meanwhile' using errcode = '40001';
+  if exists (
+    select from execution e
+    where e.run_no = any(v_runs) and e.state not in ('open', 'pending') and e.run_no <> latest_run(e.workflow_id))
+  then
+    raise exception 'a run was continued or replaced meanwhile' using errcode = '40001';
   end if;
   select coalesce(array_agg(u.n::int order by u.n), '{}'), coalesce(array_agg(u.id order by u.n), '{}'),
     coalesce(array_agg(u.payload order by u.n), '{}'), coalesce(array_agg(u.expire_ms order by u.n), '{}'),
@@ -5762,7 +5765,7 @@ begin
   loop
     v_run := latest_run(p_workflow_id);
     select e.state, e.chain_no into v_state, v_chain_no from execution e where e.run_no = v_run for no key update;
-    exit when v_run is null or v_state <> 'continued';   -- else: continued, or pruned, while we waited for the lock
+    exit when v_run is null or v_run = latest_run(p_workflow_id);   -- else: continued, replaced or pruned while we waited for the lock
   end loop;
   if v_run is null then
     return query select 'unknown', '';

@@ -4,6 +4,7 @@
  */
 
 import { hookBugs } from './hook-bugs.js';
+import { idBugs } from './id-bugs.js';
 import type { PausableDatabase } from './pause.js';
 import type { PlantedBug } from './planted-bug.js';
 import { SCHEMA } from './protocol-session.js';
@@ -255,7 +256,13 @@ export const plantedBugs: readonly PlantedBug[] = [
   },
   {
     name: 'a signal to a run that just continued goes to the old one',
-    edits: [['signal', "e.run_no = any(v_runs) and e.state = 'continued'", 'false']],
+    edits: [
+      [
+        'signal',
+        "e.run_no = any(v_runs) and e.state not in ('open', 'pending') and e.run_no <>",
+        'false and e.run_no <>',
+      ],
+    ],
     caughtBy: 'R12 continueAsNew / a signal to the workflow, which does not wait',
   },
   {
@@ -440,6 +447,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   },
   ...hookBugs,
   ...terminationBugs,
+  ...idBugs,
   {
     name: 'limits are looked at without the lock of the thread',
     edits: [['expire_tasks', 'order by t.thread_no for no key update skip locked);', 'order by t.thread_no);']],

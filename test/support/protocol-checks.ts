@@ -7,6 +7,7 @@ import { expect } from 'vitest';
 import { fetchEmissions } from '../../src/postgres/protocol/emissions.js';
 import { fetchOwned, loadHistory } from '../../src/postgres/protocol/threads.js';
 import { hookChecks } from './hook-checks.js';
+import { idChecks } from './id-checks.js';
 import { outcomeOf, untilAnswered } from './pause.js';
 import { explain, runRace } from './pause-race.js';
 import {
@@ -526,5 +527,5 @@ async function crossed(
 }
 
 export const checks: Record<string, Check> = Object.fromEntries(
-  Object.entries({ ...written, ...hookChecks, ...terminationChecks }).map(([name, check]) => [name, soundly(check)]),
+  Object.entries({ ...written, ...hookChecks, ...terminationChecks, ...idChecks }).map(([name, check]) => [name, soundly(check)]),
 );

@@ -4,6 +4,7 @@ import type { CommitItem, Effect } from '../../src/postgres/protocol/commit.js';
 import type { StartItem } from '../../src/postgres/protocol/executions.js';
 import { documentRaces } from './document-races.js';
 import { hookRaces } from './hook-races.js';
+import { idRaces } from './id-races.js';
 import { operationRaces } from './operation-races.js';
 import type { Race } from './pause-race.js';
 import {
@@ -1068,6 +1069,7 @@ export const races: readonly Race[] = [
   ...others,
   ...documentRaces,
   ...hookRaces,
+  ...idRaces,
   ...taskRaces,
   ...pruneRaces,
   ...operationRaces,
