@@ -8,6 +8,7 @@ import type { Check } from './stage.js';
 export const idChecks: Record<string, Check> = {
   'a start on terms whose answer was lost has its effect once': async ({ control }) => {
     const given = { conflict: 'USE_EXISTING', signalId: 'go', payload: '1', expireMs: 60_000 } as const;
+    await startAll(control, [startItem('a')]);
     const item = startItem('a', { terms: terms(given) });
     const [answer] = await startAll(control, [item]);
     expect(await startAll(control, [item])).toEqual([answer]);

@@ -527,5 +527,8 @@ async function crossed(
 }
 
 export const checks: Record<string, Check> = Object.fromEntries(
-  Object.entries({ ...written, ...hookChecks, ...terminationChecks, ...idChecks }).map(([name, check]) => [name, soundly(check)]),
+  Object.entries({ ...written, ...hookChecks, ...terminationChecks, ...idChecks }).map(([name, check]) => [
+    name,
+    soundly(check),
+  ]),
 );
