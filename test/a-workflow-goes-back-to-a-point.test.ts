@@ -191,6 +191,21 @@ describeInBothTempos('a workflow that is reset', { workflow: workflows, activiti
     expect(await runsOf(engine(), id)).toMatchObject([{ state: 'continued' }, { state: 'completed', cause: 'reset' }]);
   });
 
+  it('goes back to an event of its export', async () => {
+    const id = uuid();
+    const handle = await engine().start('threeSteps', [id], { workflowId: id });
+    await engine().result(handle);
+    const { events } = await handle.exportExecution();
+    const completed = events.filter(({ event_type }) => event_type === 'activity_task_completed');
+    const again = await handle.reset({ eventId: completed[1]?.event_id ?? 0 });
+    await engine().result(again);
+    expect(journal.of(id)).toEqual([1, 2, 3, 3]);
+    await engine().result(await again.reset({ eventId: 1 }));
+    expect(journal.of(id)).toEqual([1, 2, 3, 3, 1, 2, 3]);
+    await expect(again.reset({ eventId: 99 })).rejects.toMatchObject({ reason: 'entry' });
+    await expect(again.reset({})).rejects.toThrow('either eventId or toEntry must be given');
+  });
+
   it('begins from the start with -1', async () => {
     const id = uuid();
     const handle = await engine().start('threeSteps', [id], { workflowId: id });

@@ -182,7 +182,7 @@ export function bulkCalls(reach: Reach, sealOf: () => Seal) {
       const { toEntry, reason, ...rest } = parseOptions(name, resetShape, options);
       const reset: Act = async (link, { workflow_id, run_no }) => {
         const target = { workflowId: workflow_id, chainNo: null, runNo: run_no };
-        await resetRun(link, target, { toEntry, ...(reason !== undefined && { reason }) });
+        await resetRun(link, sealOf(), target, { toEntry, ...(reason !== undefined && { reason }) });
         return true;
       };
       return await run({ name, filter: resolveFilter(name, filter), options: rest, act: reset });

@@ -78,6 +78,33 @@ export async function* eventsOf(
   else yield events.failed(found.closed_ms, failureOf(source, workflowId, found));
 }
 
+/**
+ * The entry of the run's main thread that holds an event of {@link eventsOf}; null for an event of another thread or run, and for
+ * none.
+ *
+ * @throws as {@link eventsOf}.
+ */
+export async function entryOfEvent(
+  source: ExportSource,
+  workflowId: string,
+  found: Description,
+  eventId: number,
+): Promise<number | null> {
+  const rows = await threadsOf(source, workflowId, found);
+  const operations = new RecordedOperations();
+  const events = new ExecutionEvents();
+  let last = events.started(found.created_ms, { workflowName: '', taskQueue: '' }, undefined).event_id;
+  for await (const { thread, step } of readSteps(workflowId, rows, source)) {
+    const isMain = thread.threadNo === found.run_no;
+    if (last === eventId) return isMain ? step.entry : null;
+    for (const happening of operations.happenings(thread, step)) {
+      last = events.happened(happening)?.event_id ?? last;
+      if (last === eventId) return isMain ? step.entry : null;
+    }
+  }
+  return null;
+}
+
 function inputOf(
   { seal }: ExportSource,
   found: Description,

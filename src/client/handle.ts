@@ -316,7 +316,7 @@ export class WorkflowHandle {
    * @throws {OperationRefusedError} when it cannot go back there; `reason` says why.
    */
   async reset(options: ResetOptions): Promise<WorkflowHandle> {
-    return this.#handleOf(await resetRun(await this.#port.reach(), this.#target, options));
+    return this.#handleOf(await resetRun(await this.#port.reach(), this.#seal, this.#target, options));
   }
 
   /**

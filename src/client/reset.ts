@@ -3,20 +3,23 @@
 import * as v from 'valibot';
 import { decodeFailure } from '../codec/failure-text.js';
 import type { Seal } from '../codec/payload-codec.js';
-import { DuplicateJobError, GetStateError, OperationRefusedError } from '../core/errors.js';
+import { DuplicateJobError, GetStateError, InvalidArgumentError, OperationRefusedError } from '../core/errors.js';
 import { identifier, parseOptions, text, wholeNumber } from '../core/options.js';
 import { randomNumber } from '../postgres/protocol/commit.js';
 import type { Description } from '../postgres/protocol/executions.js';
 import type { ResetAnswer, ResetRequest } from '../postgres/protocol/operations.js';
 import type { HistoryRow } from '../postgres/protocol/threads.js';
+import { entryOfEvent } from './execution-export.js';
 import { failedStep } from './failed-step.js';
 import type { Link } from './link.js';
 import { planReset } from './reset-plan.js';
 
 /** Options of `handle.reset`. */
 export interface ResetOptions {
-  /** The last entry of its history that stays, from 0; -1 begins from the start. `export()` and errors number entries so. */
-  readonly toEntry: number;
+  /** The last event that stays, as `exportExecution()` numbers them, with all that became durable together with it. */
+  readonly eventId?: number;
+  /** Or the last entry of its history that stays, from 0, as errors and `explain()` number them; -1 begins from the start. */
+  readonly toEntry?: number;
   /** Why, for people. Default: none. */
   readonly reason?: string;
   /** Forks: the new run gets this id, and the original goes on, or stays as it ended. Default: its own id. */
@@ -27,7 +30,8 @@ export interface ResetOptions {
 export type RetryWorkflowOptions = Pick<ResetOptions, 'reason'>;
 
 const resetOptions = v.strictObject({
-  toEntry: wholeNumber(-1),
+  eventId: v.optional(wholeNumber(1)),
+  toEntry: v.optional(wholeNumber(-1)),
   reason: v.optional(text),
   workflowId: v.optional(identifier),
 });
@@ -52,10 +56,25 @@ export interface ResetResult {
 /** How often a run that takes signals meanwhile is looked at again. */
 const TRIES = 20;
 
-export async function resetRun(link: Link, target: ResetTarget, options: ResetOptions): Promise<ResetResult> {
-  const { toEntry, reason = null, workflowId = target.workflowId } = parseOptions('reset', resetOptions, options);
+export async function resetRun(
+  link: Link,
+  seal: Seal,
+  target: ResetTarget,
+  options: ResetOptions,
+): Promise<ResetResult> {
+  const given = parseOptions('reset', resetOptions, options);
+  const { eventId, reason = null, workflowId = target.workflowId } = given;
+  if ((eventId === undefined) === (given.toEntry === undefined))
+    throw new InvalidArgumentError(
+      'reset: either eventId or toEntry must be given: the last event or entry that stays',
+    );
   const fork = workflowId === target.workflowId ? null : workflowId;
-  return await goBack(link, target, { cause: 'reset', reason, workflowId: fork }, (run, rows) => {
+  return await goBack(link, target, { cause: 'reset', reason, workflowId: fork }, async (run, rows) => {
+    const toEntry = given.toEntry ?? (await entryOfEvent({ link, seal }, target.workflowId, run, eventId ?? 0));
+    if (toEntry === null) {
+      const message = `Job ${target.workflowId} has no event ${eventId} in the main function of its last run; see exportExecution()`;
+      throw new OperationRefusedError(target.workflowId, 'entry', message);
+    }
     const last = rows.filter(({ closes }) => !closes).length - 1;
     if (toEntry > last) {
       const stands = last < 0 ? 'it has none yet: only -1 is possible' : `the last one is ${last}`;
