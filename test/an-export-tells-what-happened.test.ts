@@ -484,6 +484,17 @@ describe('an export', () => {
     await expect(handle.exportExecution({ max_depth: -1 })).rejects.toThrow(/max_depth/);
   });
 
+  it('of a workflow that was terminated before any worker took it has its start and its end', async () => {
+    const handle = await engine.client.workflow.start({ taskQueue: 'nobody', workflowName: 'nothing', args: [] });
+    await handle.terminate({ throw: false });
+    const execution = await handle.exportExecution();
+    expectSound(execution);
+    expect(execution.status).toBe('failed');
+    expect(typesOf(execution)).toEqual(['workflow_execution_started', 'workflow_execution_failed']);
+    expect(execution.events[1]?.attributes).toEqual({ kind: 'workflow_execution_failed' });
+    expect((await handle.export()).timeline).toEqual([]);
+  });
+
   it('of a reserved id has no events yet', async () => {
     const handle = await engine.start('nothing', [1], { pending: 60 });
     expect(await handle.exportExecution()).toMatchObject({ status: 'running', events: [], close_time: null });

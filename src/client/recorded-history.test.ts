@@ -19,6 +19,7 @@ class Histories {
   readonly rows = new Map<number, RecordedEntryRow[]>();
   /** What was asked for: threads and entries from which on. */
   readonly asked: (readonly [threadNo: number, seq: number])[][] = [];
+  bytesAsked = 0;
   /** The most entries of a thread that a page of the test has. */
   pageEntries = 2;
 
@@ -37,6 +38,7 @@ class Histories {
       seal: new Seal(null),
       link: {
         readHistories: async (from, page: HistoryPageSize) => {
+          this.bytesAsked = page.bytes;
           this.asked.push(from.map(({ threadNo, seq }) => [threadNo, seq]));
           return from.flatMap(({ threadNo, seq }) =>
             (this.rows.get(threadNo) ?? []).slice(seq, seq + Math.min(this.pageEntries, page.entries)),
@@ -111,6 +113,16 @@ describe('the recorded steps of a workflow', () => {
     ]);
   });
 
+  it('are none of a thread that was ended before it began, nor of a run that is gone as a whole', async () => {
+    const histories = new Histories();
+    histories.add(1, [10]);
+    histories.rows.set(2, [{ thread_no: 2, seq: 0, at_ms: 5, body: '{"ended":true}', outcome: null, closes: true }]);
+    expect(told(await histories.read(thread(1, 1), thread(2, 1)))).toEqual([[1, 10]]);
+    histories.add(9, [40]);
+    const gone = thread(3, 2, { hook_no: null });
+    expect(told(await histories.read(gone, thread(9, 1, { run_no: 9, hook_no: null })))).toEqual([[9, 40]]);
+  });
+
   it('end where the histories went when the reading began', async () => {
     const histories = new Histories();
     histories.add(1, [10, 20, 30]);
@@ -160,5 +172,6 @@ describe('the recorded steps of a workflow', () => {
     const moments = await histories.read(...hooks.map((hook) => thread(hook, 1)));
     expect(moments).toHaveLength(250);
     expect(histories.asked.map(({ length }) => length)).toEqual([100, 100, 50]);
+    expect(histories.bytesAsked).toBeLessThanOrEqual(16_777_216 / 250 + 1); // together they hold no more than a few
   });
 });

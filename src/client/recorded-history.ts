@@ -2,7 +2,7 @@
  * Reads what is recorded of a workflow, a page at a time: its runs one after the other, the threads of a run side by side, in
  * the order of their steps' times.
  *
- * Holds one page of each thread of one run, however long the histories are. Reads up to where they went when the reading
+ * Holds one page of each thread of one run, however long the histories are; the more threads, the smaller their pages. Reads up to where they went when the reading
  * began, so that what comes out is what stood at one moment.
  */
 
@@ -16,6 +16,8 @@ import type { RecordedThread } from './recorded-operations.js';
 
 /** Of each thread at a time. */
 const PAGE: HistoryPageSize = { entries: 200, bytes: 262_144 };
+/** What the pages of all threads of a run may hold together, but for an entry each that is larger than its share. */
+const MOST_BYTES = 16_777_216;
 /** Hooks whose first pages are read together. */
 const MOST_AT_ONCE = 100;
 
@@ -52,14 +54,16 @@ export async function* readSteps(
   for (const run of runsOf(rows)) {
     const cursors = run.map((row) => new Cursor(workflowId, row, row.run_no === newest, source.seal));
     const unread = cursors.filter((cursor) => !cursor.ended);
+    const page = { ...PAGE, bytes: Math.min(PAGE.bytes, Math.ceil(MOST_BYTES / unread.length)) };
     for (let at = 0; at < unread.length; at += MOST_AT_ONCE)
-      await turnPages(unread.slice(at, at + MOST_AT_ONCE), source);
-    let reading = unread;
+      await turnPages(unread.slice(at, at + MOST_AT_ONCE), page, source);
+    // A thread that was ended before it began has an entry without steps.
+    let reading = unread.filter((cursor) => !cursor.ended);
     while (reading.length > 0) {
       const cursor = reading.reduce((first, other) => (other.next.step.now < first.next.step.now ? other : first));
       yield cursor.next;
       cursor.advance();
-      if (cursor.needsPage) await turnPages([cursor], source);
+      if (cursor.needsPage) await turnPages([cursor], page, source);
       if (cursor.ended) reading = reading.filter((other) => other !== cursor);
     }
   }
@@ -76,11 +80,11 @@ function runsOf(rows: readonly RecordedThreadRow[]): RecordedThreadRow[][] {
 }
 
 /** Until each has a step, or has ended: entries may hold none. */
-async function turnPages(cursors: readonly Cursor[], { link }: HistorySource): Promise<void> {
+async function turnPages(cursors: readonly Cursor[], size: HistoryPageSize, { link }: HistorySource): Promise<void> {
   for (let left = cursors; left.length > 0; left = left.filter((cursor) => cursor.needsPage)) {
     const from = left.map(({ threadNo, seq }) => ({ threadNo, seq }));
     const byThread = new Map<number, RecordedEntryRow[]>();
-    for (const row of await link.readHistories(from, PAGE)) {
+    for (const row of await link.readHistories(from, size)) {
       const page = byThread.get(row.thread_no);
       if (page === undefined) byThread.set(row.thread_no, [row]);
       else page.push(row);
