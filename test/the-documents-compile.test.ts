@@ -15,6 +15,8 @@ const documents = [
   'transactions.md',
   'retention.md',
   'lifecycle-events.md',
+  'visibility.md',
+  'explain.md',
 ];
 const textOf = (document: string) => readFileSync(`${root}/docs/${document}`, 'utf8');
 
