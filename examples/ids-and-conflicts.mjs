@@ -7,7 +7,7 @@ import { Durable, Errors } from 'perdure';
 async function basket(user) {
   const items = [];
   for (;;) {
-    /** @type {string} */
+    /** @type {string | false} */
     const item = await Durable.workflow.condition(`${user} adds`);
     if (item === 'that is all') return items.join(', ');
     items.push(item);
