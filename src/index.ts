@@ -6,13 +6,7 @@ export type { ActivityInboundCallsInterceptor } from './activity/interceptors.js
 
 // clients
 export type { BulkOptions, BulkResult } from './client/bulk.js';
-export {
-  Client,
-  type ClientHookOptions,
-  type ClientOptions,
-  type SignalWithStartOptions,
-  type StartOptions,
-} from './client/client.js';
+export { Client, type ClientHookOptions, type ClientOptions } from './client/client.js';
 export { Connection } from './client/connection.js';
 export { Engine, type TopicCallback } from './client/engine.js';
 export type { ExecutionList, ExecutionPage, ExecutionSummary, ListOptions } from './client/execution-list.js';
@@ -38,6 +32,7 @@ export type { PauseOptions, ResumeOptions } from './client/pause.js';
 export type { PruneOptions } from './client/prune.js';
 export type { ResetOptions, RetryWorkflowOptions } from './client/reset.js';
 export type { SignalOptions } from './client/signal-options.js';
+export type { SignalWithStartOptions, StartOptions } from './client/start-options.js';
 export type { WorkflowState, WorkflowStateMetadata } from './client/state.js';
 export type { SubscribeOptions } from './client/subscribe.js';
 export type { Emission, EmissionCallback, Subscription } from './client/subscription.js';

@@ -14,18 +14,11 @@ import {
 import { type EventsConfig, eventsOption, LifecycleEvents } from '../core/lifecycle-events.js';
 import type { Logger } from '../core/logger.js';
 import { nameOfError } from '../core/name-of-error.js';
-import { choice, duration, flag, identifier, identifierOrNone, parseOptions, seconds } from '../core/options.js';
+import { identifier, parseOptions } from '../core/options.js';
 import { type RetryOptions, resolveRetryPolicy } from '../core/retry-policy.js';
-import { type SearchOptions, searchOption, searchTexts } from '../core/search-fields.js';
+import { searchTexts } from '../core/search-fields.js';
 import { shownValue } from '../core/shown-value.js';
-import {
-  type StartTerms,
-  type StoredTerms,
-  storedTerms,
-  termFields,
-  type WorkflowIdConflictPolicy,
-  type WorkflowIdReusePolicy,
-} from '../core/start-terms.js';
+import type { StoredTerms } from '../core/start-terms.js';
 import type { CallerTransaction } from '../postgres/caller-transaction.js';
 import {
   assertReachable,
@@ -43,110 +36,22 @@ import { logLevel, resolveLogger } from '../telemetry/logger.js';
 import { beginStart, startAttributes } from '../telemetry/spans.js';
 import { ActivityCompletion } from './activity-completion.js';
 import { bulkCalls } from './bulk.js';
-import { transactionOf, transactionOption } from './caller-transactions.js';
+import { transactionOf } from './caller-transactions.js';
 import { Engine } from './engine.js';
 import { WorkflowHandle } from './handle.js';
 import { isOpen, type Link, type LinkUse, useLink } from './link.js';
 import { type PruneOptions, prune } from './prune.js';
-import { resolveSignalOptions, SIGNAL_EXPIRE_MS, type SignalOptions } from './signal-options.js';
+import { resolveSignalOptions, type SignalOptions } from './signal-options.js';
+import {
+  type GivenStart,
+  resolveSignalWithStart,
+  resolveStart,
+  type SignalWithStartOptions,
+  type StartOptions,
+} from './start-options.js';
 import { type SubscribeOptions, subscribe } from './subscribe.js';
 import type { EmissionCallback, Subscription } from './subscription.js';
 import { visibilityCalls } from './visibility.js';
-
-/** Options of `client.workflow.start`. */
-export interface StartOptions extends StartTerms {
-  /** Spread as the function's arguments. JSON values: a `Date` arrives as ISO text, `undefined` as `null`. */
-  readonly args: readonly unknown[];
-  /** The queue whose workers serve the function. Default: `entity`. */
-  readonly taskQueue?: string;
-  /** The function's name. With only `entity` given, the entity is queue and name. */
-  readonly workflowName?: string;
-  /** Carries one workflow at a time; `workflowIdReusePolicy` says whether one after the other. Default: generated. */
-  readonly workflowId?: string;
-  /** Default: the client's, else `'durable'`. */
-  readonly namespace?: string;
-  /** A label to find the workflow by. */
-  readonly entity?: string;
-  /** Fields to find the workflow by, there before its first line runs. Values are stored as text. */
-  readonly search?: SearchOptions;
-  /** Seconds it stays readable once finished; 0 keeps it for ever. Default 7 days. */
-  readonly expire?: number;
-  /** Whether it accepts hooks. Default true. */
-  readonly signalIn?: boolean;
-  /**
-   * Reserves the id for this many seconds without running; a later `start` of the id fills it. Only search fields are written.
-   * Nobody came: the reservation, with signals it got, is forgotten and the id free again.
-   */
-  readonly pending?: number;
-  /** Retries of the function itself; its activities inherit it. Default: 50 retries after 1 s, 5 s, 25 s, then every 120 s. */
-  readonly config?: RetryOptions;
-  readonly parentWorkflowId?: string;
-  readonly originJobId?: string;
-  /**
-   * Continues an OpenTelemetry trace: its id, 32 hexadecimal digits. Default: the trace of the caller's active span, where the
-   * program has an SDK.
-   */
-  readonly workflowTrace?: string;
-  /** The span in it that the workflow belongs to: 16 hexadecimal digits. Only with `workflowTrace`. */
-  readonly workflowSpan?: string;
-  /** Accepted for compatibility, without effect: a parent always hears of its child's end. */
-  readonly persistent?: boolean;
-  /** Accepted for compatibility, without effect. */
-  readonly guid?: string;
-  readonly await?: boolean;
-  /**
-   * Your own open transaction, READ COMMITTED, in the database of this client: the workflow is started when it commits, and
-   * never was when it is rolled back. See docs/transactions.md.
-   */
-  readonly transaction?: CallerTransaction;
-}
-
-const startShape = v.strictObject({
-  args: v.array(v.unknown(), 'an array of arguments'),
-  taskQueue: v.optional(identifier),
-  workflowName: v.optional(identifier),
-  workflowId: v.optional(identifierOrNone),
-  namespace: v.optional(v.string('text')),
-  entity: v.optional(identifier),
-  search: v.optional(searchOption),
-  expire: v.optional(seconds),
-  signalIn: v.optional(flag),
-  pending: v.optional(seconds),
-  config: v.optional(v.unknown()),
-  parentWorkflowId: v.optional(identifier),
-  originJobId: v.optional(identifier),
-  workflowTrace: v.optional(v.unknown()),
-  workflowSpan: v.optional(v.unknown()),
-  guid: v.optional(v.unknown()),
-  persistent: v.optional(v.unknown()),
-  await: v.optional(v.unknown()),
-  transaction: transactionOption,
-  ...termFields,
-});
-
-/** Options of `client.workflow.signalWithStart`: those of `start`, and the signal. */
-export interface SignalWithStartOptions extends Omit<StartOptions, 'pending' | 'workflowIdConflictPolicy'> {
-  readonly workflowId: string;
-  readonly signalId: string;
-  /** What the signal carries. Any JSON value; default: nothing. */
-  readonly data?: unknown;
-  /** How long the signal is kept until the workflow waits for it. Default 10 minutes. */
-  readonly signalExpire?: string | number;
-  /** As in `start`; `'FAIL'` makes no sense here. Default `'USE_EXISTING'`. */
-  readonly workflowIdConflictPolicy?: Exclude<WorkflowIdConflictPolicy, 'FAIL'>;
-  /** As in `start`. Default `'ALLOW_DUPLICATE'`: a signal behind the end begins a new workflow. */
-  readonly workflowIdReusePolicy?: WorkflowIdReusePolicy;
-}
-
-const { pending: _, ...startableFields } = startShape.entries;
-const signalWithStartShape = v.strictObject({
-  ...startableFields,
-  workflowId: identifier,
-  signalId: identifier,
-  data: v.optional(v.unknown()),
-  signalExpire: v.optional(duration),
-  workflowIdConflictPolicy: v.optional(choice(['USE_EXISTING', 'TERMINATE_EXISTING'])),
-});
 
 /** Options of `client.workflow.hook`. */
 export interface ClientHookOptions extends HookOptions {
@@ -323,28 +228,17 @@ export class Client {
   };
 
   async #start(options: StartOptions): Promise<WorkflowHandle> {
-    const given = parseOptions('start', startShape, options);
-    const pending = given.pending === undefined ? {} : { pendingMs: given.pending * 1000 };
-    return await this.#begin('start', given, storedTerms('start', given, pending));
+    const { given, terms } = resolveStart(options);
+    return await this.#begin('start', given, terms);
   }
 
   async #signalWithStart(options: SignalWithStartOptions): Promise<WorkflowHandle> {
-    const call = 'signalWithStart';
-    const { signalId, data, signalExpire, ...given } = parseOptions(call, signalWithStartShape, options);
-    const { workflowIdConflictPolicy = 'USE_EXISTING' } = given;
-    const { workflowIdReusePolicy = 'ALLOW_DUPLICATE' } = given;
-    const payload = this.#seal.seal(encodePayload(data, 'data'));
-    const signal = { signalId, ...(payload !== null && { payload }), expireMs: signalExpire ?? SIGNAL_EXPIRE_MS };
-    const policies = { ...given, workflowIdConflictPolicy, workflowIdReusePolicy };
-    return await this.#begin(call, given, storedTerms(call, policies, signal));
+    const { given, terms } = resolveSignalWithStart(options, this.#seal);
+    return await this.#begin('signalWithStart', given, terms);
   }
 
   /** Starts what was asked for, on its terms. */
-  async #begin(
-    call: string,
-    given: Omit<v.InferOutput<typeof startShape>, 'pending'>,
-    terms: StoredTerms | null,
-  ): Promise<WorkflowHandle> {
+  async #begin(call: string, given: GivenStart, terms: StoredTerms | null): Promise<WorkflowHandle> {
     const taskQueue = given.taskQueue ?? given.entity;
     if (taskQueue === undefined)
       throw new InvalidArgumentError(`${call}: taskQueue must be given (or entity, which then is queue and name)`);

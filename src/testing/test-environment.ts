@@ -1,7 +1,8 @@
 import * as v from 'valibot';
-import { Client, type StartOptions } from '../client/client.js';
+import { Client } from '../client/client.js';
 import type { WorkflowHandle } from '../client/handle.js';
 import { type LinkUse, useLink } from '../client/link.js';
+import type { StartOptions } from '../client/start-options.js';
 import { parseDuration } from '../core/duration.js';
 import { InvalidArgumentError } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
