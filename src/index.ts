@@ -55,7 +55,7 @@ export type {
 export type { HookOptions } from './core/hook-options.js';
 export { uuid } from './core/identifier.js';
 export type { EventsConfig, SystemEvent } from './core/lifecycle-events.js';
-export type { Logger, LogMethod } from './core/logger.js';
+export type { Log, Logger, LogMethod } from './core/logger.js';
 export type { RetryOptions } from './core/retry-policy.js';
 export type { SearchOptions, SearchValue } from './core/search-fields.js';
 export type {

@@ -3,7 +3,7 @@
 import { encodePayload } from '../codec/payload.js';
 import { CompleteAsyncError, InvalidArgumentError, TransactionError } from '../core/errors.js';
 import { type Failure, failureFromError, isRetryable, nextRetryDelayMs } from '../core/failure.js';
-import { boundLogger, type Logger } from '../core/logger.js';
+import { boundLogger, type Log, type Logger } from '../core/logger.js';
 import { type ActivityCall, type ActivityContext, type ActivityTransaction, runInActivity } from './context.js';
 import type { LazyAbort } from './lazy-abort.js';
 import { type AttemptLimits, TimeLimits } from './time-limits.js';
@@ -122,7 +122,7 @@ class AttemptContext implements ActivityContext {
   declare readonly idempotencyKey: string;
   readonly #attempt: Attempt;
   readonly #limits: TimeLimits | null;
-  #log: Logger | null = null;
+  #log: Log | null = null;
 
   constructor(attempt: Attempt, limits: TimeLimits | null) {
     this.activityName = attempt.activityName;
@@ -132,7 +132,7 @@ class AttemptContext implements ActivityContext {
     this.#limits = limits;
   }
 
-  get log(): Logger {
+  get log(): Log {
     if (this.#log === null) {
       const { activityName, attempt, workflowId, workflowName, taskQueue } = this;
       this.#log = boundLogger(this.#attempt.logger, { activityName, attempt, workflowId, workflowName, taskQueue });

@@ -2,7 +2,7 @@
 
 import { carried } from '../context/carried.js';
 import { CompleteAsyncError, PerdureError } from '../core/errors.js';
-import type { Logger } from '../core/logger.js';
+import type { Log } from '../core/logger.js';
 
 /** The transaction of an activity, by what all its forms have in common. */
 export interface ActivityTransaction {
@@ -30,7 +30,7 @@ export interface ActivityContext {
    * Writes to the logger of the worker that runs the attempt: pino's methods. Each message carries `activityName`, `attempt`,
    * `workflowId`, `workflowName` and `taskQueue`.
    */
-  readonly log: Logger;
+  readonly log: Log;
   /** Aborted when the attempt timed out, the workflow was cancelled or ended, or the worker stops. */
   readonly signal: AbortSignal;
   /**

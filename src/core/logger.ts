@@ -3,19 +3,23 @@
  * logger, its children and `console` are ones.
  */
 
+/** What the engine writes to: called with fields first. */
+export interface Logger {
+  trace(fields: object, message?: string, ...values: unknown[]): void;
+  debug(fields: object, message?: string, ...values: unknown[]): void;
+  info(fields: object, message?: string, ...values: unknown[]): void;
+  warn(fields: object, message?: string, ...values: unknown[]): void;
+  error(fields: object, message?: string, ...values: unknown[]): void;
+}
+
 /** Takes fields and a message, a message alone, or an error; values fill the message as `util.format` does. */
 export interface LogMethod {
   (fields: object, message?: string, ...values: unknown[]): void;
   (message: string, ...values: unknown[]): void;
 }
 
-export interface Logger {
-  readonly trace: LogMethod;
-  readonly debug: LogMethod;
-  readonly info: LogMethod;
-  readonly warn: LogMethod;
-  readonly error: LogMethod;
-}
+/** What workflows and activities write to. */
+export type Log = { readonly [level in LogLevel]: LogMethod };
 
 export type LogLevel = keyof Logger;
 
@@ -30,7 +34,7 @@ export function loggerOf(
     message: string | undefined,
     values: unknown[],
   ) => void,
-): Logger {
+): Log {
   const at =
     (level: LogLevel): LogMethod =>
     (first: object | string, ...rest: unknown[]) => {
@@ -43,7 +47,7 @@ export function loggerOf(
 }
 
 /** A logger whose messages carry `fields` too, where they do not say otherwise. */
-export function boundLogger(to: Logger, fields: Readonly<Record<string, unknown>>): Logger {
+export function boundLogger(to: Logger, fields: Readonly<Record<string, unknown>>): Log {
   return loggerOf((level, own, message, values) => pass(to, level, { ...fields, ...own }, message, values));
 }
 

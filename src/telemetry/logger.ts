@@ -3,7 +3,7 @@
 import { format } from 'node:util';
 import * as v from 'valibot';
 import { InvalidArgumentError } from '../core/errors.js';
-import { type Logger, type LogLevel, loggerOf, logLevels, pass } from '../core/logger.js';
+import { type Log, type Logger, type LogLevel, loggerOf, logLevels, pass } from '../core/logger.js';
 import { refusal } from '../core/refusal.js';
 import { shownKind } from '../core/shown-value.js';
 
@@ -20,7 +20,7 @@ export const logLevel = v.picklist(words, inWords);
  * @param level What is less serious is not said. Default: a given logger decides by itself; else env `HMSH_LOGLEVEL`, else `info`.
  * @throws {InvalidArgumentError} for a logger that lacks a method, and for an unknown level in the environment.
  */
-export function resolveLogger(call: string, given: unknown, level: string | undefined): Logger {
+export function resolveLogger(call: string, given: unknown, level: string | undefined): Log {
   if (given === undefined || given === null) return consoleLogger(level ?? levelOfEnvironment(call));
   const to = checkLogger(call, given);
   const most = level === undefined ? Infinity : rank(level);
@@ -35,7 +35,7 @@ export function resolveLogger(call: string, given: unknown, level: string | unde
 }
 
 /** One line per message on stderr: `perdure warn: <message> field=value ...`. */
-export function consoleLogger(level: string): Logger {
+export function consoleLogger(level: string): Log {
   const most = rank(level);
   return loggerOf((at, fields, message = '', values) => {
     if (rank(at) > most) return;

@@ -1,9 +1,9 @@
-import { boundLogger, type Logger, type LogMethod } from '../core/logger.js';
+import { boundLogger, type Log, type LogMethod } from '../core/logger.js';
 import type { Instance } from '../replay/instance.js';
 import { contextOf, homeHere } from './context.js';
 
 /** One per life of a workflow function, made when it first logs. */
-const loggers = new WeakMap<Instance, Logger>();
+const loggers = new WeakMap<Instance, Log>();
 
 /**
  * Writes to the logger of the worker that runs the workflow: pino's methods, `(fields, message)` or a message first. Each
@@ -16,7 +16,7 @@ const loggers = new WeakMap<Instance, Logger>();
  * @example
  * Durable.workflow.log.info({ orderId, boxes: 2 }, 'packed');
  */
-export const log: Logger = {
+export const log: Log = {
   trace: at('trace'),
   debug: at('debug'),
   info: at('info'),
@@ -24,7 +24,7 @@ export const log: Logger = {
   error: at('error'),
 };
 
-function at(level: keyof Logger): LogMethod {
+function at(level: keyof Log): LogMethod {
   return (...given: unknown[]) => {
     const { instance } = contextOf(`log.${level}`);
     const home = homeHere();

@@ -1,6 +1,6 @@
 /** A logger that keeps what it gets. */
 
-import { type Logger, loggerOf } from '../../src/core/logger.js';
+import { type Log, loggerOf } from '../../src/core/logger.js';
 
 export interface SeenLine {
   readonly level: string;
@@ -8,7 +8,7 @@ export interface SeenLine {
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
-export function watchLines(): { logger: Logger; lines: SeenLine[]; said(message: string | RegExp): SeenLine[] } {
+export function watchLines(): { logger: Log; lines: SeenLine[]; said(message: string | RegExp): SeenLine[] } {
   const lines: SeenLine[] = [];
   const logger = loggerOf((level, fields, message) => void lines.push({ level, message, fields }));
   const matches = (message: string | RegExp, said = '') =>
