@@ -1,5 +1,7 @@
+import pg from 'pg';
 import { describe, expect, it } from 'vitest';
-import { Errors, type StartOptions, uuid, type WorkflowHandle, workflow } from '../src/index.js';
+import { Client, Errors, type StartOptions, uuid, type WorkflowHandle, workflow } from '../src/index.js';
+import { startProxy } from './support/proxy.js';
 import { describeInBothTempos, Engine, Journal, kept, until } from './support/worker.js';
 
 const journal = new Journal();
@@ -313,6 +315,37 @@ describe('policies that make no sense', () => {
       await expect(call).rejects.toBeInstanceOf(Errors.InvalidArgumentError);
     }
     expect(await engine.sql('select from execution')).toEqual([]);
+    await engine.close();
+  });
+});
+
+describe('a start on terms whose connection breaks', () => {
+  it.each(['before-forward', 'after-forward', 'at-answer'] as const)('%s has its effect once', async (moment) => {
+    const engine = await Engine.open({ workflow: workflows, tempo: kept });
+    const proxy = await startProxy(engine.database.url);
+    const connectionString = proxy.url(engine.database.url);
+    const client = new Client({ connection: { class: pg.Client, options: { connectionString } } });
+    const basket = { workflowId: 'basket', taskQueue: engine.taskQueue, workflowName: 'collects', args: ['basket'] };
+    const adds = { ...basket, signalId: 'basket add' };
+    const isStart = (request: Buffer) => /durable"?[._]start\b/.test(request.toString('latin1'));
+    await client.workflow.signalWithStart({ ...adds, data: 1 });
+    const cuts = [proxy.cutNextQuery(moment, isStart)];
+    await client.workflow.signalWithStart({ ...adds, data: 2 });
+    const first = await client.workflow.signalWithStart({ ...adds, data: 'stop' });
+    expect(await engine.result(first)).toEqual([1, 2]);
+    await client.workflow.start({ ...basket, workflowIdReusePolicy: 'ALLOW_DUPLICATE' });
+    cuts.push(proxy.cutNextQuery(moment, isStart));
+    const last = await client.workflow.start({ ...basket, workflowIdConflictPolicy: 'TERMINATE_EXISTING' });
+    await Promise.all(cuts);
+    const runs = await engine.sql('select run, state, cause from execution order by run');
+    expect(runs).toEqual([
+      { run: 0, state: 'completed', cause: 'start' },
+      { run: 1, state: 'terminated', cause: 'reused' },
+      { run: 2, state: 'open', cause: 'reused' },
+    ]);
+    await last.signal('basket add', 'stop');
+    expect(await engine.result(last)).toEqual([]);
+    await client.close();
     await engine.close();
   });
 });
