@@ -8,6 +8,7 @@ import { idBugs } from './id-bugs.js';
 import type { PausableDatabase } from './pause.js';
 import type { PlantedBug } from './planted-bug.js';
 import { SCHEMA } from './protocol-session.js';
+import { pruneBugs } from './prune-bugs.js';
 import { terminationBugs } from './termination-bugs.js';
 
 export const plantedBugs: readonly PlantedBug[] = [
@@ -448,6 +449,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   ...hookBugs,
   ...terminationBugs,
   ...idBugs,
+  ...pruneBugs,
   {
     name: 'limits are looked at without the lock of the thread',
     edits: [['expire_tasks', 'order by t.thread_no for no key update skip locked);', 'order by t.thread_no);']],

@@ -40,6 +40,18 @@ async function makeAllDue(control: Session): Promise<void> {
   await control.sql(`update ${SCHEMA}.pruning set due_at = clock_timestamp() - interval '1 s'`);
 }
 
+/** All is due, one note behind the other, and so far apart that of two calls each takes one: a call locks some ahead. */
+async function spread(control: Session): Promise<void> {
+  await control.sql(
+    `update ${SCHEMA}.pruning p set runs = p.runs || array(select 0::bigint from generate_series(1, 200)),
+       due_at = clock_timestamp() - interval '1 hour' + (select min(r) from unnest(p.runs) r) * interval '10 s'`,
+  );
+  await control.sql(
+    `insert into ${SCHEMA}.pruning (due_at, runs)
+     select p.due_at + interval '1 s', '{0}' from ${SCHEMA}.pruning p, generate_series(1, 12)`,
+  );
+}
+
 /** Workflow a, which has ended and is due; and its worker. */
 async function ended(control: Session): Promise<{ thread: Thread }> {
   const thread = await running(control, await register(control), 'a');
@@ -52,8 +64,11 @@ async function ended(control: Session): Promise<{ thread: Thread }> {
 const prune = async (session: Session): Promise<void> => void (await pruneSome(session));
 
 async function settle(control: Session): Promise<unknown> {
-  await makeAllDue(control);
-  await pruneAll(control);
+  // What is held, or waits for the runs before it, is noted for later.
+  for (let round = 0; round < 3; round++) {
+    await makeAllDue(control);
+    await pruneAll(control);
+  }
   return await control.sql(`select workflow_id, run, state from ${SCHEMA}.execution order by 1, 2`);
 }
 
@@ -113,11 +128,25 @@ export const pruneRaces: readonly Race[] = [
       await step(control, await running(control, worker, 'a'), { closing: 'continued', result: '[]' });
       await step(control, await claimOnly(control, worker, 'a'), { closing: 'continued', result: '[]' });
       await complete(control, await claimOnly(control, worker, 'a'));
+      await spread(control);
+    },
+    one: prune,
+    other: prune,
+    settle,
+    stopsBoth: true,
+  }),
+  race({
+    name: 'R13 prune a later workflow of an id / prune another one',
+    arrange: async (control) => {
+      const worker = await register(control);
+      await complete(control, await running(control, worker, 'a'));
       await makeAllDue(control);
-      // each takes notes of its own
-      await control.sql(
-        `update ${SCHEMA}.pruning set runs = runs || array(select 0::bigint from generate_series(1, 200))`,
-      );
+      for (let n = 0; n < 2; n++) {
+        await startAll(control, [startItem('a', { terms: '{"reuse":"ALLOW_DUPLICATE"}' })]);
+        await complete(control, await claimOnly(control, worker, 'a'));
+      }
+      await pruneSome(control); // the first, which both rest on
+      await spread(control);
     },
     one: prune,
     other: prune,
