@@ -21,7 +21,7 @@ let pool: pg.Pool;
 
 beforeAll(async () => {
   engine = await Engine.open({ workflow: { order, echo } });
-  pool = new pg.Pool({ connectionString: engine.database.url, max: 4 });
+  pool = new pg.Pool({ connectionString: engine.database.url, max: 20 });
   pool.on('error', () => {}); // one is ended on purpose
   await pool.query('create table orders (id text primary key, amount int not null)');
 });
@@ -52,7 +52,7 @@ const orders = async (id: string) => (await pool.query('select from orders where
 const runs = async (id: string) =>
   (await engine.sql('select state from execution where workflow_id = $1', [id])).length;
 
-describe('start', () => {
+describe.concurrent('start', () => {
   it('happens with the commit: order and workflow are there together, and the handle is good from then on', async () => {
     const id = uuid();
     const handle = await inTransaction(async (client) => {
@@ -166,7 +166,7 @@ describe('start', () => {
   });
 });
 
-describe('signal and cancel', () => {
+describe.concurrent('signal and cancel', () => {
   it('happen with the commit, to a workflow or to whoever waits', async () => {
     const [one, other, third] = [uuid(), uuid(), uuid()];
     const [first, second, cancelled] = (await Promise.all(
@@ -227,7 +227,7 @@ describe('signal and cancel', () => {
   });
 });
 
-describe('a transaction that cannot be joined is refused, and stays as it was', () => {
+describe.concurrent('a transaction that cannot be joined is refused, and stays as it was', () => {
   const reasonOf = (call: Promise<unknown>) =>
     call.then(
       () => 'done',
@@ -303,7 +303,7 @@ describe('a transaction that cannot be joined is refused, and stays as it was', 
   });
 });
 
-it('an open transaction stalls nobody who needs other rows', async () => {
+it.concurrent('an open transaction stalls nobody who needs other rows', async () => {
   const id = uuid();
   const handle = await engine.start('order', [id], { workflowId: id });
   await engine.awaitsSignal(handle, `paid ${id}`);
@@ -323,7 +323,7 @@ it('an open transaction stalls nobody who needs other rows', async () => {
   expect(await engine.result(handle)).toBe('late');
 });
 
-it('each namespace has its own: one transaction may start in both', async () => {
+it.concurrent('each namespace has its own: one transaction may start in both', async () => {
   const client = new Client({ connection: engine.connection, namespace: 'other-one' });
   const id = uuid();
   await inTransaction(async (transaction) => {
@@ -336,7 +336,7 @@ it('each namespace has its own: one transaction may start in both', async () => 
   await client.close();
 });
 
-describe('through other libraries', () => {
+describe.concurrent('through other libraries', () => {
   it('one function is enough; every parameter stands once and in order, as text or null', async () => {
     const seen: [string, (string | null)[]][] = [];
     const handle = await inTransaction(async (client) => {
@@ -375,7 +375,7 @@ describe('through other libraries', () => {
   });
 });
 
-describe('from SQL alone', () => {
+describe.concurrent('from SQL alone', () => {
   it('a trigger starts a workflow for each order that is committed, and signals and cancels it', async () => {
     await pool.query(`
       create function order_placed() returns trigger language plpgsql as $$
@@ -415,7 +415,7 @@ describe('from SQL alone', () => {
   });
 });
 
-describe('on PGlite', () => {
+describe.concurrent('on PGlite', () => {
   it('the transaction that db.transaction() hands out is joined; outside of it nothing changed', async () => {
     const db = new PGlite();
     await db.exec('create table orders (id text primary key)');

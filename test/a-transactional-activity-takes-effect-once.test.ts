@@ -332,6 +332,31 @@ describe('in other surroundings', () => {
     await engine.close();
   });
 
+  it('PGlite: a call that would wait for the activity it is made in is refused, whoever made the database', async () => {
+    const connection = { class: PGlite, options: {} };
+    const client = new Client({ connection });
+    const asks = async () => {
+      const refused = (call: Promise<unknown>) =>
+        call.then(
+          () => 'done',
+          (error: Error) => error.name,
+        );
+      const { transaction } = getContext();
+      const other = { taskQueue: 'test', workflowName: 'other', args: [], workflowId: 'o' };
+      const joined = await client.workflow.start({ ...other, transaction });
+      return [await refused(client.workflow.signal('s')), await refused(joined.status())];
+    };
+    const flow = async () => await workflow.run('ask', asks, { transactional: true });
+    const options = { logLevel: 'silent', shutdownGrace: 100 };
+    const worker = await Worker.create({ connection, taskQueue: 'test', workflow: { flow }, options });
+    const handle = await client.workflow.start({ taskQueue: 'test', workflowName: 'flow', args: [] });
+    expect(await handle.result()).toEqual(['InsideTransactionError', 'InsideTransactionError']);
+    const other = await client.workflow.getHandle('test', 'other', 'o');
+    expect(await other.status(), 'started with its commit').toBe(1);
+    await worker.stop();
+    await client.close();
+  });
+
   it('PGlite: the transaction of the embedded database', async () => {
     const db = new PGlite();
     await db.exec('create table effects (id text)');

@@ -7,7 +7,7 @@ import { existsSync, realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { checkCodec, type PayloadCodec } from '../codec/payload-codec.js';
-import { InvalidArgumentError } from '../core/errors.js';
+import { InsideTransactionError, InvalidArgumentError } from '../core/errors.js';
 import { unknownOption } from '../core/nearest.js';
 import { shownValue } from '../core/shown-value.js';
 import type { Database, DatabaseLogger } from './database.js';
@@ -16,7 +16,7 @@ import { isPgClient, isPgClientClass, isPgPool, isPgPoolClass } from './pg-drive
 import { PgliteDatabase } from './pglite-database.js';
 import { isPglite, isPgliteClass, type Pglite } from './pglite-driver.js';
 import { folderOf, pgliteFromClass, pgliteFromInstance } from './pglite-source.js';
-import { assertOutsideTransaction, watchTransactions } from './pglite-transactions.js';
+import { transactionHere, watchTransactions } from './pglite-transactions.js';
 import type { SharedDatabase } from './shared-database.js';
 
 /** How to reach a database. */
@@ -130,8 +130,17 @@ export function watchConnection(connection: ConnectionOptions | ConnectionsByRol
 
 /** @throws {InsideTransactionError} where a call would wait for the transaction it is made in. */
 export function assertReachable(connection: ConnectionOptions | ConnectionsByRole): void {
-  const db = pgliteOf(connection);
-  if (db !== null) assertOutsideTransaction(db);
+  const here = transactionHere();
+  if (here !== null && leadsTo(connection, here)) throw new InsideTransactionError();
+}
+
+/** Whether a connection is to this PGlite object, the user's or one that was made of the class. */
+function leadsTo(connection: ConnectionOptions | ConnectionsByRole, db: Pglite): boolean {
+  const own = pgliteOf(connection);
+  if (own !== null) return own === db;
+  const given = shortForm(connection);
+  const identity = identityOf(given, given.options ?? connection);
+  return open.find((entry) => isSame(entry.identity, identity))?.database.isOn(db) ?? false;
 }
 
 function pgliteOf(connection: unknown): Pglite | null {

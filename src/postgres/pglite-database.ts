@@ -20,6 +20,7 @@ export class PgliteDatabase extends SharedDatabase {
   readonly #lanes = new Set<PgliteLane>();
   readonly #listeners = new Set<Listener>();
   #opening: Promise<Opened> | null = null;
+  #db: Opened['db'] | null = null;
 
   constructor(source: PgliteSource, closed: () => void = () => {}) {
     super(closed);
@@ -84,12 +85,22 @@ export class PgliteDatabase extends SharedDatabase {
     await this.#source.close();
   }
 
+  override isOn(db: object): boolean {
+    return this.#db === db;
+  }
+
   /** A failure is not kept: the folder may be free at the next call. */
   #open(): Promise<Opened> {
-    this.#opening ??= this.#source.open().catch((error: unknown) => {
-      this.#opening = null;
-      throw error instanceof ConnectionError ? error : connectionError(error);
-    });
+    this.#opening ??= this.#source.open().then(
+      (opened) => {
+        this.#db = opened.db;
+        return opened;
+      },
+      (error: unknown) => {
+        this.#opening = null;
+        throw error instanceof ConnectionError ? error : connectionError(error);
+      },
+    );
     return this.#opening;
   }
 }

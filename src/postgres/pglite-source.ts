@@ -5,6 +5,7 @@
  */
 import type { Parsers, Pglite, PgliteClass } from './pglite-driver.js';
 import { type FolderLock, lockFolder } from './pglite-folder-lock.js';
+import { watchTransactions } from './pglite-transactions.js';
 import { parserOf } from './values.js';
 
 export interface Opened {
@@ -40,6 +41,7 @@ export function pgliteFromClass(Class: PgliteClass, options: Record<string, unkn
       try {
         const db = new Class(options);
         await db.waitReady;
+        watchTransactions(db); // transactional activities run in some
         Object.assign(db.parsers, plainParsers(db));
         opened = db;
         return { db, options: {} };

@@ -2,11 +2,10 @@
  * Whether a call is made inside a transaction on the PGlite object that it needs itself.
  *
  * The object runs one thing at a time, so a call that is awaited there waits for the transaction, and that for the call.
- * Which transaction a call is made in only its async context knows; for that `transaction` of the user's object is wrapped.
+ * Which transaction a call is made in only its async context knows; for that `transaction` of the object is wrapped.
  * It behaves as before.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { InsideTransactionError } from '../core/errors.js';
 import type { Pglite } from './pglite-driver.js';
 
 interface Transaction {
@@ -39,8 +38,8 @@ export function watchTransactions(db: Pglite): void {
   Object.defineProperty(db, 'transaction', { value: watching, writable: true, configurable: true, enumerable: false });
 }
 
-/** @throws {InsideTransactionError} inside a transaction on this object. */
-export function assertOutsideTransaction(db: Pglite): void {
+/** The object in whose transaction this is called, or null. */
+export function transactionHere(): Pglite | null {
   const here = inside.getStore();
-  if (here?.db === db && here.isOpen) throw new InsideTransactionError();
+  return here?.isOpen ? here.db : null;
 }

@@ -16,6 +16,11 @@ export abstract class SharedDatabase implements Database {
   abstract transaction(options: TransactionOptions, job: TransactionJob): Promise<Row[]>;
   abstract listen(channel: string, heard: (payload: string) => void, reconnected: () => void): Promise<Listener | null>;
 
+  /** Whether it is this object. */
+  isOn(_db: object): boolean {
+    return false;
+  }
+
   /** One user more. */
   retain(): this {
     this.#users++;
