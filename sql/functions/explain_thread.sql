@@ -18,7 +18,7 @@ begin
   v_last := (select h.at from history h where h.thread_no = p_thread_no order by h.seq desc limit 1);
   if t.state = 'blocked' then
     return jsonb_build_object('reason', 'blocked', 'waitsFor', '[]'::jsonb,
-      'message', 'is blocked: ' || t.blocked_reason,
+      'message', format('is blocked: %s; each newly started worker tries it once, and all do after handle.resume()', t.blocked_reason),
       'details', jsonb_strip_nulls(jsonb_build_object('cause', t.blocked_reason,
         'entry', substring(t.blocked_reason from 'history entry ([0-9]+)')::int, 'triedBy', to_jsonb(t.excluded))));
   end if;

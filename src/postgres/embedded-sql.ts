@@ -2510,12 +2510,13 @@ begin
     v_why := jsonb_build_object('reason', 'finished', 'waitsFor', '[]'::jsonb,
       'message', format('%s %s ago', case e.state when 'completed' then 'completed' when 'failed' then 'failed'
           when 'continued' then 'continued as a new run' else 'was ' || e.state end, span_in_words(v_now - e.closed_at))
-        || case when e.state in ('failed', 'cancelled', 'terminated') then coalesce(': ' || failure_message(v_result), '') else '' end,
+        || case when e.state in ('failed', 'cancelled', 'terminated') then coalesce(': ' || failure_message(v_result), '') else '' end
+        || case e.state when 'failed' then '; handle.retry() tries it again from the step that failed' else '' end,
       'details', jsonb_strip_nulls(jsonb_build_object('closedAt', moment_in_utc(e.closed_at),
         'lastFailure', case when e.state in ('failed', 'cancelled', 'terminated') then v_result end)));
   elsif e.paused_at is not null then
     v_why := jsonb_build_object('reason', 'paused', 'waitsFor', '[]'::jsonb,
-      'message', format('is paused since %s%s; \`resume\` lets it go on%s', span_in_words(v_now - e.paused_at),
+      'message', format('is paused since %s%s; handle.resume() lets it go on%s', span_in_words(v_now - e.paused_at),
         coalesce(': ' || e.pause_reason, ''), coalesce((
           select '; ' || string_agg(worker_in_words(t.owner), ', ' order by t.owner) || ' still finishes what was under way'
           from thread t where t.run_no = p_run_no and t.owner is not null), '')),
@@ -2647,7 +2648,7 @@ begin
   v_last := (select h.at from history h where h.thread_no = p_thread_no order by h.seq desc limit 1);
   if t.state = 'blocked' then
     return jsonb_build_object('reason', 'blocked', 'waitsFor', '[]'::jsonb,
-      'message', 'is blocked: ' || t.blocked_reason,
+      'message', format('is blocked: %s; each newly started worker tries it once, and all do after handle.resume()', t.blocked_reason),
       'details', jsonb_strip_nulls(jsonb_build_object('cause', t.blocked_reason,
         'entry', substring(t.blocked_reason from 'history entry ([0-9]+)')::int, 'triedBy', to_jsonb(t.excluded))));
   end if;

@@ -85,7 +85,9 @@ onEveryDatabase('a workflow that does not move', (session) => {
       details: { closedAt: expect.any(Date) },
     });
     expect(await why(session(), 'failed')).toMatchObject({
-      message: expect.stringMatching(/^"failed" failed \d+ m?s ago: no money\.$/),
+      message: expect.stringMatching(
+        /^"failed" failed \d+ m?s ago: no money; handle\.retry\(\) tries it again from the step that failed\.$/,
+      ),
       details: { lastError: { name: 'CardDeclined', message: 'no money' } },
     });
     expect((await why(session(), 'ended')).message).toMatch(/^"ended" was terminated .* ago: no money\.$/);
@@ -158,7 +160,7 @@ onEveryDatabase('a workflow that does not move', (session) => {
     await pause(session(), ['a', 'b']);
     expect(await why(session(), 'a')).toMatchObject({
       reason: 'paused',
-      message: expect.stringMatching(/^"a" is paused since \d+ m?s: maintenance; `resume` lets it go on\.$/),
+      message: expect.stringMatching(/^"a" is paused since \d+ m?s: maintenance; handle\.resume\(\) lets it go on\.$/),
       details: { pausedAt: expect.any(Date), pauseReason: 'maintenance' },
     });
     expect((await why(session(), 'b')).message).toMatch(/; worker \d+ \(a test\) still finishes what was under way\.$/);
@@ -195,7 +197,8 @@ onEveryDatabase('a workflow that does not move', (session) => {
     await block(session(), thread, 'NondeterminismError: history entry 7 records a, but this code produced b');
     expect(await why(session(), 'a')).toMatchObject({
       reason: 'blocked',
-      message: '"a" is blocked: NondeterminismError: history entry 7 records a, but this code produced b.',
+      message:
+        '"a" is blocked: NondeterminismError: history entry 7 records a, but this code produced b; each newly started worker tries it once, and all do after handle.resume().',
       details: { entry: 7, triedBy: [worker.no] },
     });
   });
