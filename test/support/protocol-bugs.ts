@@ -5,6 +5,7 @@
 
 import { hookBugs } from './hook-bugs.js';
 import { idBugs } from './id-bugs.js';
+import { operationBugs } from './operation-bugs.js';
 import type { PausableDatabase } from './pause.js';
 import type { PlantedBug } from './planted-bug.js';
 import { SCHEMA } from './protocol-session.js';
@@ -450,6 +451,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   ...terminationBugs,
   ...idBugs,
   ...pruneBugs,
+  ...operationBugs,
   {
     name: 'limits are looked at without the lock of the thread',
     edits: [['expire_tasks', 'order by t.thread_no for no key update skip locked);', 'order by t.thread_no);']],
