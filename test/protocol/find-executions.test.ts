@@ -44,7 +44,7 @@ onEveryDatabase('executions', (session) => {
     await step(session(), await running(session(), worker, 'chain'), { closing: 'continued', result: '[]' });
     await start(session(), 'ended');
     await terminate(session(), 'ended');
-    await start(session(), 'reserved', { terms: '{"pendingMs":60000}' });
+    await start(session(), 'reserved', { terms: terms({ pendingMs: 60_000 }) });
 
     expect(await found(session(), {})).toEqual(['chain', 'done', 'ended', 'failed', 'reserved']);
     expect(await found(session(), { status: 'open' })).toEqual(['chain']);
