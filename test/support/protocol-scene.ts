@@ -3,7 +3,7 @@
  *
  * `parent` (worker w1) awaits its child `kid` (w2), signal `go`, a timer that is due and a task that w2 runs. `sibling` is
  * parked behind it, waiting for `go` too. A signal `kept` waits for somebody, and one of id `back` was put back by a run that
- * ended. `orphan` belongs to w3, whose lease is over.
+ * ended. `late`, behind `sibling`, has exceeded its timeout. `orphan` belongs to w3, whose lease is over.
  */
 
 import type { CommitItem } from '../../src/postgres/protocol/commit.js';
@@ -20,6 +20,7 @@ import {
   complete,
   emit,
   end,
+  endDue,
   endGeneration,
   entry,
   expireLease,
@@ -45,6 +46,7 @@ import {
   takeTasks,
   task,
   terminate,
+  terms,
   timer,
   uncall,
   untask,
@@ -62,6 +64,8 @@ interface Scene {
   readonly kid: Thread;
   readonly outcome: TaskOutcome;
   readonly started: StartItem;
+  /** Takes the id of `kid`, with a signal. One for each side. */
+  readonly replacing: readonly StartItem[];
   /** One for each side. */
   readonly signals: readonly SignalItem[];
   readonly numbers: readonly number[];
@@ -121,8 +125,14 @@ const CALLS: Record<string, SceneCall> = {
   'the reaper comes': async (session) => void (await reapDead(session)),
   'the house is kept': async (session) => void (await keepHouse(session)),
   'a claim': async (session, { w1, numbers }, side) => void (await claim(session, w1, { claimNo: numbers[side]! })),
+  'a start in the place of the child': async (session, { replacing: items }, side) =>
+    (await startAll(session, [items[side]!])).map(({ status }) => status),
+  'what is due ends': async (session) => void (await endDue(session)),
   'a start': async (session, { started }) => (await startAll(session, [started])).map(({ status }) => status),
 };
+
+const replacing = (payload: string) =>
+  startItem('kid', { terms: terms({ conflict: 'TERMINATE_EXISTING', signalId: 'go', payload, expireMs: 60_000 }) });
 
 const kept = new WeakMap<Session, Scene>();
 
@@ -178,6 +188,8 @@ async function play(control: Session): Promise<Scene> {
   await step(control, parent, { opens: 4, effects: [child(0, 'kid'), wait(1, 'go'), timer(2, 0), task(3)] });
   const kid = await claimOnly(control, w2, 'kid');
   await waiting(control, w1, 'sibling', 'go');
+  await waiting(control, w1, 'late', 'go');
+  await control.sql(`update ${SCHEMA}.execution set due_at = clock_timestamp() where workflow_id = 'late'`);
   const [taken] = await takeTasks(control, w2);
   const entries = Object.entries(STEPS).map(([name, { of, step: given }]) => [
     name,
@@ -190,6 +202,7 @@ async function play(control: Session): Promise<Scene> {
     kid,
     outcome: outcomeOf(taken!, 'done', '"task"'),
     started: startItem('new'),
+    replacing: [replacing('"1"'), replacing('"2"')],
     signals: [signalItem('go', { payload: '1' }), signalItem('go', { payload: '2' })],
     numbers: [nextNumber(), nextNumber()],
     items: Object.fromEntries(entries) as Record<string, CommitItem>,
@@ -203,6 +216,7 @@ async function play(control: Session): Promise<Scene> {
 async function settle(control: Session, { w1 }: Scene): Promise<void> {
   await reapDead(control, w1);
   await keepHouse(control);
+  await endDue(control);
   while (await endGeneration(control));
   await claim(control, w1);
   await control.sql(`update ${SCHEMA}.inbox set worker_no = null`);
