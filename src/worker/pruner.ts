@@ -12,6 +12,7 @@ import { prune, pruneArchived, setArchiving, takeDueRuns } from '../postgres/pro
 import { historyPages } from '../postgres/protocol/threads.js';
 import { type Archive, archivedExecution } from './archived-execution.js';
 import type { HostContext } from './host-context.js';
+import { errorFields } from './log-fields.js';
 import { OneAtATime } from './one-at-a-time.js';
 import type { Serving } from './serving.js';
 
@@ -60,7 +61,7 @@ export class Pruner {
   async #archiveSome(): Promise<boolean> {
     const serving = [...this.#host.services.all].find((one) => typeof one.archive === 'function' && !one.draining);
     if (serving === undefined) return false;
-    const { lanes, schema, namespace, logger } = this.#host;
+    const { lanes, schema, namespace } = this.#host;
     const due = await takeDueRuns(lanes.side, schema, ARCHIVE_BATCH, ARCHIVE_AGAIN_S);
     const archived: number[] = [];
     await Promise.all(
@@ -71,7 +72,8 @@ export class Pruner {
           archived.push(row.run_no);
         } catch (error) {
           const { workflow_id: workflowId, run } = row;
-          logger.error({ workflowId, run, error }, 'an execution could not be archived; it stays, and is tried again');
+          const fields = { workflowId, run, ...errorFields(error) };
+          serving.logger.error(fields, 'an execution could not be archived; it stays, and is tried again');
         }
       }),
     );
