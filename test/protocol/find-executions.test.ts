@@ -21,6 +21,7 @@ import {
   start,
   step,
   terminate,
+  terms,
 } from '../support/protocol.js';
 import { failureOf, SCHEMA, type Session } from '../support/protocol-session.js';
 
