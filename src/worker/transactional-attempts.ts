@@ -23,6 +23,7 @@ import {
   TransactionError,
 } from '../core/errors.js';
 import { NotCommitted } from '../postgres/activity-transaction.js';
+import { messageOf } from '../postgres/patience.js';
 import { finishInTransaction } from '../postgres/protocol/tasks.js';
 import { SqlError } from '../postgres/sql-error.js';
 import type { HostContext } from './host-context.js';
@@ -105,15 +106,11 @@ function failureOf(host: HostContext, activity: RunningActivity, error: unknown)
   if (error instanceof PayloadCodecError && activity.transaction === 'interrupted') return error;
   if (!(error instanceof NotCommitted)) return error;
   const { cause } = error;
-  if (!(cause instanceof SqlError)) {
-    activity.transaction = 'interrupted';
-    return error;
-  }
+  if (!(cause instanceof SqlError)) return interrupted(host, activity, error, messageOf(cause));
   const known = errorFromSqlState(cause.code, cause.message);
   if (known instanceof LeaseLostError) host.callFailed('finish_in_transaction', known);
   if (known instanceof LeaseLostError || PASSING.test(cause.code)) {
-    activity.transaction = 'interrupted';
-    return error;
+    return interrupted(host, activity, error, cause.code);
   }
   // Repeated, it would do again what its own commit has kept.
   if (known !== null) return Object.assign(known, { nonRetryable: true });
@@ -121,4 +118,15 @@ function failureOf(host: HostContext, activity: RunningActivity, error: unknown)
   const message =
     'a statement of this activity failed, and the error was caught: Postgres commits nothing of such a transaction. Let it pass, or use a savepoint';
   return new TransactionError(message, 'ended');
+}
+
+function interrupted(host: HostContext, activity: RunningActivity, error: NotCommitted, reason: string): NotCommitted {
+  activity.transaction = 'interrupted';
+  const { name: activityName, threadNo } = activity;
+  const known = activity.abandoned || reason === '40001'; // who has it now is told of elsewhere
+  host.logger[known ? 'debug' : 'warn'](
+    { activityName, threadNo, reason },
+    `${error.message}; its activity runs again`,
+  );
+  return error;
 }
