@@ -93,7 +93,8 @@ await Durable.shutdown();
 //   timeline_key: '-proxy-1-',
 //   execution_index: 1,
 //   scheduled_event_id: 2,
-//   result: 'parcel of o-1'
+//   result: 'parcel of o-1',
+//   entry: 1
 // }
 // [
 //   {
