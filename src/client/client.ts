@@ -37,6 +37,7 @@ import { beginStart, startAttributes } from '../telemetry/spans.js';
 import { ActivityCompletion } from './activity-completion.js';
 import { bulkCalls } from './bulk.js';
 import { transactionOf } from './caller-transactions.js';
+import { defaultExpireS } from './default-expire.js';
 import { Engine } from './engine.js';
 import { WorkflowHandle } from './handle.js';
 import { isOpen, type Link, type LinkUse, useLink } from './link.js';
@@ -102,6 +103,8 @@ export class Client {
   /** What the user gave, also to be read. */
   readonly events: EventsConfig | undefined;
   readonly #guid = guid();
+  /** Of starts that do not say. */
+  readonly #expireS = defaultExpireS('Client');
 
   constructor(options: ClientOptions) {
     const given = parseOptions('Client', clientShape, options);
@@ -265,7 +268,7 @@ export class Client {
       workflowName,
       args: this.#seal.seal(encodeArguments(given.args, call)),
       config: config === null ? null : JSON.stringify(config),
-      expireS: given.expire ?? null,
+      expireS: given.expire ?? this.#expireS,
       signalIn: given.signalIn ?? true,
       terms: terms === null ? null : JSON.stringify(terms),
       entity: given.entity ?? null,

@@ -33,7 +33,7 @@ export interface StartOptions extends StartTerms {
   readonly entity?: string;
   /** Fields to find the workflow by, there before its first line runs. Values are stored as text. */
   readonly search?: SearchOptions;
-  /** Seconds it stays readable once finished; 0 keeps it for ever. Default 7 days. */
+  /** Seconds it stays readable once finished; 0 keeps it for ever. Default env `HMSH_EXPIRE_JOB_SECONDS`, else 7 days. */
   readonly expire?: number;
   /** Whether it accepts hooks. Default true. */
   readonly signalIn?: boolean;
