@@ -265,11 +265,11 @@ describeInBothTempos('children whose parent has ended', { workflow: workflows },
     const last = how === 'return' || how === 'throw' ? how : 'wait';
     const parent = await engine().start('begets', [id, last], { workflowRunTimeout: '1h' });
     if (how === 'time out') {
-      await engine().waits(parent);
+      await engine().awaitsSignal(parent, `${id} never`); // all three have begun
       await engine().sql('update execution set due_at = clock() where workflow_id = $1', [parent.workflowId]);
     }
     if (how === 'terminate') {
-      await engine().waits(parent);
+      await engine().awaitsSignal(parent, `${id} never`); // all three have begun
       await parent.terminate();
     }
     await parent.result({ throwOnError: false });
