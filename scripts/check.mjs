@@ -9,14 +9,14 @@ installIfNeeded();
 
 const folders = ['src', 'test', 'bench', 'demo', 'examples', 'scripts'].filter((folder) => existsSync(folder));
 
-/** The build refreshes the embedded SQL, so whether that is fresh is looked at before. The last three look at the build. */
+/** The build refreshes the embedded SQL, so whether that is fresh is looked at before. Those behind it look at the build. */
 const checks = [
   ['format and lint', 'biome ci --error-on-warnings --colors=off .'],
   ['types', 'tsc -p tsconfig.json'],
-  ['layers and cycles', `depcruise --config .dependency-cruiser.cjs vitest.config.ts ${folders.join(' ')}`],
   ['embedded SQL is fresh', 'node scripts/embed-sql.mjs --check'],
   ['dead code', 'knip --no-progress'],
   ['build', 'npm run --silent build'],
+  ['layers and cycles', `depcruise --config .dependency-cruiser.cjs vitest.config.ts ${folders.join(' ')}`],
   ['types of examples', 'tsc -p tsconfig.programs.json'],
   ['package shape', 'publint --strict'],
   ['package installs', 'node scripts/check-package.mjs'],

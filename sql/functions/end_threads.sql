@@ -5,7 +5,7 @@ create or replace function end_threads(p_threads bigint[]) returns void
 language plpgsql as $$
 -- plans: index only
 declare
-  v_left bigint[] := p_threads;
+  v_left bigint[] := array(select t.thread_no from thread t where t.thread_no = any(p_threads));
   v_done bigint[];
 begin
   while v_left <> '{}' loop

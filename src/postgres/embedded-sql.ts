@@ -2046,7 +2046,7 @@ create or replace function end_threads(p_threads bigint[]) returns void
 language plpgsql as $$
 -- plans: index only
 declare
-  v_left bigint[] := p_threads;
+  v_left bigint[] := array(select t.thread_no from thread t where t.thread_no = any(p_threads));
   v_done bigint[];
 begin
   while v_left <> '{}' loop
@@ -6107,11 +6107,11 @@ select 'I32 somebody awaits a hook that failed', k.thread_no::text
 from hook k join wait w on w.thread_no = k.opener_thread and w.op = k.opener_op
 where k.state not in ('open', 'completed')
 union all
-select 'I33 a run and its threads do not agree about being paused', t.thread_no || ' ' || t.state
+select 'I37 a run and its threads do not agree about being paused', t.thread_no || ' ' || t.state
 from execution e join thread t using (run_no)
 where t.paused <> (e.paused_at is not null and t.state <> 'done') or e.paused_at is not null and e.state <> 'open'
 union all
-select 'I33 a paused thread may go on, or its owner was not told', t.thread_no || ' ' || t.state from thread t
+select 'I37 a paused thread may go on, or its owner was not told', t.thread_no || ' ' || t.state from thread t
 where t.paused and case t.state
     when 'paused' then t.owner is not null or t.ready_at is not null
     when 'owned' then not exists (select from inbox i where i.thread_no = t.thread_no and i.kind = 'pause')
@@ -6135,10 +6135,10 @@ select 'I28 a row without its thread', x.kind || ' ' || x.thread_no from (
 where not exists (select from thread t where t.thread_no = x.thread_no)
   and not (x.kind = 'history' and exists (select from pruning p where x.thread_no = any(p.threads)))
 union all
-select 'I34 a stripped run that no other one needs', e.workflow_id || '/' || e.run from execution e
+select 'I38 a stripped run that no other one needs', e.workflow_id || '/' || e.run from execution e
 where e.state = 'pruned' and not is_needed(e)
 union all
-select 'I34 a run that has ended and will never be pruned', e.workflow_id || '/' || e.run
+select 'I38 a run that has ended and will never be pruned', e.workflow_id || '/' || e.run
 from execution e join thread t on t.thread_no = e.run_no
 where e.closed_at is not null and e.expire_s is distinct from 0
   and not exists (select from pruning p where e.run_no = any(p.runs))

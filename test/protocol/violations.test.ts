@@ -142,11 +142,11 @@ const PLANTED: Record<string, string[]> = {
     `update durable.execution set state = 'completed', closed_at = now(), expire_s = 0 where ${EXECUTION('ready')}`,
     `delete from durable.history where ${THREAD('finished')}; delete from durable.thread where ${THREAD('finished')}`,
   ],
-  'I34 a stripped run that no other one needs': [
+  'I38 a stripped run that no other one needs': [
     `delete from durable.history where ${THREAD('finished')}; delete from durable.thread where ${THREAD('finished')};
      update durable.execution set state = 'pruned' where ${EXECUTION('finished')}`,
   ],
-  'I34 a run that has ended and will never be pruned': ['delete from durable.pruning'],
+  'I38 a run that has ended and will never be pruned': ['delete from durable.pruning'],
   'I7 a thread is stuck': [
     `update durable.execution set parent_thread = null where ${EXECUTION('kid')}`,
     `update durable.thread set ready_at = null where ${THREAD('ready')}`,
@@ -226,12 +226,12 @@ const PLANTED: Record<string, string[]> = {
     `update durable.hook set state = 'failed' where ${HOOK_OF('asker')}`,
     `update durable.hook set state = 'ended' where ${HOOK_OF('asker')}`,
   ],
-  'I33 a run and its threads do not agree about being paused': [
+  'I37 a run and its threads do not agree about being paused': [
     `update durable.execution set paused_at = null where ${EXECUTION('paused')}`,
     `update durable.execution set paused_at = now() where ${EXECUTION('ready')}`,
     `update durable.execution set paused_at = now() where ${EXECUTION('finished')}`,
   ],
-  'I33 a paused thread may go on, or its owner was not told': [
+  'I37 a paused thread may go on, or its owner was not told': [
     `update durable.thread set ready_at = now() where ${THREAD('paused')}`,
     `delete from durable.inbox where ${THREAD('pausing')}`,
     `insert into durable.inbox (thread_no, kind) values (${of('busy')}, 'pause')`,
