@@ -168,7 +168,7 @@ describe('the end of a family', () => {
     const engine = await Engine.open({ workflow: workflows, activities, tempo: kept });
     const { id, handles } = await begin(engine, 4);
     // As if the client had died behind the first transaction.
-    await engine.sql(`select * from terminate(false, 4711, $1, '{"message":"x","name":"x"}', null, true)`, [id]);
+    await engine.sql(`select * from terminate(false, 4711, $1, '{"message":"x","name":"x"}', null, true, null)`, [id]);
     await until('all have ended', async () => {
       const open = await engine.sql(`select from execution where state = 'open'`);
       return open.length === 0;
