@@ -2516,7 +2516,7 @@ begin
         'lastFailure', case when e.state in ('failed', 'cancelled', 'terminated') then v_result end)));
   elsif e.paused_at is not null then
     v_why := jsonb_build_object('reason', 'paused', 'waitsFor', '[]'::jsonb,
-      'message', format('is paused since %s%s; handle.resume() lets it go on%s', span_in_words(v_now - e.paused_at),
+      'message', format('has been paused for %s%s; handle.resume() lets it go on%s', span_in_words(v_now - e.paused_at),
         coalesce(': ' || e.pause_reason, ''), coalesce((
           select '; ' || string_agg(worker_in_words(t.owner), ', ' order by t.owner) || ' still finishes what was under way'
           from thread t where t.run_no = p_run_no and t.owner is not null), '')),

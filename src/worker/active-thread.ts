@@ -25,6 +25,7 @@ import { Recording } from '../replay/recording.js';
 import { replay } from '../replay/replay.js';
 import type { TracedStart } from '../telemetry/spans.js';
 import { type ChildTraces, type EagerChoice, EntryDraft } from './entry-draft.js';
+import { type Delivery, Mailbox } from './mailbox.js';
 import type { OpenOperation } from './open-operation.js';
 import { nodeReplayPort } from './replay-port.js';
 import { decisions, eventOf, readHistory, type ThreadHistory } from './thread-history.js';
@@ -74,11 +75,6 @@ export interface ThreadPort {
   failed(thread: ActiveThread, error: unknown): void;
 }
 
-export interface Delivery {
-  readonly event: Event;
-  readonly inboxNo: number | null;
-}
-
 /** Work on the thread's rows that must not meet a commit of the same thread. */
 export type Chore = () => Promise<void>;
 
@@ -101,7 +97,7 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
   readonly #chooseEager: EagerChoice;
   readonly #traces: ChildTraces;
   #stage: Stage = 'loading';
-  #mailbox: Delivery[] = [];
+  readonly #mailbox = new Mailbox(this.open);
   #chores: Chore[] = [];
   #instance: Instance | null = null;
   #deliveredTo: Instance | null = null;
@@ -160,7 +156,7 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
   }
 
   get quiet(): boolean {
-    return this.#stage === 'idle' && this.#mailbox.length === 0 && this.#chores.length === 0;
+    return this.#stage === 'idle' && this.#mailbox.empty && this.#chores.length === 0;
   }
 
   /** Whether everything it waits for can wake it by itself, from the database: then it may be parked. */
@@ -190,7 +186,7 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
     this.#haveTasks(tasks);
     this.#stage = 'idle';
     // Before what came while the history was read.
-    this.#mailbox.unshift(...history.decided.map((event) => ({ event, inboxNo: null })));
+    this.#mailbox.addFirst(...history.decided.map((event) => ({ event, inboxNo: null })));
     this.#notice();
   }
 
@@ -218,12 +214,10 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
   park(): boolean {
     this.#stage = 'parked';
     this.dueAt.clear();
-    this.#mailbox = this.#mailbox.filter(
-      ({ inboxNo, event }) => inboxNo === null && event.kind !== 'fire' && event.kind !== 'retry',
-    );
+    this.#mailbox.keepUnstored();
     this.knownMail.clear();
     this.#resumeWaiting();
-    return this.#mailbox.length > 0 || this.#chores.length > 0 || (this.#instance?.hasCommands ?? false);
+    return !this.#mailbox.empty || this.#chores.length > 0 || (this.#instance?.hasCommands ?? false);
   }
 
   readonly #waiting: { parked: () => void; here: () => void }[] = [];
@@ -250,7 +244,7 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
   }
 
   hasMailFor(op: number): boolean {
-    return this.#mailbox.some(({ event }) => 'op' in event && event.op === op);
+    return this.#mailbox.has(op);
   }
 
   /** Dropped: promises never settle, nothing is recorded any more. */
@@ -258,7 +252,7 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
     this.#stage = 'gone';
     this.#instance?.dispose();
     this.#instance = null;
-    this.#mailbox = [];
+    this.#mailbox.clear();
     this.#chores = [];
   }
 
@@ -266,7 +260,7 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
 
   post(delivery: Delivery): void {
     if (this.#stage === 'gone') return;
-    this.#mailbox.push(delivery);
+    this.#mailbox.add(delivery);
     this.#notice();
   }
 
@@ -308,11 +302,7 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
       this.#port.resumeStep(this, op);
       return;
     }
-    if (
-      operation === undefined ||
-      this.#mailbox.some(({ event }) => (event.kind === 'fire' || event.kind === 'retry') && event.op === op)
-    )
-      return;
+    if (operation === undefined || this.#mailbox.hasTimer(op)) return;
     this.post({ event: { kind: operation.kind === 'retry' ? 'retry' : 'fire', op }, inboxNo: null });
   }
 
@@ -332,7 +322,7 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
       return false;
     }
     for (let next = this.#takeMail(); next !== undefined; next = this.#takeMail()) {
-      const event = this.#rejecting(next.event);
+      const event = this.#mailbox.rejecting(next.event);
       if ('op' in event && !this.open.has(event.op)) {
         // Settled meanwhile (cancelled, timed out): the row is taken in, nobody is told.
         if (next.inboxNo !== null) this.#consume(next.inboxNo);
@@ -362,46 +352,11 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
 
   /** Paused: what the database holds stays there. An outcome that stands nowhere else is still taken in. */
   #holdsBack(): boolean {
-    if (!this.#pausing) return false;
-    return !this.#mailbox.some(
-      ({ inboxNo, event }) => inboxNo === null && (event.kind === 'done' || event.kind === 'fail'),
-    );
+    return this.#pausing && !this.#mailbox.holdsOutcome;
   }
 
-  /**
-   * The next delivery. What a wait was given stands before whatever else would end that wait (a cancel, its timeout): the
-   * signal is taken already, so a commit that ends the wait without it is stale, for ever.
-   */
   #takeMail(): Delivery | undefined {
-    const first = this.#mailbox[0]?.event;
-    if (first?.kind === 'cancel' && this.#instance === null) {
-      // The function failed and waits for its retry: that comes now, and finds the request.
-      for (const [op, operation] of this.open) {
-        if (operation.kind === 'retry') return { event: { kind: 'retry', op }, inboxNo: null };
-      }
-    }
-    const ending = first === undefined ? first : this.#rejecting(first);
-    if (ending?.kind === 'cancel' || ending?.kind === 'fire' || ending?.kind === 'cancelled') {
-      const given = this.#mailbox.findIndex(
-        ({ event }) =>
-          (event.kind === 'signal' || event.kind === 'decided') && this.open.has(event.op) && ends(ending, event.op),
-      );
-      if (given > 0) return this.#mailbox.splice(given, 1)[0];
-      // A hook's failure has taken the wait as well, but comes in its turn: a hook that is cancelled with its caller fails.
-      for (const { event } of this.#mailbox) {
-        const failing = event.kind === 'fail' ? this.open.get(event.op) : undefined;
-        if (failing?.kind === 'hook') failing.failed = true;
-      }
-    }
-    return this.#mailbox.shift();
-  }
-
-  /** The answer to a scope's cancelling rejects what was pending in it and still is. */
-  #rejecting(event: Event): Event {
-    if (event.kind !== 'decided') return event;
-    const operation = this.open.get(event.op);
-    if (operation?.kind !== 'cancel') return event;
-    return { kind: 'cancelled', op: event.op, ops: operation.ops.filter((op) => this.open.has(op)) };
+    return this.#mailbox.take(this.#instance === null);
   }
 
   collect(): boolean {
@@ -415,7 +370,7 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
       this.#block(this.#instance.failure);
       return false;
     }
-    if (this.#draft.closes || this.#draft.full || this.#mailbox.length === 0) {
+    if (this.#draft.closes || this.#draft.full || this.#mailbox.empty) {
       this.#commitOrRest();
       return false;
     }
@@ -459,7 +414,7 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
   }
 
   #putBackAndCommit(delivery: Delivery): void {
-    this.#mailbox.unshift(delivery);
+    this.#mailbox.addFirst(delivery);
     this.#commitOrRest();
   }
 
@@ -587,7 +542,7 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
         return;
       }
       const events = decisions([...draft.decided, ...decided.keys()], decided);
-      this.#mailbox.unshift(...events.map((event) => ({ event, inboxNo: null })));
+      this.#mailbox.addFirst(...events.map((event) => ({ event, inboxNo: null })));
     }
     for (const { op, ms } of draft.timers) this.#port.armTimer(this, op, ms);
     if (this.#pausing)
@@ -608,7 +563,7 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
   /** Something may have to be done: asks for a turn when none is under way. */
   #notice(late = false): void {
     if (this.#stage !== 'idle') return;
-    if (!late && (this.#mailbox.length === 0 || this.#holdsBack()) && this.#chores.length === 0) {
+    if (!late && (this.#mailbox.empty || this.#holdsBack()) && this.#chores.length === 0) {
       if (!(this.#instance?.hasCommands ?? false)) return;
     }
     this.#stage = 'turning';
@@ -664,10 +619,4 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
   #block(reason: Error): void {
     this.#port.blocked(this, reason);
   }
-}
-
-/** Whether an event ends the wait `op` without its signal. */
-function ends(event: Extract<Event, { kind: 'cancel' | 'cancelled' | 'fire' }>, op: number): boolean {
-  if (event.kind === 'fire') return event.op === op;
-  return event.kind === 'cancel' || event.ops.includes(op);
 }

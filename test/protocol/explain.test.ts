@@ -160,7 +160,9 @@ onEveryDatabase('a workflow that does not move', (session) => {
     await pause(session(), ['a', 'b']);
     expect(await why(session(), 'a')).toMatchObject({
       reason: 'paused',
-      message: expect.stringMatching(/^"a" is paused since \d+ m?s: maintenance; handle\.resume\(\) lets it go on\.$/),
+      message: expect.stringMatching(
+        /^"a" has been paused for \d+ m?s: maintenance; handle\.resume\(\) lets it go on\.$/,
+      ),
       details: { pausedAt: expect.any(Date), pauseReason: 'maintenance' },
     });
     expect((await why(session(), 'b')).message).toMatch(/; worker \d+ \(a test\) still finishes what was under way\.$/);
