@@ -1,5 +1,6 @@
 // @ts-check
 /** Finding workflows among many, in TypeScript and in SQL, and asking one why it is not moving. */
+import { setTimeout as pause } from 'node:timers/promises';
 import { PGlite } from '@electric-sql/pglite';
 import { Durable } from 'perdure';
 
@@ -65,10 +66,14 @@ console.log(
 
 const handle = await client.workflow.getHandle('orders', 'order', 'o-1');
 let why = await handle.explain();
-while (why.reason !== 'child' || why.waitsFor[0]?.of?.reason !== 'signal') why = await handle.explain(); // until both have come to rest
+while (why.reason !== 'child' || why.waitsFor[0]?.of?.reason !== 'signal') {
+  await pause(50); // until both have come to rest
+  why = await handle.explain();
+}
 console.log(why.reason, why.waitsFor[0].of.reason);
 console.log(why.message);
 await Durable.shutdown();
+await db.close();
 
 // Prints:
 // [ 'o-2' ] and more
