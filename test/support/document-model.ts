@@ -64,7 +64,7 @@ function callSearch(documents: ModelDocuments, method: string, args: Json[]): De
     default: {
       const [name, by] = args as [string, number];
       const before = fields.get(name) ?? (method === 'incr' ? '0' : '1');
-      const result = compute(method, before, by, name);
+      const result = compute(method, before, by, [name]);
       fields.set(name, result);
       store();
       return value(Number(result));
@@ -75,10 +75,10 @@ function callSearch(documents: ModelDocuments, method: string, args: Json[]): De
 /** A decimal as an integer and how many of its digits stand behind the point. */
 type Decimal = readonly [digits: bigint, scale: number];
 
-function compute(method: string, before: string, by: number, at: string): string {
+function compute(method: string, before: string, by: number, at: readonly string[]): string {
   const one = decimalOf(before);
   const other = decimalOf(String(by)) as Decimal;
-  if (one === null) throw new Refusal('number', [at]);
+  if (one === null) throw new Refusal('number', at);
   const scale = Math.max(one[1], other[1]);
   const aligned = ([digits, own]: Decimal) => digits * 10n ** BigInt(scale - own);
   const [digits, decimals] =
@@ -86,7 +86,7 @@ function compute(method: string, before: string, by: number, at: string): string
   const text = textOf(digits, decimals);
   const size = digits < 0n ? -digits : digits;
   if (size > LARGEST * 10n ** BigInt(decimals) || (text.split('.')[1] ?? '').length > 500)
-    throw new Refusal('range', [at]);
+    throw new Refusal('range', at);
   return text;
 }
 
@@ -155,7 +155,7 @@ function callEntity(documents: ModelDocuments, method: string, args: Json[]): De
     }
     case 'increment': {
       if (typeof (there ?? 0) !== 'number') throw new Refusal('number', path);
-      const sum = Number(compute('incr', String(there ?? 0), args[1] as number, ''));
+      const sum = Number(compute('incr', String(there ?? 0), args[1] as number, path));
       put(path, sum);
       return value(sum);
     }
