@@ -45,6 +45,7 @@ describe('connecting', () => {
     sqlError('53300'),
     sqlError('57P03'),
     new Error('no answer within 10000 ms'),
+    new Error('Client has encountered a connection error and is not queryable'),
   ])('may work later after %s', (error) => expect(mayPass(error)).toBe(true));
 
   it.each([

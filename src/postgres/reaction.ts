@@ -43,5 +43,6 @@ export function mayPass(connectError: unknown): boolean {
   const { code, message } = connectError as { code?: unknown; message?: unknown };
   // ECONNREFUSED, ENOTFOUND, EAI_AGAIN, ...; not ERR_INVALID_ARG_TYPE, not DEPTH_ZERO_SELF_SIGNED_CERT.
   if (typeof code === 'string') return /^E(?!RR_)/.test(code);
-  return typeof message === 'string' && /terminated|timeout|no answer/i.test(message);
+  // The last two are what pg says of a client whose backend ended between its connecting and its first query.
+  return typeof message === 'string' && /terminated|timeout|no answer|not queryable|connection ended/i.test(message);
 }

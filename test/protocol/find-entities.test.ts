@@ -123,9 +123,9 @@ onEveryDatabase('workflows', (session) => {
     await session().sql('begin'); // leaves nothing: executions without threads, and indexes
     await session().sql(`insert into ${SCHEMA}.execution (run_no, chain_no, request_no, run, service_no, created_at, signal_in,
         cancel_requested, workflow_id, state, cause, args, entity)
-      select n, n, n, 0, 0, now(), true, false, n, 'open', 'start', '[]', 'order' from generate_series(1, 5000) n`);
+      select n, n, n, 0, 0, now(), true, false, n, 'open', 'start', '[]', 'order' from generate_series(1, 20000) n`);
     await session().sql(`insert into ${SCHEMA}.document (run_no, entity)
-      select n, jsonb_build_object('state', case n when 4711 then 'rare' else 'open' end, 'other', n) from generate_series(1, 5000) n`);
+      select n, jsonb_build_object('state', case n when 4711 then 'rare' else 'open' end, 'other', n) from generate_series(1, 20000) n`);
     // Behind the rows: what was inserted into an index of this kind a moment ago is looked through, which may cost more than it saves.
     for (const field of ['state', 'it\'s "quoted"; drop table', 'state', 'x'.repeat(512)])
       await createEntityIndex(session(), SCHEMA, field);
