@@ -11,24 +11,13 @@ language plpgsql as $$
 -- plans: index only
 #variable_conflict use_column
 declare
-  v_runs bigint[];
   v_answers text[];
   v_new int[];
   v_opened record;
 begin
   perform begin_write(p_patient);
-  v_runs := array(
-    select e.run_no from execution e
-    where e.run_no in (select latest_run(u) from unnest(p_workflow_id) u)
-    order by e.run_no for no key update);
+  perform lock_latest_runs(p_workflow_id);
   -- pause: locked
-  if exists (
-    select from unnest(p_workflow_id) u (id)
-    cross join lateral (select latest_run(u.id) as run_no offset 0) l
-    where l.run_no is not null and not l.run_no = any(v_runs))
-  then
-    raise exception 'a run was continued or started meanwhile' using errcode = '40001';
-  end if;
   -- behind the lock: an own first call has committed by now, or never will
   v_answers := array(
     select k.thread_no::text from unnest(p_request_no) with ordinality u (request_no, n)

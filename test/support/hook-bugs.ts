@@ -10,7 +10,7 @@ export const hookBugs: readonly PlantedBug[] = [
   },
   {
     name: 'a client opens a hook without the lock of its run',
-    edits: [['hook', 'order by e.run_no for no key update);', 'order by e.run_no);']],
+    edits: [['lock_latest_runs', 'order by e.run_no for no key update);', 'order by e.run_no);']],
     caughtBy: 'R17 a client’s hook / the end of its run, completed',
   },
   {
