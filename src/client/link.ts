@@ -270,12 +270,7 @@ export class Link {
   }
 
   async reset(request: ResetRequest): Promise<ResetAnswer> {
-    const answer = await untilFree(
-      () => resetWorkflow(this.#lanes.side, this.schema, request, patience),
-      GIVE_UP_AFTER_MS,
-    );
-    this.#tell(answer.hints);
-    return answer;
+    return await this.#beside((lane) => resetWorkflow(lane, this.schema, request, patience));
   }
 
   openChildren(workflowIds: readonly string[]): Promise<string[]> {
@@ -284,40 +279,22 @@ export class Link {
 
   async cancel(workflowId: string, chainNo: number | null, transaction?: CallerTransaction): Promise<boolean> {
     if (transaction !== undefined) return this.#callers.cancel(workflowId, chainNo, transaction);
-    const { found, hints } = await untilFree(
-      () => cancelWorkflow(this.#lanes.side, this.schema, workflowId, chainNo, patience),
-      GIVE_UP_AFTER_MS,
-    );
-    this.#tell(hints);
-    return found;
+    const send = (lane: Lane) => cancelWorkflow(lane, this.schema, workflowId, chainNo, patience);
+    return (await this.#beside(send)).found;
   }
 
   async terminate(request: Parameters<typeof terminateWorkflow>[2]) {
-    const { status, hints } = await untilFree(
-      () => terminateWorkflow(this.#lanes.side, this.schema, request, patience),
-      GIVE_UP_AFTER_MS,
-    );
-    this.#tell(hints);
-    return status;
+    return (await this.#beside((lane) => terminateWorkflow(lane, this.schema, request, patience))).status;
   }
 
   async answerTask(answer: TaskAnswer): Promise<TaskAnswerStatus> {
-    const { status, hints } = await untilFree(
-      () => answerTask(this.#lanes.side, this.schema, answer, patience),
-      GIVE_UP_AFTER_MS,
-    );
-    this.#tell(hints);
-    return status;
+    return (await this.#beside((lane) => answerTask(lane, this.schema, answer, patience))).status;
   }
 
   /** Ends the descendants of terminated runs, with whoever else is at it. Resolves when none are left. */
   async descend(): Promise<void> {
     for (;;) {
-      const { worked, more, hints } = await untilFree(
-        () => descend(this.#lanes.side, this.schema, patience),
-        GIVE_UP_AFTER_MS,
-      );
-      this.#tell(hints);
+      const { worked, more } = await this.#beside((lane) => descend(lane, this.schema, patience));
       if (!more) return;
       if (!worked) await new Promise((resolve) => setTimeout(resolve, DESCENT_POLL_MS));
     }
@@ -431,6 +408,13 @@ export class Link {
     const lanes = [...Object.values(this.#lanes), ...further];
     await Promise.all(lanes.map((lane) => lane.close()));
     await this.#database.release();
+  }
+
+  /** A call of its own on the side lane, sent again while it meets a held row; its hints are passed on. */
+  async #beside<A extends { readonly hints: string | null }>(send: (lane: Lane) => Promise<A>): Promise<A> {
+    const answer = await untilFree(() => send(this.#lanes.side), GIVE_UP_AFTER_MS);
+    this.#tell(answer.hints);
+    return answer;
   }
 
   #told<A>({ answers, hints }: { answers: A[]; hints: string | null }): A[] {

@@ -6,6 +6,7 @@
 
 import type { ParsedSteps } from '../codec/sealed-steps.js';
 import { type CommandKind, type CommandSpec, opensOperation } from '../core/history.js';
+import type { ResetCut } from '../postgres/protocol/operations.js';
 import type { HistoryRow } from '../postgres/protocol/threads.js';
 
 /** What an operation was opened with, as far as it matters here. */
@@ -15,22 +16,7 @@ interface Opened {
   readonly spec: unknown;
 }
 
-export interface ResetPlan {
-  /** How many entries are kept, and how many operations those opened. */
-  readonly keep: number;
-  readonly opened: number;
-  /** The last entry that the plan knows of. */
-  readonly seen: number;
-  /** Whether a cancel request stands in what is kept. */
-  readonly cancelled: boolean;
-  readonly timers: readonly { readonly op: number; readonly dueMs: number }[];
-  readonly waits: readonly { readonly op: number; readonly signalId: string }[];
-  readonly children: readonly number[];
-  readonly hooks: readonly { readonly op: number; readonly signalId: string }[];
-  /** Outcomes of kept activities that stand behind the cut, told again. */
-  readonly outcomes: readonly { readonly op: number; readonly payload: string | null }[];
-  /** What was taken behind the cut, in order. */
-  readonly signals: readonly { readonly signalId: string; readonly payload: string | null }[];
+export interface ResetPlan extends ResetCut {
   /** Awaits a hook in another workflow, of which a new run would not hear. */
   readonly awaitsHookElsewhere: boolean;
 }

@@ -67,25 +67,32 @@ export async function fetchOpenChildren(
   return JSON.parse(rows[0]?.open_children ?? '[]') as string[];
 }
 
-export interface ResetRequest {
+/** Where a history is cut, and what that leaves open: what the new run must wait for, and what comes back to it. */
+export interface ResetCut {
+  /** How many entries are kept, and how many operations those opened. */
+  readonly keep: number;
+  readonly opened: number;
+  /** The last entry that the caller has seen. */
+  readonly seen: number;
+  /** Whether a cancel request stands in what is kept. */
+  readonly cancelled: boolean;
+  readonly timers: readonly { readonly op: number; readonly dueMs: number }[];
+  readonly waits: readonly { readonly op: number; readonly signalId: string }[];
+  readonly children: readonly number[];
+  readonly hooks: readonly { readonly op: number; readonly signalId: string }[];
+  /** Outcomes of kept activities that stand behind the cut, told again. */
+  readonly outcomes: readonly { readonly op: number; readonly payload: string | null }[];
+  /** What was taken behind the cut, in order. */
+  readonly signals: readonly { readonly signalId: string; readonly payload: string | null }[];
+}
+
+export interface ResetRequest extends ResetCut {
   readonly requestNo: number;
   readonly runNo: number;
   /** Of a fork; null: the run's own. */
   readonly workflowId: string | null;
   readonly cause: 'reset' | 'retried';
   readonly reason: string | null;
-  /** How many entries are kept, and how many operations those opened. */
-  readonly keep: number;
-  readonly opened: number;
-  /** The last entry that the caller has seen. */
-  readonly seen: number;
-  readonly cancelled: boolean;
-  readonly timers: readonly { readonly op: number; readonly dueMs: number }[];
-  readonly waits: readonly { readonly op: number; readonly signalId: string }[];
-  readonly children: readonly number[];
-  readonly hooks: readonly { readonly op: number; readonly signalId: string }[];
-  readonly outcomes: readonly { readonly op: number; readonly payload: string | null }[];
-  readonly signals: readonly { readonly signalId: string; readonly payload: string | null }[];
 }
 
 export interface ResetAnswer {
