@@ -9,10 +9,9 @@ import { parseOptions } from '../core/options.js';
 import { seededRandom } from '../core/random.js';
 import { shownValue } from '../core/shown-value.js';
 import { schemaName } from '../postgres/namespace.js';
-import type { Pglite } from '../postgres/pglite-driver.js';
 import { functionsOf, type UserFunction, type UserFunctions, type WorkerTuning } from '../worker/options.js';
 import { type CrashPlan, crashPlan, planText, simplerPlans } from './crash-plan.js';
-import { embeddedDatabase } from './embedded-database.js';
+import { type EmbeddedDatabase, embeddedDatabase } from './embedded-database.js';
 import { type Fate, MortalProcess } from './mortal-process.js';
 import { VirtualClock } from './virtual-clock.js';
 
@@ -176,6 +175,11 @@ export async function crashTest(options: CrashTestOptions): Promise<CrashReport>
   }
 }
 
+interface TimedSignal extends TestSignal {
+  /** Behind the start. */
+  readonly atMs: number;
+}
+
 interface Attempted {
   readonly run: CrashRun;
   readonly commits: number;
@@ -183,20 +187,20 @@ interface Attempted {
 }
 
 class CrashBench {
-  readonly #db: Pglite & { close(): Promise<void> };
+  readonly #db: EmbeddedDatabase;
   readonly #options: CrashTestOptions;
   readonly #workflowName: string;
   readonly #client: Client;
   readonly #clock: VirtualClock;
   readonly #timeoutMs: number;
-  readonly #signals: readonly (TestSignal & { readonly atMs: number })[];
+  readonly #signals: readonly TimedSignal[];
 
-  private constructor(db: Pglite & { close(): Promise<void> }, options: CrashTestOptions, workflowName: string) {
+  private constructor(db: EmbeddedDatabase, options: CrashTestOptions, workflowName: string) {
     this.#db = db;
     this.#options = options;
     this.#workflowName = workflowName;
     this.#client = new Client({ connection: { class: db }, namespace: NAMESPACE });
-    this.#clock = new VirtualClock(db as never, schemaName(NAMESPACE));
+    this.#clock = new VirtualClock(db, schemaName(NAMESPACE));
     this.#timeoutMs = parseDuration(CALL, options.timeout ?? '20s', 'timeout');
     this.#signals = (options.signals ?? []).map((signal, index) => ({
       ...signal,
@@ -205,7 +209,7 @@ class CrashBench {
   }
 
   static async open(options: CrashTestOptions, workflowName: string): Promise<CrashBench> {
-    return new CrashBench((await embeddedDatabase(CALL)) as never, options, workflowName);
+    return new CrashBench(await embeddedDatabase(CALL), options, workflowName);
   }
 
   async close(): Promise<void> {
@@ -298,15 +302,12 @@ class CrashBench {
       while (!outcome.ended) {
         await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
         if (process.dead) process = await begin();
-        await this.#pass(process, handle, signals, startedAt);
-        if (performance.now() > deadline)
-          throw new CrashTestError(
-            seed,
-            text,
-            `it did not end within ${this.#timeoutMs} ms: ${await this.#why(handle)}`,
-          );
-        const blocked = await this.#blocked(handle);
-        if (blocked !== null) throw new CrashTestError(seed, text, `it is blocked: ${blocked}`);
+        const moves = await this.#pass(process, handle, signals, startedAt);
+        const late = performance.now() > deadline;
+        if (moves && !late) continue;
+        const { reason, message, details } = await handle.explain();
+        if (reason === 'blocked') throw new CrashTestError(seed, text, `it is blocked: ${details.cause}`);
+        if (late) throw new CrashTestError(seed, text, `it did not end within ${this.#timeoutMs} ms: ${message}`);
       }
       const run: CrashRun = { seed, plan: text, result: outcome.result, error: outcome.error, activities: executions };
       try {
@@ -320,15 +321,15 @@ class CrashBench {
     }
   }
 
-  /** One step: the next signal, or on to whatever is due. */
+  /** One step: the next signal, or on to whatever is due. @returns false when everything rests, and nothing is to come. */
   async #pass(
     process: MortalProcess,
     handle: WorkflowHandle,
-    signals: (TestSignal & { readonly atMs: number })[],
+    signals: TimedSignal[],
     startedAt: number,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const dueInMs = await this.#clock.rest(process.host);
-    if (dueInMs === null || process.dead) return;
+    if (dueInMs === null || process.dead) return true;
     const next = signals[0];
     const signalInMs = next === undefined ? Infinity : Math.max(0, startedAt + next.atMs - this.#clock.now());
     if (signalInMs <= dueInMs && next !== undefined) {
@@ -337,41 +338,22 @@ class CrashBench {
       await handle.signal(next.id, next.data).catch(() => {}); // it has ended: nobody waits for it
     } else if (dueInMs !== Infinity) {
       await this.#clock.jump(process.host, dueInMs);
+    } else {
+      return false;
     }
+    return true;
   }
 
-  #inOrder({ shuffle }: CrashPlan): (TestSignal & { readonly atMs: number })[] {
+  /** By their times; in another order where those are equal, but for signals under one id, which keep theirs. */
+  #inOrder({ shuffle }: CrashPlan): TimedSignal[] {
     const place = (index: number) => (shuffle === 0 ? index : seededRandom(`signals ${shuffle}`, index));
     return this.#signals
-      .map((signal, index) => ({ signal, at: signal.atMs, place: place(index) }))
-      .sort((one, other) => one.at - other.at || (this.#sameId(one.signal, other.signal) ? 0 : one.place - other.place))
+      .map((signal, index) => ({ signal, place: place(index) }))
+      .sort((one, other) => {
+        const apart = one.signal.atMs - other.signal.atMs;
+        return apart || (one.signal.id === other.signal.id ? 0 : one.place - other.place);
+      })
       .map(({ signal }) => signal);
-  }
-
-  /** Signals under one id are promised to keep their order. */
-  #sameId(one: TestSignal, other: TestSignal): boolean {
-    return one.id === other.id;
-  }
-
-  async #blocked({ workflowId }: WorkflowHandle): Promise<string | null> {
-    const { rows } = await this.#db.query(
-      `select t.blocked_reason as reason from ${schemaName(NAMESPACE)}.thread t
-       join ${schemaName(NAMESPACE)}.execution e on e.run_no = t.run_no
-       where e.workflow_id = $1 and t.state = 'blocked'`,
-      [workflowId],
-      {},
-    );
-    return (rows[0] as { reason: string } | undefined)?.reason ?? null;
-  }
-
-  async #why({ workflowId }: WorkflowHandle): Promise<string> {
-    const { rows } = await this.#db.query(
-      `select t.state, t.blocked_on::text as waits from ${schemaName(NAMESPACE)}.thread t
-       join ${schemaName(NAMESPACE)}.execution e on e.run_no = t.run_no where e.workflow_id = $1`,
-      [workflowId],
-      {},
-    );
-    return JSON.stringify(rows);
   }
 }
 

@@ -14,8 +14,8 @@ import { hostOf } from '../worker/hosts.js';
 import type { WorkerInterceptors } from '../worker/interceptors.js';
 import type { UserFunction, UserFunctions, WorkerTuning } from '../worker/options.js';
 import { Worker } from '../worker/worker.js';
-import { embeddedDatabase } from './embedded-database.js';
-import { type EmbeddedDatabase, VirtualClock } from './virtual-clock.js';
+import { type EmbeddedDatabase, embeddedDatabase } from './embedded-database.js';
+import { VirtualClock } from './virtual-clock.js';
 
 /** Options of {@link TestEnvironment.create}. */
 export interface TestEnvironmentOptions {
@@ -79,13 +79,13 @@ export class TestEnvironment {
   readonly #host: Host;
   readonly #link: LinkUse;
   readonly #time: 'skipping' | 'manual' | 'real';
-  readonly #db: EmbeddedDatabase & { close(): Promise<void> };
+  readonly #db: EmbeddedDatabase;
   #advancing: { readonly until: number; readonly done: () => void } | null = null;
   #closed = false;
   #loop: Promise<void> = Promise.resolve();
 
   private constructor(made: {
-    db: EmbeddedDatabase & { close(): Promise<void> };
+    db: EmbeddedDatabase;
     client: Client;
     worker: Worker;
     host: Host;

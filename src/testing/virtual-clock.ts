@@ -8,12 +8,7 @@
  */
 
 import type { Host } from '../worker/host.js';
-
-/** What is used of a PGlite. */
-export interface EmbeddedDatabase {
-  query<T>(text: string, values?: unknown[]): Promise<{ rows: T[] }>;
-  exec(text: string): Promise<unknown>;
-}
+import type { EmbeddedDatabase } from './embedded-database.js';
 
 interface Rest {
   readonly owned: number;
@@ -65,7 +60,7 @@ export class VirtualClock {
   async rest(host: Host): Promise<number | null> {
     const threads = host.atRest;
     if (threads === null) return null;
-    const { owned, busy, dueInMs } = (await this.#db.query<Rest>(this.#restText)).rows[0] as Rest;
+    const { owned, busy, dueInMs } = (await this.#db.query(this.#restText, [], {})).rows[0] as Rest;
     if (busy || owned !== threads || host.atRest !== threads) return null;
     return dueInMs === null ? Infinity : Math.max(0, dueInMs);
   }
