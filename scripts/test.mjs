@@ -1,11 +1,12 @@
 /**
  * npm test: installs if needed, builds (fixtures run the built package) and runs vitest with the arguments given.
- * The last line is `N passed, N failed[, N skipped]`, for people and machines alike.
+ * It ends with a line for each test that failed and `N passed, N failed[, N skipped]`, for people and machines alike.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { installIfNeeded } from './dependencies.mjs';
 
 process.chdir(join(import.meta.dirname, '..'));
@@ -26,9 +27,9 @@ const vitest = [
   `--outputFile.json=${report}`,
 ];
 const run = spawnSync(process.execPath, [...vitest, ...process.argv.slice(2)], { stdio: 'inherit' });
-const counts = existsSync(report)
-  ? count(JSON.parse(readFileSync(report, 'utf8')))
-  : { passed: 0, failed: 0, skipped: 0 };
+const results = existsSync(report) ? JSON.parse(readFileSync(report, 'utf8')) : null;
+const counts = results === null ? { passed: 0, failed: 0, skipped: 0 } : count(results);
+if (results !== null) tellFailures(results);
 rmSync(reportDir, { recursive: true, force: true });
 
 if (counts.passed + counts.failed === 0) {
@@ -52,6 +53,16 @@ function count(results) {
     failed: results.numFailedTests + filesLost.length,
     skipped: results.numPendingTests + results.numTodoTests,
   };
+}
+
+function tellFailures(results) {
+  const firstLine = (text = '') => stripVTControlCharacters(text).split('\n', 1)[0];
+  for (const file of results.testResults) {
+    const name = relative(process.cwd(), file.name);
+    const failed = file.assertionResults.filter((test) => test.status === 'failed');
+    for (const test of failed) console.log(`failed: ${name}: ${test.fullName}: ${firstLine(test.failureMessages[0])}`);
+    if (file.status === 'failed' && failed.length === 0) console.log(`failed: ${name}: ${firstLine(file.message)}`);
+  }
 }
 
 function finish({ passed, failed, skipped }) {

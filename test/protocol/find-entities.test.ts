@@ -120,6 +120,8 @@ onEveryDatabase('workflows', (session) => {
   });
 
   it('are looked up by the index of a field, which is made once', async () => {
+    // Versions of rows from before, while somebody's snapshot sees them, would keep this transaction from using its index.
+    await session().sql(`truncate ${SCHEMA}.execution, ${SCHEMA}.document`);
     await session().sql('begin'); // leaves nothing: executions without threads, and indexes
     await session().sql(`insert into ${SCHEMA}.execution (run_no, chain_no, request_no, run, service_no, created_at, signal_in,
         cancel_requested, workflow_id, state, cause, args, entity)

@@ -148,8 +148,9 @@ function withDatabase(
   });
 }
 
-/** As if just migrated. */
+/** As if just migrated. A test that failed may have left its transaction open. */
 export async function empty(session: Session): Promise<void> {
+  await session.sql('rollback');
   lastNumber = 0;
   session.patient = false;
   await setClock(session, '0');
@@ -167,8 +168,11 @@ export async function empty(session: Session): Promise<void> {
     end $$`);
 }
 
+/** The first twenty: whoever reads of a failed test has to find its reason too. */
 export async function violations(session: Session): Promise<string[]> {
-  const rows = await session.sql<{ name: string; what: string }>(`select name, what from ${SCHEMA}.violations()`);
+  const rows = await session.sql<{ name: string; what: string }>(
+    `select name, what from ${SCHEMA}.violations() limit 20`,
+  );
   return rows.map(({ name, what }) => `${name}: ${what}`);
 }
 
