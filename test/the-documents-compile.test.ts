@@ -17,6 +17,7 @@ const documents = [
   'lifecycle-events.md',
   'visibility.md',
   'explain.md',
+  'names.md',
 ];
 const textOf = (document: string) => readFileSync(`${root}/docs/${document}`, 'utf8');
 

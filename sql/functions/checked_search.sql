@@ -25,9 +25,10 @@ begin
     from jsonb_each_text(p_search) x (name, value)
   ) f (name, value);
   select f into v_wrong from jsonb_object_keys(v_fields) f
-  where octet_length(f) not between 1 and 512 or f in ('__proto__', '""') limit 1;
+  where is_name(f) is not true or f in ('__proto__', '""') limit 1;
   if found then
-    raise exception '%: search must be named by text of 1 to 512 bytes, other than __proto__; got "%"', p_call, left(v_wrong, 80)
+    raise exception '%: search must be named by text of 1 to 512 bytes in Unicode normal form C without control characters, other than __proto__; got %',
+      p_call, to_json(left(v_wrong, 80))
       using errcode = 'PD003';
   end if;
   if octet_length(v_fields::text) > 1048576 then

@@ -1,6 +1,6 @@
 /** Paths into an entity document, and what may be stored there. */
 import { InvalidArgumentError } from './errors.js';
-import { isIdentifier } from './identifier.js';
+import { documentKeyRule, isDocumentKey } from './identifier.js';
 import { refusal } from './refusal.js';
 import { shownValue } from './shown-value.js';
 
@@ -19,14 +19,14 @@ export function documentPath(call: string, path: unknown): string[] {
     call,
     'path',
     {
-      must: `keys with dots between them, at most ${MAX_DOCUMENT_DEPTH}, each of 1 to 512 bytes without NUL characters and lone surrogates, none of them __proto__`,
+      must: `keys with dots between them, at most ${MAX_DOCUMENT_DEPTH}, each ${documentKeyRule.must}, none of them __proto__`,
     },
     path,
   );
 }
 
 function isKey(key: string): boolean {
-  return isIdentifier(key) && key !== '__proto__';
+  return isDocumentKey(key) && key !== '__proto__';
 }
 
 /**

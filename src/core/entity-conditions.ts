@@ -1,6 +1,6 @@
 /** What the finders of `Entity` may ask for. Fields and values travel as parameters; none of them becomes part of a statement. */
 import type { EntityCondition } from './document-engine.js';
-import { checkIdentifier } from './identifier.js';
+import { checkDocumentKey } from './identifier.js';
 import { nearestName } from './nearest.js';
 import { type Rule, refusal } from './refusal.js';
 import { shownValue } from './shown-value.js';
@@ -81,7 +81,7 @@ export function entityCondition(
   value: unknown,
   parent = 'conditions',
 ): EntityCondition {
-  checkIdentifier(call, 'field', field);
+  checkDocumentKey(call, 'field', field);
   const path = `${parent}[${shownValue(field)}]`;
   const known = typeof op === 'string' && Object.hasOwn(operators, op) ? operators[op] : undefined;
   if (known === undefined) throw unknownOperator(call, path, op);

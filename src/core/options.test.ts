@@ -58,8 +58,14 @@ describe('parseOptions', () => {
     [undefined, 'options must be an object; got undefined'],
     ['a', 'options must be an object; got "a"'],
     [[], 'options must be an object; got an array'],
-    [{}, 'workflowId must be text of 1 to 512 bytes without NUL characters and lone surrogates; got undefined'],
-    [{ workflowId: 7 }, 'workflowId must be text of 1 to 512 bytes without NUL characters and lone surrogates; got 7'],
+    [
+      {},
+      'workflowId must be text of 1 to 512 bytes in Unicode normal form C without control characters and lone surrogates; got undefined',
+    ],
+    [
+      { workflowId: 7 },
+      'workflowId must be text of 1 to 512 bytes in Unicode normal form C without control characters and lone surrogates; got 7',
+    ],
     [{ expire: -1 }, 'expire must be a number of seconds from 0 to 100 years; got -1'],
     [{ expire: Number.NaN }, 'expire must be a number of seconds from 0 to 100 years; got NaN'],
     [{ expire: 3_155_760_001 }, 'expire must be a number of seconds from 0 to 100 years; got 3155760001'],

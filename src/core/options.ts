@@ -4,7 +4,7 @@
  */
 import * as v from 'valibot';
 import { durationMs, durationRule, maxDurationMs } from './duration.js';
-import { identifierRule, isIdentifier } from './identifier.js';
+import { identifierRuleFor, isIdentifier } from './identifier.js';
 import { nearestName } from './nearest.js';
 import { refusal } from './refusal.js';
 import { inWords, refusedOption } from './refused-option.js';
@@ -83,12 +83,12 @@ export const seconds = v.custom<number>(
 );
 
 /** An id or name; see identifier.ts. */
-export const identifier = v.custom<string>(isIdentifier, inWords(identifierRule));
+export const identifier = v.custom<string>(isIdentifier, ({ input }) => inWords(identifierRuleFor(input)));
 
 /** An id that is generated where it is null or empty. */
 export const identifierOrNone = v.custom<string | null>(
   (value) => value === null || value === '' || isIdentifier(value),
-  inWords(identifierRule),
+  ({ input }) => inWords(identifierRuleFor(input)),
 );
 
 /** Free text. */

@@ -697,9 +697,10 @@ end $$;
 create or replace function checked_name(p_call text, p_field text, p_value text) returns text
 language plpgsql immutable as $$
 begin
-  if p_value is null or octet_length(p_value) not between 1 and 512 then
-    raise exception '%: % must be text of 1 to 512 bytes; got %', p_call, p_field,
-      case when p_value is null then 'null' when p_value = '' then 'an empty text' else octet_length(p_value) || ' bytes' end
+  if is_name(p_value) is not true then
+    raise exception '%: % must be text of 1 to 512 bytes in Unicode normal form C without control characters; got %', p_call, p_field,
+      case when p_value is null then 'null' when p_value = '' then 'an empty text'
+      when octet_length(p_value) > 512 then octet_length(p_value) || ' bytes' else to_json(p_value)::text end
       using errcode = 'PD003';
   end if;
   return p_value;
@@ -751,9 +752,10 @@ begin
     from jsonb_each_text(p_search) x (name, value)
   ) f (name, value);
   select f into v_wrong from jsonb_object_keys(v_fields) f
-  where octet_length(f) not between 1 and 512 or f in ('__proto__', '""') limit 1;
+  where is_name(f) is not true or f in ('__proto__', '""') limit 1;
   if found then
-    raise exception '%: search must be named by text of 1 to 512 bytes, other than __proto__; got "%"', p_call, left(v_wrong, 80)
+    raise exception '%: search must be named by text of 1 to 512 bytes in Unicode normal form C without control characters, other than __proto__; got %',
+      p_call, to_json(left(v_wrong, 80))
       using errcode = 'PD003';
   end if;
   if octet_length(v_fields::text) > 1048576 then
@@ -3146,6 +3148,15 @@ begin
       where x.workflow_id = p_run.workflow_id and x.run > p_run.run order by x.run limit 1) next
     where next.chain_no = p_run.chain_no);
 end $$;
+` },
+  { name: 'is_name', sql: `-- Whether text may be an id or a name: src/core/identifier.ts. Only the first case is looked at for nearly all of them.
+create or replace function is_name(p_text text) returns boolean
+language sql immutable as $$
+  select case
+    when p_text !~ E'[^\\\\u0020-\\\\u007e]' then octet_length(p_text) between 1 and 512
+    else octet_length(p_text) <= 512 and p_text !~ E'[\\\\u0001-\\\\u001f\\\\u007f-\\\\u009f]' and p_text is nfc normalized
+  end
+$$;
 ` },
   { name: 'is_needed', sql: `-- Whether later runs rest on the row of this one: run 0 of an id keeps the id taken, the first run of a chain is what
 -- handles and results name. See delete_runs.

@@ -2,7 +2,7 @@
 
 import * as v from 'valibot';
 import { InvalidArgumentError } from '../core/errors.js';
-import { checkTaskQueue, guid, isIdentifier } from '../core/identifier.js';
+import { checkIdentifier, checkTaskQueue, guid } from '../core/identifier.js';
 import { type EventsConfig, eventsOption, LifecycleEvents } from '../core/lifecycle-events.js';
 import type { Logger } from '../core/logger.js';
 import { callback, flag, identifier, interval, parseOptions, wholeNumber } from '../core/options.js';
@@ -208,10 +208,11 @@ export function functionsOf(call: string, field: string, value: unknown, require
   const add = (name: string, fn: unknown) => {
     if (typeof fn !== 'function')
       throw new InvalidArgumentError(`${call}: ${field}.${name} must be a function; got ${typeof fn}`);
-    if (!isIdentifier(name))
+    if (name === '')
       throw new InvalidArgumentError(
         `${call}: ${field} must be a named function; got an anonymous one. Give it a name`,
       );
+    checkIdentifier(call, `the name of a function in ${field}`, name);
     if (functions.has(name))
       throw new InvalidArgumentError(`${call}: ${field} has two functions named "${name}". Names must differ`);
     functions.set(name, fn as UserFunction);

@@ -112,6 +112,11 @@ async function idOfChild(options: ChildWorkflowOptions): Promise<string> {
   return workflowId;
 }
 
+/** Of a name in a made id, which may be as long as a name. */
+function beginning(name: string): string {
+  return name.length <= 150 ? name : name.slice(0, 150).toWellFormed();
+}
+
 async function callChild(
   call: string,
   options: ChildWorkflowOptions,
@@ -130,7 +135,7 @@ async function callChild(
   const spec = {
     workflowId:
       given.workflowId ||
-      `${given.entity ?? `-${workflowName}`}-${seededGuid(instance.seed, instance.draw())}-${counter}`,
+      `${beginning(given.entity ?? `-${workflowName}`)}-${seededGuid(instance.seed, instance.draw())}-${counter}`,
     taskQueue,
     args: encodeArguments(given.args, call),
     awaited,

@@ -8,7 +8,7 @@ import {
   type EntityRow,
 } from '../core/document-engine.js';
 import { type EntityConditions, entityCondition, entityConditions } from '../core/entity-conditions.js';
-import { checkIdentifier, checkWorkflowId } from '../core/identifier.js';
+import { checkDocumentKey, checkIdentifier, checkWorkflowId } from '../core/identifier.js';
 import { parseOptions, wholeNumber } from '../core/options.js';
 import { refusal } from '../core/refusal.js';
 
@@ -82,7 +82,7 @@ export async function findByCondition<T = Record<string, unknown>>(
 export async function createIndex(entity: string, field: string, engine: DocumentEngine, type = 'gin'): Promise<void> {
   const call = 'Entity.createIndex';
   checkIdentifier(call, 'entity', entity);
-  checkIdentifier(call, 'field', field);
+  checkDocumentKey(call, 'field', field);
   if (type !== 'gin') throw refusal(call, 'type', { must: '"gin"' }, type);
   await checkDocumentEngine(call, engine).createEntityIndex(field);
 }

@@ -4,6 +4,7 @@ import { InvalidArgumentError } from '../core/errors.js';
 import { finalActivityError } from '../core/failure.js';
 import { fingerprint } from '../core/fingerprint.js';
 import type { ActivityLimits, Event, RetrySpec } from '../core/history.js';
+import { checkIdentifier, isIdentifier } from '../core/identifier.js';
 import { flag, identifier, interval, limit, parseOptions } from '../core/options.js';
 import { type RetryOptions, type RetryPolicy, resolveRetryPolicy } from '../core/retry-policy.js';
 import { unawaited } from '../core/unawaited.js';
@@ -96,8 +97,10 @@ export function proxyActivities<A = Record<string, (...args: unknown[]) => unkno
       let known = made.get(property);
       if (known === undefined) {
         // No async function: the operation's own promise is the caller's.
+        const isName = isIdentifier(property);
         known = (...args) => {
           try {
+            if (!isName) checkIdentifier('proxyActivities', 'the name of an activity', property);
             return callActivity(plan, property, args, bound);
           } catch (error) {
             return unawaited(Promise.reject(error));
@@ -158,8 +161,10 @@ export function callActivity(plan: ActivityPlan, name: string, args: unknown[], 
   const context = contextOf(name, bound);
   if (context.intercept === null) return send(plan, name, args, context);
   const changeable = callOf(name, args, plan.options);
-  const innermost = async () =>
-    send(planOf(plan.call, changeable.options), changeable.activityName, changeable.args, contextOf(name, bound));
+  const innermost = async () => {
+    const changed = checkIdentifier(plan.call, 'activityName', changeable.activityName);
+    return send(planOf(plan.call, changeable.options), changed, changeable.args, contextOf(name, bound));
+  };
   return unawaited(context.intercept(changeable, innermost));
 }
 

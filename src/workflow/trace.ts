@@ -1,7 +1,7 @@
 import { encodePayload } from '../codec/payload.js';
 import { fingerprint } from '../core/fingerprint.js';
 import type { TraceAttributes } from '../core/history.js';
-import { identifierRule, isIdentifier } from '../core/identifier.js';
+import { identifierRuleFor, isIdentifier } from '../core/identifier.js';
 import { parseOptions } from '../core/options.js';
 import { refusal } from '../core/refusal.js';
 import { unawaited } from '../core/unawaited.js';
@@ -43,7 +43,7 @@ function checkAttributes(given: unknown): TraceAttributes {
     throw refusal('trace', 'attributes', { must: 'an object of attributes by name' }, given);
   return Object.fromEntries(
     Object.entries(given).map(([key, value]: [string, unknown]) => {
-      if (!isIdentifier(key)) throw refusal('trace', 'each attribute name', identifierRule, key);
+      if (!isIdentifier(key)) throw refusal('trace', 'each attribute name', identifierRuleFor(key), key);
       if (typeof value === 'boolean' || Number.isFinite(value)) return [key, value as boolean | number];
       // History is text in Postgres, which cannot hold half a character.
       if (typeof value === 'string') return [key, value.toWellFormed()];

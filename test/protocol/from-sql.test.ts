@@ -1,6 +1,7 @@
 /** What psql and triggers call: checked as the client checks, stored as a client without a codec stores it. */
 
 import { describe, expect, it } from 'vitest';
+import { isIdentifier } from '../../src/core/identifier.js';
 import { describeWorkflow } from '../../src/postgres/protocol/executions.js';
 import { claimOnly, FLOW, onEveryDatabase, QUEUE, register, waiting } from '../support/protocol.js';
 import { SCHEMA, type Session } from '../support/protocol-session.js';
@@ -64,14 +65,21 @@ onEveryDatabase('from SQL', (session) => {
       [
         'too long an id',
         { workflow_id: 'é'.repeat(257) },
-        'PD003 start_workflow: workflow_id must be text of 1 to 512 bytes; got 514 bytes',
+        'PD003 start_workflow: workflow_id must be text of 1 to 512 bytes in Unicode normal form C without control characters; got 514 bytes',
       ],
+      ['a line of a log', { workflow_id: 'a\nb' }, 'without control characters; got "a\\nb"'],
+      ['code points in another order', { task_queue: 'cafe\u0301' }, 'PD003 start_workflow: task_queue must be text'],
+      ['such a name of a field', { search: '{"cafe\u0301": 1}' }, 'PD003 start_workflow: search must be named by text'],
       [
         'no name',
         { workflow_name: '' },
-        'PD003 start_workflow: workflow_name must be text of 1 to 512 bytes; got an empty text',
+        'PD003 start_workflow: workflow_name must be text of 1 to 512 bytes in Unicode normal form C without control characters; got an empty text',
       ],
-      ['no queue', { task_queue: null }, 'PD003 start_workflow: task_queue must be text of 1 to 512 bytes; got null'],
+      [
+        'no queue',
+        { task_queue: null },
+        'PD003 start_workflow: task_queue must be text of 1 to 512 bytes in Unicode normal form C without control characters; got null',
+      ],
       [
         'a negative expire',
         { expire: '-1 s' },
@@ -131,6 +139,38 @@ onEveryDatabase('from SQL', (session) => {
       expect(await saidBy(sqlSignal(session(), `''`))).toContain('PD003 signal_workflow: signal_id must be text');
       expect(await saidBy(sqlSignal(session(), `'s', expire => '-1 s'`))).toContain('PD003 signal_workflow: expire');
     });
+  });
+
+  it('is_name lets through what the client lets through', async () => {
+    const parts = [
+      'a',
+      ' ',
+      '\u0001',
+      '\n',
+      '\u007f',
+      '\u0085',
+      '\u00a0',
+      'é',
+      'e\u0301',
+      'ẹ\u0301',
+      'ẛ̣',
+      '\u212b',
+      'Å',
+      '日',
+      '😀',
+      '\u202e',
+    ];
+    const texts = [
+      '',
+      ...parts,
+      ...parts.map((part) => part + part),
+      ...parts.flatMap((p) => ['x'.repeat(511), 'é'.repeat(255)].map((x) => x + p)),
+    ];
+    const rows = await session().sql<{ fits: boolean }>(
+      `select ${SCHEMA}.is_name(x) as fits from jsonb_array_elements_text($1::jsonb) with ordinality as t (x, n) order by n`,
+      JSON.stringify(texts),
+    );
+    expect(rows.map((row, n) => [texts[n], row.fits])).toEqual(texts.map((text) => [text, isIdentifier(text)]));
   });
 
   it('cancel_workflow asks, and says whether there was anybody to ask', async () => {
