@@ -195,11 +195,11 @@ function figuresOf(names, samples, quick) {
 }
 
 /** @param {number} value @param {{ least?: number, most?: number }} mark */
-function reaches(value, { least = Number.NEGATIVE_INFINITY, most = Number.POSITIVE_INFINITY }) {
+export function reaches(value, { least = Number.NEGATIVE_INFINITY, most = Number.POSITIVE_INFINITY }) {
   return value >= least && value <= most;
 }
 
-function machineFacts() {
+export function machineFacts() {
   return {
     cores: availableParallelism(),
     cpu: cpus()[0]?.model ?? 'unknown',
@@ -209,7 +209,7 @@ function machineFacts() {
   };
 }
 
-function versionOf() {
+export function versionOf() {
   const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
   try {
     const cwd = new URL('.', import.meta.url);

@@ -2,10 +2,10 @@
  * npm run bench: installs and builds if needed, starts a private cluster that survives power loss (fsync on), measures
  * the engine beside a bare floor, and says how both relate. Slow is no failure; a wrong result is (exit code 1).
  */
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { buildIfNeeded } from './built.mjs';
 import { installIfNeeded } from './dependencies.mjs';
 
 const USAGE = `npm run bench -- [options]
@@ -71,24 +71,6 @@ function readOptions() {
 function refuse(reason) {
   console.error(`${reason}\n\n${USAGE}`);
   return process.exit(2);
-}
-
-/** A stale build would measure yesterday's code. */
-function buildIfNeeded() {
-  const built = 'dist/index.js';
-  if (existsSync(built) && newest('src', 'sql') <= statSync(built).mtimeMs) return;
-  console.error('Building: npm run build');
-  const { status } = spawnSync('npm', ['run', '--silent', 'build'], { stdio: 'inherit' });
-  if (status !== 0) process.exit(status ?? 1);
-}
-
-function newest(...folders) {
-  const files = folders.flatMap((folder) =>
-    readdirSync(folder, { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile() && !entry.name.endsWith('.test.ts'))
-      .map((entry) => join(entry.parentPath, entry.name)),
-  );
-  return Math.max(...files.map((file) => statSync(file).mtimeMs));
 }
 
 /** A checkpoint in the middle of a round would make that round dear: none comes by itself within the hour. */

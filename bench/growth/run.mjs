@@ -1,0 +1,59 @@
+/** One curve from an empty cluster to a report. */
+import { loadavg } from 'node:os';
+import { machineFacts, reaches, versionOf } from '../run.mjs';
+import { median } from '../statistics.mjs';
+import { Stage } from './stage.mjs';
+
+/**
+ * @param {string} name @param {import('./curves.mjs').Curve} curve
+ * @param {{ rounds: number, quick: boolean, size: Record<string, number>, progress: (line: string) => void }} options
+ */
+export async function runCurve(name, curve, { rounds, quick, size: asked, progress }) {
+  const at = new Date().toISOString();
+  const loadBefore = loadavg()[0] ?? 0;
+  const started = performance.now();
+  const usual = quick ? curve.quick : curve.size;
+  const given = Object.entries(asked).filter(([key]) => key in usual);
+  const size = { ...usual, ...Object.fromEntries(given) };
+  const stage = await Stage.open({ rounds, progress }, curve.settings);
+  try {
+    await curve.run(stage, size);
+    return {
+      at,
+      perdure: versionOf(),
+      machine: { ...machineFacts(), loadBefore, loadAfter: loadavg()[0] ?? 0 },
+      server: await stage.serverFacts(),
+      rounds,
+      quick,
+      profiled: false,
+      seconds: (performance.now() - started) / 1000,
+      sizes: { [name]: size },
+      figures: figuresOf(name, curve, stage.samples, size),
+      wrong: [...stage.wrong],
+      notMeasured: curve.notMeasured,
+    };
+  } finally {
+    await stage.close();
+  }
+}
+
+/** @param {string} name @param {import('./curves.mjs').Curve} curve @param {Map<string, number[]>} samples @param {Record<string, number>} size */
+function figuresOf(name, { figures }, samples, size) {
+  return Object.entries(figures).flatMap(([figure, about]) => {
+    const values = samples.get(figure);
+    if (values === undefined) return [];
+    const value = median(values);
+    return [
+      {
+        name: `${name}.${figure}`,
+        ...about,
+        label: about.label.replaceAll(/\{(\w+)\}/g, (_, field) => (size[field] ?? 0).toLocaleString('en')),
+        median: value,
+        least: Math.min(...values),
+        most: Math.max(...values),
+        rounds: values,
+        ...(about.mark !== undefined && { reached: reaches(value, about.mark) }),
+      },
+    ];
+  });
+}
