@@ -5,6 +5,8 @@ export interface ClusterOptions {
   port?: number;
   /** Server settings, over the defaults in postgres.mjs (among them `fsync: 'off'`). */
   settings?: Record<string, string | number>;
+  /** Begin as a standby of this one. */
+  follows?: Pick<Cluster, 'url' | 'port'>;
 }
 
 /** `fast` ends sessions and writes a checkpoint; `immediate` stops as in a crash, so that the next start recovers. */
@@ -21,9 +23,15 @@ export interface Cluster {
   /** Default `fast`. */
   stop(mode?: StopMode): Promise<void>;
   restart(mode?: StopMode): Promise<void>;
+  /** Stops it, forgets what it had and begins again as a standby of another. */
+  follow(primary: Pick<Cluster, 'url' | 'port'>): Promise<void>;
+  /** Of a standby: resolves when it is the primary. */
+  promote(): Promise<void>;
   /** Stops the server and removes the folder if it was a temporary one. */
   remove(): Promise<void>;
 }
 
 export function startCluster(options?: ClusterOptions): Promise<Cluster>;
+/** The application name of standbys, for `synchronous_standby_names`. */
+export const STANDBY: string;
 export function findPostgres(): string | null;

@@ -7,11 +7,13 @@
  * 1. A cluster never outlives the process that started it, however that process ends: see guard().
  * 2. It listens on 127.0.0.1 only, below the kernel's ephemeral ports: see freePort().
  * 3. The server keeps its port over stop() and start(), so clients can reconnect.
+ * 4. What follows another is a standby, by streaming replication, under the application name {@link STANDBY}.
  */
-import { execFileSync, spawn } from 'node:child_process';
+import { execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   accessSync,
+  appendFileSync,
   chownSync,
   closeSync,
   constants,
@@ -29,9 +31,13 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 
 const OLDEST_MAJOR = 15;
 const READY_WITHIN_MS = 120_000;
+
+/** What a primary calls its standbys in `synchronous_standby_names`. */
+export const STANDBY = 'perdure_standby';
 
 /** Made for tests: nothing in a test cluster has to survive power loss. A benchmark passes `{ fsync: 'on' }`. */
 const DEFAULT_SETTINGS = {
@@ -44,7 +50,7 @@ const DEFAULT_SETTINGS = {
 };
 
 /** @param {import('./postgres.d.mts').ClusterOptions} options */
-export async function startCluster({ dir: givenDir, port: givenPort, settings = {} } = {}) {
+export async function startCluster({ dir: givenDir, port: givenPort, settings = {}, follows } = {}) {
   const binDir = findPostgres() ?? installPostgres();
   const account = serverAccount();
   const dir = givenDir === undefined ? mkdtempSync(join(tmpdir(), 'perdure-postgres-')) : resolve(givenDir);
@@ -54,7 +60,8 @@ export async function startCluster({ dir: givenDir, port: givenPort, settings = 
 
   mkdirSync(dir, { recursive: true });
   if (account.uid !== undefined) chownSync(dir, account.uid, account.gid);
-  if (!existsSync(join(dataDir, 'PG_VERSION'))) initialise(binDir, dataDir, { ...account, cwd: dir });
+  const inFolder = { ...account, cwd: dir };
+  if (follows === undefined && !existsSync(join(dataDir, 'PG_VERSION'))) initialise(binDir, dataDir, inFolder);
 
   const port = givenPort ?? (await freePort());
   const flags = ['-D', dataDir, '-p', String(port), '-h', '127.0.0.1', '-k', ''];
@@ -92,6 +99,24 @@ export async function startCluster({ dir: givenDir, port: givenPort, settings = 
     await start();
   }
 
+  /** Begins again as a copy of `primary`, whatever it was before. */
+  async function follow(primary) {
+    await stop('immediate');
+    rmSync(dataDir, { recursive: true, force: true });
+    // Not the synchronous one: the proxies of a test run in this process, and the primary may be behind one.
+    const flags = ['-d', primary.url, '-D', dataDir, '-X', 'stream', '--checkpoint=fast', '--no-sync'];
+    await promisify(execFile)(join(binDir, 'pg_basebackup'), flags, inFolder);
+    const conninfo = `host=127.0.0.1 port=${primary.port} user=postgres application_name=${STANDBY}`;
+    appendFileSync(join(dataDir, 'postgresql.auto.conf'), `primary_conninfo = '${conninfo}'\n`);
+    writeFileSync(join(dataDir, 'standby.signal'), '');
+    await start();
+  }
+
+  /** Of a standby: makes it a primary; resolves when it takes writes. */
+  async function promote() {
+    await promisify(execFile)(join(binDir, 'pg_ctl'), ['promote', '-w', '-D', dataDir], inFolder);
+  }
+
   async function remove() {
     await stop('immediate');
     guardian.release();
@@ -99,7 +124,7 @@ export async function startCluster({ dir: givenDir, port: givenPort, settings = 
   }
 
   try {
-    await start();
+    await (follows === undefined ? start() : follow(follows));
   } catch (error) {
     await remove();
     throw error;
@@ -113,6 +138,8 @@ export async function startCluster({ dir: givenDir, port: givenPort, settings = 
     start,
     stop,
     restart,
+    follow,
+    promote,
     remove,
   };
 }

@@ -18,6 +18,7 @@ const documents = [
   'visibility.md',
   'explain.md',
   'names.md',
+  'high-availability.md',
 ];
 const textOf = (document: string) => readFileSync(`${root}/docs/${document}`, 'utf8');
 

@@ -11,7 +11,8 @@ import { InsideTransactionError, InvalidArgumentError } from '../core/errors.js'
 import { unknownOption } from '../core/nearest.js';
 import { shownValue } from '../core/shown-value.js';
 import type { Database, DatabaseLogger } from './database.js';
-import { PgDatabase, supplyFromClass, supplyFromPool } from './pg-database.js';
+import { serversOf } from './host-list.js';
+import { PgDatabase, supplyFromClass, supplyFromPool, supplyFromPoolClass } from './pg-database.js';
 import { isPgClient, isPgClientClass, isPgPool, isPgPoolClass } from './pg-driver.js';
 import { PgliteDatabase } from './pglite-database.js';
 import { isPglite, isPgliteClass, type Pglite } from './pglite-driver.js';
@@ -23,7 +24,10 @@ import type { SharedDatabase } from './shared-database.js';
 export interface ConnectionOptions {
   /** `Client` or `Pool` of `pg`, an instance of `Pool`, `PGlite`, or an instance of it. */
   readonly class: unknown;
-  /** Handed to the class; unused with an instance. */
+  /**
+   * Handed to the class; unused with an instance. Of `pg` they may name several servers, of which the one that takes writes is used:
+   * `connectionString: 'postgres://a,b/app?target_session_attrs=read-write'`, or `host: 'a,b'`. See docs/high-availability.md.
+   */
   readonly options?: Record<string, unknown>;
   /** A pooler in transaction mode (PgBouncer) is in between: statements stay unnamed, and polling replaces LISTEN. */
   readonly pooler?: 'transaction';
@@ -165,6 +169,7 @@ export function shortForm(connection: unknown): ConnectionOptions {
   if (pooler !== undefined && pooler !== 'transaction') {
     throw new InvalidArgumentError(`connection: pooler must be 'transaction' or absent; got ${JSON.stringify(pooler)}`);
   }
+  if (isPgClientClass(driver) || isPgPoolClass(driver)) serversOf((options ?? {}) as Record<string, unknown>);
   return {
     class: driver,
     ...(options !== undefined && { options }),
@@ -195,8 +200,8 @@ function create(
   const pgOptions = { pooled: pooler === 'transaction', logger, closed };
   if (isPglite(driver)) return new PgliteDatabase(pgliteFromInstance(driver), closed);
   if (isPgliteClass(driver)) return new PgliteDatabase(pgliteFromClass(driver, options), closed);
-  if (isPgPool(driver)) return new PgDatabase(supplyFromPool(driver, false), pgOptions);
-  if (isPgPoolClass(driver)) return new PgDatabase(supplyFromPool(new driver(options), true), pgOptions);
+  if (isPgPool(driver)) return new PgDatabase(supplyFromPool(driver), pgOptions);
+  if (isPgPoolClass(driver)) return new PgDatabase(supplyFromPoolClass(driver, { ...options }), pgOptions);
   if (isPgClientClass(driver)) return new PgDatabase(supplyFromClass(driver, { ...options }), pgOptions);
   throw unknownClass(isPgClient(driver) ? 'an instance of Client; pass the class' : described(driver));
 }

@@ -9,8 +9,9 @@ import type { ClientSource } from './client-source.js';
 import { classSource, poolSource } from './client-source.js';
 import { ConnectPacer } from './connect-pacer.js';
 import type { DatabaseLogger, Lane, Listener, Row, TransactionJob, TransactionOptions } from './database.js';
+import { serversOf, writableSource } from './host-list.js';
 import { PgConnection } from './pg-connection.js';
-import type { PgClientClass, PgPool } from './pg-driver.js';
+import type { PgClientClass, PgPool, PgPoolClass } from './pg-driver.js';
 import { PgLane } from './pg-lane.js';
 import { PgListener } from './pg-listener.js';
 import { PgTransactions } from './pg-transactions.js';
@@ -35,11 +36,27 @@ interface Supply {
 const LISTEN_FROM = 3;
 
 export function supplyFromClass(Client: PgClientClass, options: Record<string, unknown>): Supply {
-  return { source: classSource(Client, options), max: Number.POSITIVE_INFINITY, async close() {} };
+  const servers = serversOf(options)?.map((server) => classSource(Client, server));
+  const source = servers === undefined ? classSource(Client, options) : writableSource(servers);
+  return { source, max: Number.POSITIVE_INFINITY, async close() {} };
+}
+
+/** A Pool of ours. Of several servers each has its own, of which that of the primary is used. */
+export function supplyFromPoolClass(Pool: PgPoolClass, options: Record<string, unknown>): Supply {
+  const servers = serversOf(options)?.map((server) => supplyFromPool(new Pool(server), true));
+  const [first] = servers ?? [];
+  if (servers === undefined || first === undefined) return supplyFromPool(new Pool(options), true);
+  return {
+    source: writableSource(servers.map(({ source }) => source)),
+    max: first.max,
+    async close() {
+      await Promise.all(servers.map((server) => server.close()));
+    },
+  };
 }
 
 /** @param ours Whether we made the Pool, so it is ours to end. */
-export function supplyFromPool(pool: PgPool, ours: boolean): Supply {
+export function supplyFromPool(pool: PgPool, ours = false): Supply {
   // An idle client that breaks makes the pool emit an error, and without a listener that ends the user's process.
   const ignore = () => {};
   pool.on('error', ignore);

@@ -15,6 +15,8 @@ const DEADLINE_MS = 10_000;
 /** Postgres waits for the locks of the last statement 5 s each. */
 const COMMIT_DEADLINE_MS = 30_000;
 const KEPT = 4;
+/** SQLSTATE of a write in a read-only transaction. */
+const READ_ONLY = '25006';
 /** Of its settings in ms, Postgres takes no larger ones. */
 const MOST_MS = 2 ** 31 - 1;
 
@@ -89,15 +91,17 @@ end $$`),
     try {
       return await job;
     } catch (error) {
-      if (!signal.aborted) await this.#rollBack(client);
+      if (!signal.aborted) await this.#rollBack(client, error);
       throw error;
     }
   }
 
-  async #rollBack(client: PgClient): Promise<void> {
+  async #rollBack(client: PgClient, cause: unknown): Promise<void> {
     try {
       await within(DEADLINE_MS, client.query('rollback'));
-      this.#keep(client);
+      // The primary of before: kept, it would refuse the next transaction too.
+      if (isServerError(cause) && cause.code === READ_ONLY) this.#source.destroy(client);
+      else this.#keep(client);
     } catch {
       this.#source.destroy(client);
     }
@@ -109,7 +113,7 @@ end $$`),
       results = await within(COMMIT_DEADLINE_MS, client.query(`${inlined(last)};\ncommit`));
     } catch (error) {
       const refused = isServerError(error);
-      if (refused) await this.#rollBack(client);
+      if (refused) await this.#rollBack(client, error);
       else this.#source.destroy(client);
       throw new NotCommitted('a transaction was not committed', { cause: refused ? new SqlError(error) : error });
     }

@@ -35,7 +35,7 @@ export class PostgresProxy implements FaultRules {
   onServerData: ((data: Buffer) => void) | null = null;
 
   readonly #host: string;
-  readonly #port: number;
+  #port: number;
   readonly #server: Server;
   readonly #open = new Set<ProxiedConnection>();
   #aims: Aim[] = [];
@@ -74,6 +74,11 @@ export class PostgresProxy implements FaultRules {
     url.hostname = '127.0.0.1';
     url.port = String(this.port);
     return url.href;
+  }
+
+  /** New connections lead to this port from now on. Open ones stay where they are. */
+  pointTo(port: number): void {
+    this.#port = port;
   }
 
   /** Resets every open connection, on both sides. */
