@@ -39,7 +39,7 @@ it(
       lines.push(line);
       if (process.env.CHAOS !== undefined) writeSync(1, `${line}\n`);
     };
-    const plan = { leaseMs: 2_000, workers: 3, clients: 2, rate: 4, open: 40, faults: short, ...given, seed };
+    const plan = { leaseMs: 2_000, workers: 4, clients: 2, rate: 4, open: 40, faults: short, ...given, seed };
     log(`seed ${seed}: ${JSON.stringify(plan)}`);
     const result = await runChaos({ ...plan, log });
     log(`\n${tableOf(seed, result)}`);

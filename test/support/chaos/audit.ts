@@ -21,7 +21,8 @@ interface JournalLine {
   readonly gaveUp?: string;
 }
 
-type Effect = LedgerLine & { readonly at: number; readonly pid: number };
+/** A run of an activity, by which process, and when it began. */
+export type Effect = LedgerLine & { readonly at: number; readonly pid: number };
 
 export interface Audit {
   readonly done: number;
@@ -68,7 +69,7 @@ export async function auditOf(scene: Scene): Promise<Audit> {
       ...ended.flatMap((line) => wrongOutcome(scene.options.seed, line)),
       ...faultsOf(effects, ended.filter((line) => line.error === undefined) as never),
     ],
-    duplicates: await duplicatesOf(scene, effects),
+    duplicates: duplicatesOf(effects, await recordedAt(scene), await deathsByPid(scene)),
     lost: [...new Set(acknowledged)].filter((id) => !open.has(id)),
     stuck: [...open].filter(([id, isOpen]) => isOpen || (/^c\d+-\d+$/.test(id) && !ids.has(id))).map(([id]) => id),
     violations: violations.map(({ name, what }) => `${name}: ${what}`),
@@ -87,27 +88,28 @@ function wrongOutcome(seed: number, line: { name: string; n: number; value?: unk
 /**
  * I14: nothing runs after its result was recorded. I16: nothing runs again unless the process that ran it was declared dead, or had retired,
  * in between.
+ *
+ * @param recorded When each nonce first stood in a history, and `deaths` when the workers of a process did: true times, ms.
  */
-async function duplicatesOf(scene: Scene, effects: readonly Effect[]): Promise<string[]> {
-  const recorded = await recordedAt(scene);
-  const deaths = await deathsByPid(scene);
-  const byKey = grouped(effects);
+export function duplicatesOf(
+  effects: readonly Effect[],
+  recorded: ReadonlyMap<string, number>,
+  deaths: ReadonlyMap<number, readonly number[]>,
+): string[] {
   const found: string[] = [];
-  for (const runs of byKey.values()) {
+  for (const runs of grouped(effects).values()) {
     runs.sort((a, b) => a.at - b.at);
     const at = Math.min(...runs.map(({ nonce }) => recorded.get(nonce) ?? Number.POSITIVE_INFINITY));
     for (const [index, run] of runs.entries()) {
+      const what = `${run.tag} (${run.key})`;
       if (run.at > at + CLOCKS_AGREE_WITHIN_MS)
-        found.push(`${run.tag} (${run.key}) ran ${run.at - at} ms after its result was recorded`);
+        found.push(`${what} ran ${run.at - at} ms after its result was recorded`);
       const before = runs.slice(0, index).findLast(({ attempt }) => attempt === run.attempt);
       if (before === undefined) continue;
       const died = (deaths.get(before.pid) ?? []).some(
-        (death) => death >= before.at - 1 && death <= run.at + CLOCKS_AGREE_WITHIN_MS,
+        (death) => death >= before.at - CLOCKS_AGREE_WITHIN_MS && death <= run.at + CLOCKS_AGREE_WITHIN_MS,
       );
-      if (!died)
-        found.push(
-          `${run.tag} (${run.key}) ran again ${run.at - before.at} ms later, and process ${before.pid} had not died`,
-        );
+      if (!died) found.push(`${what} ran again ${run.at - before.at} ms later, and process ${before.pid} had not died`);
     }
   }
   return found;
