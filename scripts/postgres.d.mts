@@ -19,6 +19,8 @@ export interface Cluster {
   readonly port: number;
   readonly binDir: string;
   readonly logFile: string;
+  /** False also when it ended by itself. */
+  readonly isRunning: boolean;
   start(): Promise<void>;
   /** Default `fast`. */
   stop(mode?: StopMode): Promise<void>;

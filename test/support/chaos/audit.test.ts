@@ -35,7 +35,7 @@ describe('effects are', () => {
       [ran(1, 7, 'a'), ran(30, 8, 'b')],
       [['b', 40]],
       [[7, [90]]],
-      ['t (k) ran again 29 ms later, and process 7 had not died'],
+      ['t (k) ran at 1 in 7, whose deaths are [90], and again 29 ms later in 8'],
     ],
   ])('%s', (_what, effects, recorded, deaths, expected) => {
     expect(duplicatesOf(effects, new Map(recorded), new Map(deaths))).toEqual(expected);

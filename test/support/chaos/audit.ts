@@ -109,7 +109,10 @@ export function duplicatesOf(
       const died = (deaths.get(before.pid) ?? []).some(
         (death) => death >= before.at - CLOCKS_AGREE_WITHIN_MS && death <= run.at + CLOCKS_AGREE_WITHIN_MS,
       );
-      if (!died) found.push(`${what} ran again ${run.at - before.at} ms later, and process ${before.pid} had not died`);
+      if (!died)
+        found.push(
+          `${what} ran at ${before.at} in ${before.pid}, whose deaths are [${deaths.get(before.pid) ?? ''}], and again ${run.at - before.at} ms later in ${run.pid}`,
+        );
     }
   }
   return found;

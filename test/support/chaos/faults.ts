@@ -2,6 +2,8 @@
  * The faults, by name. Each is begun and ended by one call, which resolves when what was broken may work again; it says what it did, or null when
  * there was nothing to break: a fault counts when it *happened*.
  */
+import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
 import pg from 'pg';
 import type { Moment } from '../proxy.js';
 import { sqlAt } from '../replicated-cluster.js';
@@ -25,6 +27,7 @@ export const infrastructureFaults: Readonly<Record<string, Fault>> = {
   failover,
   terminate,
   replicaStalls,
+  diskFull,
   reset,
   lostAnswer,
   blackHole,
@@ -162,6 +165,47 @@ async function replicaStalls(scene: Scene): Promise<Injected | null> {
   }
 }
 
+/** Not a byte is left where the primary writes. Postgres refuses what it can, and stops when it cannot write its log. */
+async function diskFull(scene: Scene): Promise<Injected | null> {
+  if (!scene.options.smallDisks) return null;
+  const { primary } = scene.cluster;
+  const ballast = join(primary.dir, 'ballast');
+  const file = openSync(ballast, 'w');
+  const block = Buffer.alloc(1 << 20);
+  const ms = between(scene, 500, 3_000);
+  try {
+    for (const size of [block.length, 4_096]) {
+      try {
+        while (writeSync(file, block, 0, size) > 0);
+      } catch {
+        // full
+      }
+    }
+    await wait(ms);
+  } finally {
+    closeSync(file);
+    rmSync(ballast);
+  }
+  const stopped = await untilUp(scene);
+  return { what: `for ${ms} ms${stopped ? '; the server had stopped' : ''}` };
+}
+
+/** @returns whether it had to be started again. */
+async function untilUp(scene: Scene): Promise<boolean> {
+  for (let stopped = false; ; await wait(100)) {
+    try {
+      if (!scene.cluster.primary.isRunning) {
+        stopped = true;
+        await scene.cluster.primary.start();
+      }
+      await scene.cluster.sql('select 1');
+      return stopped;
+    } catch {
+      // It recovers by itself from a crash of its own.
+    }
+  }
+}
+
 /** Everybody's connection is taken by somebody else, who has as many as the server gives. */
 async function exhaust(scene: Scene): Promise<Injected> {
   const taken: pg.Client[] = [];
@@ -183,10 +227,13 @@ async function exhaust(scene: Scene): Promise<Injected> {
   return { what: `${taken.length} connections` };
 }
 
+/** Far longer than it takes to replace the function: see Scene.trueTime(). */
+const LEAST_JUMP_MS = 1_000;
+
 /** Forward only: what was written ahead of its time would otherwise look as if it had happened after what followed it. */
 async function databaseClock(scene: Scene): Promise<Injected> {
   const before = scene.databaseClock.at(-1)?.aheadMs ?? 0;
-  const aheadMs = before + between(scene, 200, 2 * scene.options.leaseMs);
+  const aheadMs = before + between(scene, LEAST_JUMP_MS, 2 * scene.options.leaseMs);
   await scene.cluster.sql(
     `create or replace function clock() returns timestamptz language sql volatile
      as $$ select pg_catalog.clock_timestamp() + interval '${aheadMs} ms' $$`,

@@ -1,5 +1,6 @@
 /** Everything that a chaos run has on stage: two database servers, what stands before them, workers, clients. */
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -18,6 +19,8 @@ export interface SceneOptions {
   /** Starts a second of each client, and how many of its workflows may be open. */
   readonly rate: number;
   readonly open: number;
+  /** Whether each server has a disk of its own, which can be filled. Only root may have that. */
+  readonly smallDisks: boolean;
   readonly random: () => number;
   readonly log: (line: string) => void;
 }
@@ -30,6 +33,15 @@ interface Way {
   readonly notifications?: boolean;
 }
 
+const DISK = '1200m';
+
+/** Gone with the last process of its mount namespace: see scripts/chaos.mjs. */
+function smallDisk(dir: string): string {
+  mkdirSync(dir);
+  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK}`, 'tmpfs', dir]);
+  return dir;
+}
+
 export class Scene {
   readonly options: SceneOptions;
   readonly dir: string;
@@ -40,7 +52,7 @@ export class Scene {
   readonly clients: ChaosProcess[] = [];
   /** What processes did that nobody had made them do. */
   readonly surprises: string[] = [];
-  /** By how much the clock of the database is ahead, and since when (true time, ms). */
+  /** By how much the clock of the database is ahead, and since when at the latest (true time, ms). */
   readonly databaseClock: { readonly since: number; readonly aheadMs: number }[] = [{ since: 0, aheadMs: 0 }];
   #stopping = false;
 
@@ -67,11 +79,13 @@ export class Scene {
       wal_sender_timeout: '5s',
       wal_receiver_timeout: '5s',
     };
-    const cluster = await ReplicatedCluster.start('sync', settings);
+    const disks = options.smallDisks ? [0, 1].map((n) => smallDisk(join(dir, `disk-${n}`))) : [];
+    const cluster = await ReplicatedCluster.start('sync', settings, disks);
     const proxy = await startProxy(cluster.primary.url);
     const pooler = havePooler ? await startPooler(proxy.url(cluster.primary.url), 20) : null;
     whenTestFinished(async () => {
       await pooler?.remove();
+      for (const disk of disks) execFileSync('umount', ['--lazy', disk]);
       if (process.env.CHAOS_KEEP === undefined) rmSync(dir, { recursive: true, force: true });
     });
     const scene = new Scene(options, dir, cluster, proxy, pooler);
@@ -99,7 +113,9 @@ export class Scene {
 
   /** What a time of the database was in truth. */
   trueTime(ofDatabase: number): number {
-    const then = this.databaseClock.findLast(({ since, aheadMs }) => ofDatabase >= since + aheadMs);
+    const jumps = this.databaseClock;
+    // Between what the clock showed at a jump and what it showed after it there is nothing: the jump itself is not known to the ms.
+    const then = jumps.findLast(({ since }, n) => ofDatabase >= since + (jumps[n - 1]?.aheadMs ?? 0));
     return ofDatabase - (then?.aheadMs ?? 0);
   }
 
