@@ -403,3 +403,24 @@ describe('a worker that stops', () => {
     await engine.close();
   });
 });
+
+describe('a workflow that is asked for now and then', () => {
+  it('does not wait for the long queue of another one on the same worker', async () => {
+    const engine = await Engine.withoutWorker();
+    const ended: string[] = [];
+    const crowd = await Promise.all(Array.from({ length: 40 }, () => engine.start('common')));
+    const rare = await engine.start('rare');
+    const ends = (name: string) => async () => {
+      await workflow.run('end', async () => void ended.push(name));
+    };
+    // Served first, with a slot for two at once: while it has any left, it would always be next.
+    await engine.addWorker({
+      workflow: { common: ends('common'), rare: ends('rare') },
+      options: { maxConcurrentWorkflows: 2, parkAfter: 0 },
+    });
+    await Promise.all([rare, ...crowd].map((handle) => engine.result(handle)));
+    expect(ended).toHaveLength(41);
+    expect(ended.indexOf('rare')).toBeLessThan(10);
+    await engine.close();
+  });
+});

@@ -1,7 +1,7 @@
 -- Takes up to p_limit threads that are ready, or whose timer is due, for the given services. A claim carries a number;
 -- the same call again returns the same rows. Should the first still be under way, this one takes others, and the
 -- worker's comparison (give_back) returns what it never heard of.
--- A thread that another worker has in its cache is left to it for half a second. p_wanted names parked threads to take
+-- A thread that another live worker has in its cache is left to it for half a second. p_wanted names parked threads to take
 -- though nothing woke them: code in this worker's cache produced a late command.
 -- Accepts thread states: ready, parked (timer due). Locks: own worker, then threads (held ones skipped).
 -- The last row has no thread: `due_in_ms` says when the next timer of these services is due.
@@ -30,7 +30,11 @@ begin
       cross join lateral (
         select t.thread_no, t.ready_at from thread t
         where t.service_no = s.service_no and t.ready_at <= v_now
-          and (t.affinity is null or t.affinity = p_worker_no or t.ready_at <= v_now - interval '500 ms')
+          and (t.affinity is null or t.affinity = p_worker_no or t.ready_at <= v_now - interval '500 ms'
+            -- offset 0: looked up by key, and only for the few rows that come to it
+            or not exists (
+              select from worker w
+              where w.worker_no = t.affinity and w.died_at is null and w.lease_until > v_now offset 0))
           and (t.excluded is null or not p_worker_no = any(t.excluded))
         order by t.ready_at
         limit p_limit
@@ -78,7 +82,10 @@ begin
       select min(extract(epoch from r.ready_at - v_now) * 1000 + case when r.left_to_other then 500 else 0 end)
       from unnest(p_services) s (service_no)
       cross join lateral (
-        select t.ready_at, coalesce(t.affinity <> p_worker_no, false) as left_to_other from thread t
+        select t.ready_at, coalesce(t.affinity <> p_worker_no, false) and exists (
+            select from worker w
+            where w.worker_no = t.affinity and w.died_at is null and w.lease_until > v_now offset 0) as left_to_other
+        from thread t
         where t.service_no = s.service_no and t.ready_at is not null
           and (t.excluded is null or not p_worker_no = any(t.excluded))
         order by t.ready_at limit 1

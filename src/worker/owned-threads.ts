@@ -70,6 +70,8 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
   /** Parked ones, longest unused first. */
   readonly #cache = new Map<number, ActiveThread>();
   readonly #wanted = new Set<number>();
+  /** Counts claims, to begin each with another service. */
+  #turn = 0;
   #clockOffset = 0;
   readonly #mail: OneAtATime;
   #mailPollMs = FIRST_MAIL_POLL_MS;
@@ -113,7 +115,7 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
         const { rows, dueInMs } = await claimThreads(lanes.claim, schema, {
           workerNo,
           claimNo,
-          services: [...serving.workflowServices.values()],
+          services: this.#inTurn([...serving.workflowServices.values()]),
           limit,
           wanted,
         });
@@ -130,6 +132,12 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
         throw error;
       }
     });
+  }
+
+  /** A claim takes what is ready of one service after the other: whichever comes first each time would starve the others. */
+  #inTurn(services: number[]): number[] {
+    const first = this.#turn++ % services.length;
+    return [...services.slice(first), ...services.slice(0, first)];
   }
 
   #adopt(row: ClaimedThread, claimNo: number): void {

@@ -5,11 +5,13 @@ import {
   cancel,
   claim,
   claimOnly,
+  expireLease,
   nextNumber,
   onEveryDatabase,
   park,
   register,
   release,
+  retire,
   running,
   setClock,
   signal,
@@ -128,6 +130,16 @@ onEveryDatabase('claim', (session) => {
     await cancel(session(), 'a');
     const thread = await claimOnly(session(), worker, 'a');
     expect(JSON.parse(thread.mail ?? '')).toMatchObject([[expect.any(Number), 'cancel', null, null]]);
+  });
+
+  it('leaves nothing to a worker that is gone, whatever it had cached', async () => {
+    for (const go of [retire, expireLease]) {
+      const [gone, other] = [await register(session(), `gone-${go.name}`), await register(session(), `by-${go.name}`)];
+      await waiting(session(), gone, go.name, go.name);
+      await go(session(), gone);
+      await signal(session(), go.name);
+      expect(ids(await claim(session(), other)), go.name).toEqual([go.name]);
+    }
   });
 
   it('leaves a thread for half a second to the worker that has it cached', async () => {
