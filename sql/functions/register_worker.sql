@@ -1,10 +1,11 @@
 -- Registers a worker process, or adds services to it. Idempotent by key.
 -- Threads blocked for every worker seen so far are offered once to the new one.
 -- Locks: worker row, then threads (skipping held ones; the reaper's next look offers those).
--- Raises PD002 when the worker was declared dead: the process then registers anew under another key.
+-- p_schema_version: of the library that registers; null: of one that does not say.
+-- Raises PD005 when the schema works with that no more. Raises PD002 when the worker was declared dead: the process then registers anew under another key.
 create or replace function register_worker(
   p_key text, p_description text, p_lease_ms int,
-  p_kind text[], p_task_queue text[], p_name text[]
+  p_kind text[], p_task_queue text[], p_name text[], p_schema_version int default null
 ) returns table (worker_no int, services text)
 language plpgsql as $$
 -- plans: index only
@@ -13,17 +14,25 @@ declare
   v_services int[];
   v_worker_no int;
   v_died_at timestamptz;
+  v_oldest int;
 begin
   perform begin_write(true);
   v_services := ensure_services(p_kind, p_task_queue, p_name);
-  insert into worker as w (worker_key, description, services, registered_at, lease_until)
-  values (p_key, p_description, v_services, clock(), clock() + p_lease_ms * interval '1 ms')
+  insert into worker as w (worker_key, description, services, registered_at, lease_until, schema_version)
+  values (p_key, p_description, v_services, clock(), clock() + p_lease_ms * interval '1 ms', p_schema_version)
   on conflict (worker_key) do update set
     services = array(select distinct s from unnest(w.services || excluded.services) s order by s),
     lease_until = case when w.died_at is null then excluded.lease_until else w.lease_until end
   returning w.worker_no, w.died_at into v_worker_no, v_died_at;
   if v_died_at is not null then
     raise exception 'worker % was declared dead', v_worker_no using errcode = 'PD002';
+  end if;
+  -- Behind the insert: a migration that leaves old libraries behind locks the table and looks for their workers. Whoever waited for
+  -- it is seen here.
+  select s.oldest_client into v_oldest from schema_info s;
+  if p_schema_version < v_oldest then
+    raise exception 'the schema needs a library of schema version % or newer; this one has %. Upgrade the library', v_oldest, p_schema_version
+      using errcode = 'PD005';
   end if;
   perform offer_blocked_threads(v_worker_no, v_services);
   return query select v_worker_no, array_to_json(v_services)::text;

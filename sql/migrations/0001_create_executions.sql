@@ -26,7 +26,8 @@ create table worker (
   registered_at timestamptz not null,
   lease_until timestamptz not null,
   died_at timestamptz,
-  released_at timestamptz                          -- set when nothing belongs to the dead worker any more
+  released_at timestamptz,                         -- set when nothing belongs to the dead worker any more
+  schema_version int                               -- that its library brings along; null: it does not say
 ) with (fillfactor = 50);
 
 create index worker_unreleased on worker (lease_until) where released_at is null;
@@ -339,6 +340,6 @@ from signal s;
 create view workers as
 select w.worker_no as worker, w.description, w.registered_at, w.lease_until, w.died_at,
   w.died_at is null and w.lease_until > clock_timestamp() as alive, s.task_queue, s.kind as serves,
-  nullif(s.name, '') as workflow_name
+  nullif(s.name, '') as workflow_name, w.schema_version
 from worker w
 left join service s on s.service_no = any (w.services);

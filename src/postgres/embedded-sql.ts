@@ -32,7 +32,8 @@ create table worker (
   registered_at timestamptz not null,
   lease_until timestamptz not null,
   died_at timestamptz,
-  released_at timestamptz                          -- set when nothing belongs to the dead worker any more
+  released_at timestamptz,                         -- set when nothing belongs to the dead worker any more
+  schema_version int                               -- that its library brings along; null: it does not say
 ) with (fillfactor = 50);
 
 create index worker_unreleased on worker (lease_until) where released_at is null;
@@ -345,7 +346,7 @@ from signal s;
 create view workers as
 select w.worker_no as worker, w.description, w.registered_at, w.lease_until, w.died_at,
   w.died_at is null and w.lease_until > clock_timestamp() as alive, s.task_queue, s.kind as serves,
-  nullif(s.name, '') as workflow_name
+  nullif(s.name, '') as workflow_name, w.schema_version
 from worker w
 left join service s on s.service_no = any (w.services);
 ` },
@@ -4117,10 +4118,11 @@ end $$;
   { name: 'register_worker', sql: `-- Registers a worker process, or adds services to it. Idempotent by key.
 -- Threads blocked for every worker seen so far are offered once to the new one.
 -- Locks: worker row, then threads (skipping held ones; the reaper's next look offers those).
--- Raises PD002 when the worker was declared dead: the process then registers anew under another key.
+-- p_schema_version: of the library that registers; null: of one that does not say.
+-- Raises PD005 when the schema works with that no more. Raises PD002 when the worker was declared dead: the process then registers anew under another key.
 create or replace function register_worker(
   p_key text, p_description text, p_lease_ms int,
-  p_kind text[], p_task_queue text[], p_name text[]
+  p_kind text[], p_task_queue text[], p_name text[], p_schema_version int default null
 ) returns table (worker_no int, services text)
 language plpgsql as $$
 -- plans: index only
@@ -4129,17 +4131,25 @@ declare
   v_services int[];
   v_worker_no int;
   v_died_at timestamptz;
+  v_oldest int;
 begin
   perform begin_write(true);
   v_services := ensure_services(p_kind, p_task_queue, p_name);
-  insert into worker as w (worker_key, description, services, registered_at, lease_until)
-  values (p_key, p_description, v_services, clock(), clock() + p_lease_ms * interval '1 ms')
+  insert into worker as w (worker_key, description, services, registered_at, lease_until, schema_version)
+  values (p_key, p_description, v_services, clock(), clock() + p_lease_ms * interval '1 ms', p_schema_version)
   on conflict (worker_key) do update set
     services = array(select distinct s from unnest(w.services || excluded.services) s order by s),
     lease_until = case when w.died_at is null then excluded.lease_until else w.lease_until end
   returning w.worker_no, w.died_at into v_worker_no, v_died_at;
   if v_died_at is not null then
     raise exception 'worker % was declared dead', v_worker_no using errcode = 'PD002';
+  end if;
+  -- Behind the insert: a migration that leaves old libraries behind locks the table and looks for their workers. Whoever waited for
+  -- it is seen here.
+  select s.oldest_client into v_oldest from schema_info s;
+  if p_schema_version < v_oldest then
+    raise exception 'the schema needs a library of schema version % or newer; this one has %. Upgrade the library', v_oldest, p_schema_version
+      using errcode = 'PD005';
   end if;
   perform offer_blocked_threads(v_worker_no, v_services);
   return query select v_worker_no, array_to_json(v_services)::text;
@@ -5850,6 +5860,29 @@ language sql immutable as $$
     'message', format('job [%s] interrupted: %s', p_workflow_id, p_reason),
     'code', 410, 'stack', '', 'job_id', p_workflow_id, 'nonRetryable', true)::text
 $$;
+` },
+  { name: 'threads_to_replay', sql: `-- What a replay of the threads of some runs needs beside their histories: as a claim hands it out. Runs that were pruned are left out.
+create or replace function threads_to_replay(p_runs bigint[])
+returns table (
+  thread_no bigint, run_no bigint, run int, hook_no int, hook_signal text, task_queue text, workflow_name text, request_no bigint,
+  created_ms double precision, parent_workflow_id text, origin_id text, trace text, expire_s double precision, lineage text,
+  args text, config text
+)
+language plpgsql stable as $$
+-- plans: index only
+#variable_conflict use_column
+begin
+  return query
+  select t.thread_no, e.run_no, e.run, k.hook_no, k.signal_id, s.task_queue, s.name, e.request_no,
+    extract(epoch from e.created_at)::double precision * 1000, e.parent_workflow_id, e.origin_id, e.trace, e.expire_s, e.lineage,
+    coalesce(k.args, e.args), coalesce(k.config, e.config)
+  from unnest(p_runs) u (run_no)
+  cross join lateral (select x.* from execution x where x.run_no = u.run_no and x.state <> 'pruned' offset 0) e
+  cross join lateral (select x.thread_no, x.service_no from thread x where x.run_no = e.run_no offset 0) t
+  cross join lateral (select x.task_queue, x.name from service x where x.service_no = t.service_no offset 0) s
+  left join lateral (select x.* from hook x where x.thread_no = t.thread_no offset 0) k on true
+  order by e.run, k.hook_no nulls first;
+end $$;
 ` },
   { name: 'tidy', sql: `-- Keeps house, in small portions: signals put back, signals expired, emitted events expired, request tables, worker
 -- rows of yesterday.

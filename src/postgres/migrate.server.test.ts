@@ -7,7 +7,8 @@ import { createDatabase } from '../../test/support/database.js';
 import { InvalidArgumentError, SchemaVersionError } from '../core/errors.js';
 import { type ConnectionOptions, openDatabase } from './connection.js';
 import type { Database, Lane } from './database.js';
-import { migrate, migrationScript } from './migrate.js';
+import { functions, migrations } from './embedded-sql.js';
+import { migrate, migrationScript, SCHEMA_VERSION } from './migrate.js';
 import type { SchemaSource } from './migration-script.js';
 
 const hasServer = (inject('cluster') as unknown) !== undefined;
@@ -161,6 +162,54 @@ for (const [where, isThere, make] of places) {
       expect(await run("select nspname from pg_namespace where nspname = 'failing'")).toEqual([]);
     });
 
+    it('is refused while workers are alive that it would leave behind, and then refuses them', async () => {
+      await migrate(database, 'left-behind');
+      const next = (oldestClient: number): SchemaSource => ({
+        oldestClient,
+        functions,
+        migrations: [
+          ...migrations,
+          { number: SCHEMA_VERSION + 1, name: 'next', sql: 'alter table thread add column note text' },
+        ],
+      });
+      const register = (key: string, version: number | null) =>
+        run(
+          `select * from left_behind.register_worker('${key}', 'host/${key}', 60000, '{workflow}', '{q}', '{flow}', ${version})`,
+        );
+      await register('1', SCHEMA_VERSION);
+      const refused = await migrate(database, 'left-behind', {}, next(SCHEMA_VERSION + 1)).catch(
+        (error: unknown) => error,
+      );
+      expect(refused).toBeInstanceOf(SchemaVersionError);
+      expect(refused).toMatchObject({
+        message: expect.stringMatching(/older workers are alive: host\/1\. Stop them first/),
+      });
+      expect(await run('select version, oldest_client from left_behind.schema_version()')).toEqual([
+        { version: SCHEMA_VERSION, oldest_client: 1 },
+      ]);
+
+      await run(`update left_behind.worker set lease_until = clock_timestamp() - interval '1 s'`);
+      expect(await migrate(database, 'left-behind', {}, next(SCHEMA_VERSION + 1))).toBe(true);
+      await expect(register('2', SCHEMA_VERSION)).rejects.toMatchObject({ code: 'PD005' });
+      await register('3', SCHEMA_VERSION + 1);
+      await expect(migrate(database, 'left-behind')).rejects.toThrow(/needs a library of schema version/);
+    });
+
+    it('leaves older workers alone where they may stay', async () => {
+      await migrate(database, 'side-by-side', {}, { migrations, functions, oldestClient: 1 });
+      const register = (key: string, version: number) =>
+        run(
+          `select * from side_by_side.register_worker('${key}', 'h', 60000, '{workflow}', '{q}', '{flow}', ${version})`,
+        );
+      await register('old', SCHEMA_VERSION);
+      const next = { number: SCHEMA_VERSION + 1, name: 'next', sql: 'alter table thread add column note text' };
+      const source = { migrations: [...migrations, next], functions, oldestClient: SCHEMA_VERSION };
+      expect(await migrate(database, 'side-by-side', {}, source)).toBe(true);
+      await register('old', SCHEMA_VERSION);
+      await register('new', SCHEMA_VERSION + 1);
+      expect(await migrate(database, 'side-by-side')).toBe(false);
+    });
+
     it('of this library leaves nothing open to others', async () => {
       await migrate(database, 'durable');
       await migrate(database, 'durable');
@@ -168,6 +217,38 @@ for (const [where, isThere, make] of places) {
     });
   });
 }
+
+describe.skipIf(!hasServer)('a migration under load', () => {
+  it('that waits for a table lets others go first, again and again', async () => {
+    const test = await createDatabase();
+    const database = openDatabase({ class: pg.Client, options: { connectionString: test.url } });
+    const connect = async () => {
+      const client = new pg.Client({ connectionString: test.url });
+      await client.connect();
+      return client;
+    };
+    const [holder, other] = [await connect(), await connect()];
+    try {
+      await migrate(database, 'busy', {}, version(1));
+      await holder.query('begin; lock table busy.thing in row exclusive mode');
+      const migrating = migrate(database, 'busy', {}, version(2));
+      const waits = () =>
+        other.query(
+          `select from pg_locks where not granted and relation = 'busy.thing'::regclass and mode = 'AccessExclusiveLock'`,
+        );
+      while ((await waits()).rows.length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+      // Behind the migration in the queue, which lets it pass though the holder stays.
+      await other.query(`set statement_timeout = '20s'; insert into busy.thing (body) values ('while it waits')`);
+      await holder.query('commit');
+      expect(await migrating).toBe(true);
+      expect((await other.query('select version from busy.schema_version()')).rows).toEqual([{ version: 2 }]);
+    } finally {
+      await Promise.all([holder.end(), other.end()]);
+      await database.release();
+      await test.drop();
+    }
+  });
+});
 
 describe.skipIf(!hasServer)('the script for a DBA', () => {
   it('may be run by psql, again and again', async () => {

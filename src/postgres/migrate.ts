@@ -30,8 +30,8 @@ interface Found {
 
 /** The namespace has no schema, or none of ours, or one that is just being made. */
 const NOT_THERE = new Set(['3F000', '42883']);
-/** Somebody else created the role, schema or table at the same time, or altered one of ours. */
-const RACE = new Set(['42P06', '42P07', '42710', '23505', '40001', '40P01', 'XX000']);
+/** Somebody else created the role, schema or table at the same time, altered one of ours, or worked on a table that is to be altered. */
+const RACE = new Set(['42P06', '42P07', '42710', '23505', '40001', '40P01', '55P03', 'XX000']);
 /** XX000 may also be a real fault: not for ever. */
 const MOST_RACES = 30;
 
@@ -72,6 +72,7 @@ export async function migrate(
         deployed = true;
       } catch (error) {
         if (races > MOST_RACES || !isRace(error)) throw translated(error);
+        patience.failed(error);
         await patience.pause(backoffMs(races, 5));
         patience.throwIfLost();
       }
@@ -144,5 +145,10 @@ function isRace(error: unknown): boolean {
 }
 
 function translated(error: unknown): unknown {
+  if (error instanceof SqlError && error.code === '55P03')
+    return new ConnectionError(
+      'the schema could not be upgraded: a transaction that is open for long holds one of its tables. End it (pg_stat_activity), then try again',
+      { cause: error },
+    );
   return error instanceof SqlError ? (errorFromSqlState(error.code, error.message) ?? error) : error;
 }

@@ -36,6 +36,9 @@ const INDEX_PLANS_MARK = '-- plans: index only';
 /** A function of a file with this text keeps the caller's rights and path, so that it is inlined: it touches no table. */
 const INLINED_MARK = '-- inlined';
 
+/** How long a migration waits for a table at a time. */
+const LOCK_TIMEOUT_MS = 1_000;
+
 export function versionOf({ migrations }: SchemaSource): number {
   return migrations.at(-1)?.number ?? 0;
 }
@@ -108,13 +111,15 @@ function apply(source: SchemaSource, namespace: string, schema: string): string 
   return `
 declare
   v_version integer;
+  v_oldest integer;
+  v_behind text;
   v_namespace text;
   v_routine record;
 begin
   insert into schema_info (namespace, version, oldest_client)
   values (${quoteLiteral(namespace)}, 0, 0)
   on conflict do nothing;
-  select s.version, s.namespace into v_version, v_namespace from schema_info s;
+  select s.version, s.oldest_client, s.namespace into v_version, v_oldest, v_namespace from schema_info s;
 
   if v_namespace <> ${quoteLiteral(namespace)} then
     raise exception ${quoteLiteral(foldedNames('%', '%', schema))}, ${quoteLiteral(namespace)}, v_namespace
@@ -122,6 +127,12 @@ begin
   end if;
   if v_version >= ${version} then
     return;
+  end if;
+  -- Whoever waits for a table holds up all who come behind it: after a second it lets them go first, and starts over.
+  set local lock_timeout = ${LOCK_TIMEOUT_MS};
+
+  if v_version > 0 and v_oldest < ${source.oldestClient} then
+${refuseWorkersBehind(source)}
   end if;
 
   revoke all on schema ${quoteIdentifier(schema)} from public;
@@ -137,6 +148,23 @@ ${harden(source, schema)}
   update schema_info
   set version = ${version}, oldest_client = ${source.oldestClient};
 end `;
+}
+
+/**
+ * A worker whose library knows nothing of this schema would go on, and fail call by call. The lock is held to the end: a worker that
+ * registers meanwhile waits, and is then refused by register_worker.
+ */
+function refuseWorkersBehind({ oldestClient }: SchemaSource): string {
+  return `    lock table worker in share row exclusive mode;
+    select string_agg(w.description, ', ') into v_behind from (
+      select w.description from worker w
+      where w.died_at is null and w.lease_until > clock() and coalesce(w.schema_version, 0) < ${oldestClient}
+      order by w.worker_no limit 5
+    ) w;
+    if v_behind is not null then
+      raise exception 'this version of the schema needs libraries of schema version ${oldestClient} or newer, and older workers are alive: %. Stop them first', v_behind
+        using errcode = 'PD005';
+    end if;`;
 }
 
 function applyMigration({ number, name, sql }: Migration): string {

@@ -12,6 +12,7 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { errorFromSqlState, LeaseLostError } from '../core/errors.js';
 import type { Lane } from '../postgres/database.js';
+import { SCHEMA_VERSION } from '../postgres/migrate.js';
 import { registerWorker, renewLease, retireWorker, type Service } from '../postgres/protocol/workers.js';
 import { SqlError } from '../postgres/sql-error.js';
 
@@ -104,13 +105,14 @@ export class Registration {
           description: `${hostname()}/${process.pid}`,
           leaseMs,
           services: asked,
+          schemaVersion: SCHEMA_VERSION,
         });
         this.#workerNo = workerNo;
         this.#leaseUntil = sentAt + leaseMs;
         registered(asked, serviceNos);
         return;
       } catch (error) {
-        if (!isLeaseLost(error)) throw error;
+        if (!isLeaseLost(error)) throw known(error);
         this.#key = randomUUID();
       }
     }
@@ -122,6 +124,10 @@ export function isLeaseLost(error: unknown): boolean {
 }
 
 function leaseLost(error: unknown): LeaseLostError | null {
-  const known = error instanceof SqlError ? errorFromSqlState(error.code, error.message) : error;
-  return known instanceof LeaseLostError ? known : null;
+  const found = known(error);
+  return found instanceof LeaseLostError ? found : null;
+}
+
+function known(error: unknown): unknown {
+  return error instanceof SqlError ? (errorFromSqlState(error.code, error.message) ?? error) : error;
 }

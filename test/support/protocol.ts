@@ -10,6 +10,7 @@
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect } from 'vitest';
 import type { StoredTerms } from '../../src/core/start-terms.js';
+import { SCHEMA_VERSION } from '../../src/postgres/migrate.js';
 import { type CommitItem, commit, type Effect } from '../../src/postgres/protocol/commit.js';
 import {
   cancelWorkflow,
@@ -354,6 +355,7 @@ export async function register(
     description: 'a test',
     leaseMs,
     services,
+    schemaVersion: SCHEMA_VERSION,
   });
   return { key, no: workerNo, services: serviceNos };
 }

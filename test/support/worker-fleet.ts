@@ -37,14 +37,18 @@ export class Fleet {
     return [...this.#workers];
   }
 
-  /** One more worker process, ready. `url` instead of the fleet's: a proxy, for example. */
-  async add(url = this.#options.url): Promise<Fixture> {
+  /**
+   * One more worker process, ready. `url` instead of the fleet's: a proxy, for example. `library`: the module it works with, when it
+   * is not this version's.
+   */
+  async add(url = this.#options.url, library?: string): Promise<Fixture> {
     const { tuning = {}, env } = this.#options;
     const worker = spawnFixture('program-worker.mjs', {
       env: {
         ...env,
         URL: url,
         LEDGER: this.#file,
+        ...(library !== undefined && { LIBRARY: library }),
         TUNING: JSON.stringify({ leaseDuration: '1s', parkAfter: 50, logLevel: 'silent', ...tuning }),
       },
     });

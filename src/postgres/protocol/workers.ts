@@ -13,7 +13,7 @@ export interface Service {
 export async function registerWorker(
   lane: Lane,
   schema: string,
-  worker: { key: string; description: string; leaseMs: number; services: readonly Service[] },
+  worker: { key: string; description: string; leaseMs: number; services: readonly Service[]; schemaVersion: number },
 ): Promise<{ workerNo: number; serviceNos: number[] }> {
   const rows = await lane.query<{ worker_no: number; services: string }>(
     call(schema, 'register_worker', [
@@ -23,6 +23,7 @@ export async function registerWorker(
       texts(worker.services.map((service) => service.kind)),
       texts(worker.services.map((service) => service.taskQueue)),
       texts(worker.services.map((service) => service.name)),
+      int(worker.schemaVersion),
     ]),
   );
   const row = rows[0];
