@@ -1,7 +1,7 @@
 // @ts-check
-/** A workflow's tests: a week in no time, and a crash at each of its commits. */
+/** A workflow's tests: a week in no time, mocks, its history on other code, and a crash at each of its commits. */
 import { Durable } from 'perdure';
-import { crashTest, TestEnvironment } from 'perdure/testing';
+import { assertReplays, crashTest, mockActivities, TestEnvironment } from 'perdure/testing';
 
 /** @type {import('perdure').ActivityProxy<{ charge(id: string): Promise<string>, remind(id: string): Promise<void> }>} */
 const { charge, remind } = Durable.workflow.proxyActivities();
@@ -30,11 +30,27 @@ const before = env.now().getTime();
 const handle = await env.start('order', ['o-1']);
 console.log(await handle.result());
 console.log(`${Math.round((env.now().getTime() - before) / 86_400_000)} days passed`);
-await env.close();
+
+const mocks = mockActivities(activities);
+mocks.charge.failsOnce('card declined').returns('paid at last');
+const mocked = await TestEnvironment.create({ workflow: order, activities: mocks });
+const approved = await mocked.start('order', ['o-2']);
+await approved.signal('approved', 'yes');
+console.log(await approved.result());
+console.log(
+  mocks.charge.calls.map(({ args, attempt, status }) => `${args[0]} attempt ${attempt}: ${status}`).join(', '),
+);
+
+// The history of that run fits the code that made it, and shows what other code would do to it.
+const history = await approved.exportHistory();
+await assertReplays(history, { order });
+const changed = assertReplays(history, { order: async (/** @type {string} */ id) => await charge(id) });
+console.log(await changed.catch(({ mismatches: [first] }) => `expected ${first.expected}, found ${first.found}`));
+await Promise.all([env.close(), mocked.close()]);
 
 const report = await crashTest({
   workflow: order,
-  args: ['o-2'],
+  args: ['o-3'],
   activities,
   signals: [{ id: 'approved', data: 'yes', at: '1 day' }],
   seeds: 10,
@@ -49,4 +65,7 @@ await Durable.shutdown();
 // Prints:
 // paid o-1
 // 7 days passed
-// 11 runs, crashes at 4 commits, always: paid o-2
+// paid at last
+// o-2 attempt 1: failed, o-2 attempt 2: returned
+// expected a condition, found activity "charge"
+// 11 runs, crashes at 4 commits, always: paid o-3

@@ -41,6 +41,7 @@ export type { EntityRow } from './core/document-engine.js';
 export type { EntityConditions } from './core/entity-conditions.js';
 export * as Errors from './core/errors.js';
 export type { ExecutionFilter, ExecutionStatus, Moment, TimeRange } from './core/execution-filter.js';
+export type { ExecutionHistory, RecordedEntry, ThreadHistoryRecord } from './core/execution-history.js';
 export type {
   ActivityDetails,
   Awaited,

@@ -84,6 +84,18 @@ describe('a crash test', () => {
     expect(report.repeated.map(({ name }) => name)).toContain('charge');
   });
 
+  it('meets starts, signals, claims and results of activities too', async () => {
+    const plans = new Set<string>();
+    const { commits } = await crashTest({ ...options, seeds: 0 });
+    const seeds = Array.from({ length: 12 }, (_, index) => 2 * commits + index);
+    const report = await crashTest({ ...options, seeds, assert: ({ plan }) => plans.add(plan) });
+    expect(report.runs).toBe(13);
+    for (const call of ['start 1', 'signal 1', 'activity result 1']) {
+      for (const plan of [`crash before ${call}`, `crash after ${call}`, `${call} twice`])
+        expect(plans).toContain(plan);
+    }
+  });
+
   it('finds an activity that must not run twice, and says where, and how to see it again', async () => {
     const assert = () => {
       if (payments.length !== 1) throw new Error(`${payments.length} payments`);

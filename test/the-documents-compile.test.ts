@@ -11,6 +11,7 @@ const documents = [
   'from-hotmesh.md',
   'from-temporal.md',
   'testing.md',
+  'upgrades.md',
   'operations.md',
   'transactions.md',
   'retention.md',

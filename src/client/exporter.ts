@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import type { Seal } from '../codec/payload-codec.js';
+import type { ExecutionHistory } from '../core/execution-history.js';
 import { checkWorkflowId } from '../core/identifier.js';
 import { flag, parseOptions, wholeNumber } from '../core/options.js';
 import { ExecutionEvents } from './execution-events.js';
@@ -11,6 +12,7 @@ import type {
   WorkflowExecution,
   WorkflowExecutionEvent,
 } from './export-types.js';
+import { exportHistory } from './history-export.js';
 import { exportJob, exportSections } from './job-export.js';
 import type { Link } from './link.js';
 
@@ -83,10 +85,20 @@ export class Exporter {
     return this.events('exporter.exportEvents', { workflowId, chainNo: null }, options);
   }
 
+  /** As {@link WorkflowHandle.exportHistory}, of the newest run of the id. */
+  exportHistory(workflowId: string): Promise<ExecutionHistory> {
+    return this.history('exporter.exportHistory', { workflowId, chainNo: null });
+  }
+
   /** @internal `call`: the function as the user wrote it. */
   async job(call: string, { workflowId, chainNo }: Exported, options: ExportOptions = {}): Promise<DurableJobExport> {
     const given = parseOptions(call, exportShape, options) as ExportOptions;
     return await exportJob(await this.#source(call, workflowId), workflowId, chainNo, given);
+  }
+
+  /** @internal */
+  async history(call: string, { workflowId, chainNo }: Exported): Promise<ExecutionHistory> {
+    return await exportHistory(await this.#source(call, workflowId), workflowId, chainNo);
   }
 
   /** @internal */

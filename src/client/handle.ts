@@ -4,6 +4,7 @@ import { decodeFailure, encodeFailure } from '../codec/failure-text.js';
 import { decodePayload, encodePayload } from '../codec/payload.js';
 import type { Seal } from '../codec/payload-codec.js';
 import { GetStateError, InactiveJobError } from '../core/errors.js';
+import type { ExecutionHistory } from '../core/execution-history.js';
 import type { Explanation } from '../core/explanation.js';
 import { errorFromFailure } from '../core/failure.js';
 import { checkSignalId } from '../core/identifier.js';
@@ -292,6 +293,21 @@ export class WorkflowHandle {
    */
   exportEvents(options?: ExecutionExportOptions): AsyncGenerator<WorkflowExecutionEvent, void> {
     return this.exporter.events('exportEvents', this.#exported, options);
+  }
+
+  /**
+   * The recorded history of the workflow as it is stored, with all its runs and hooks: plain data for a JSON file, which
+   * `assertReplays` of `perdure/testing` replays on the code of tomorrow. At any time, also while it runs; up to where it stands now.
+   *
+   * What passed a codec stays sealed. All of it is held in memory.
+   *
+   * @throws {GetStateError} (404) when there is no such workflow.
+   *
+   * @example
+   * await writeFile(`histories/${handle.workflowId}.json`, JSON.stringify(await handle.exportHistory(), null, 1));
+   */
+  exportHistory(): Promise<ExecutionHistory> {
+    return this.exporter.history('exportHistory', this.#exported);
   }
 
   /** Exports any workflow of the namespace, by its id. */

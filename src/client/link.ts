@@ -42,10 +42,12 @@ import {
   type ChildChainRow,
   fetchChildren,
   fetchRecordedThreads,
+  fetchThreadsToReplay,
   type HistoryPageSize,
   type RecordedEntryRow,
   type RecordedThreadRow,
   readHistories,
+  type ThreadToReplayRow,
 } from '../postgres/protocol/exports.js';
 import {
   fetchOpenChildren,
@@ -331,6 +333,10 @@ export class Link {
 
   recordedThreads(runNo: number): Promise<RecordedThreadRow[]> {
     return fetchRecordedThreads(this.#pages, this.schema, runNo, patience);
+  }
+
+  threadsToReplay(runs: readonly number[]): Promise<ThreadToReplayRow[]> {
+    return fetchThreadsToReplay(this.#pages, this.schema, runs, patience);
   }
 
   readHistories(

@@ -1,22 +1,21 @@
 /**
- * A worker that dies at chosen commits, as a process would: before what it sends arrives, or before it hears the answer. What it
+ * A worker that dies at chosen calls, as a process would: before what it sends arrives, or before it hears the answer. What it
  * had in memory is gone, its activities go on unheard, and the database finds out that it is dead.
  */
 
-import { schemaName } from '../postgres/namespace.js';
 import type { Pglite } from '../postgres/pglite-driver.js';
 import type { Host } from '../worker/host.js';
 import { abandon, hostOf, serve } from '../worker/hosts.js';
 import { resolveWorkerOptions, type WorkerOptions } from '../worker/options.js';
 import { Serving } from '../worker/serving.js';
+import type { Fate, FaultyCall } from './crash-plan.js';
+import { faultyConnection, foundNothing, type Meet, never } from './faulty-connection.js';
 
-/** What becomes of a commit. `before`, `after`: the process dies there. `twice`: it arrives a second time. */
-export type Fate = 'before' | 'after' | 'twice';
+/** Asked once for each call, which it counts. */
+export type FateOf = (call: FaultyCall) => Fate | null;
 
-/** Asked once for each commit, which it counts. */
-export type FateOf = () => Fate | null;
-
-const never = new Promise<never>(() => {});
+/** Of these only those count that found something: a worker looks for work as often as it likes. */
+const LOOKS: ReadonlySet<FaultyCall> = new Set(['claim', 'activity claim', 'history reading']);
 
 export class MortalProcess {
   readonly host: Host;
@@ -29,37 +28,31 @@ export class MortalProcess {
 
   /** Begins to work. Whatever worked on the database before counts as dead. */
   static async begin(db: Pglite, worker: Omit<WorkerOptions, 'connection'>, fateOf: FateOf): Promise<MortalProcess> {
-    const namespace = worker.namespace ?? 'durable';
     const life = { over: false };
     let dies: () => void = () => {};
-    const commit = `select * from "${schemaName(namespace)}".commit(`;
-    const query: Pglite['query'] = async (text, values, options) => {
+    const meet: Meet = async (call, send) => {
       if (life.over) return never;
-      const fate = text.replace(/^select \* from (\w+)\./, 'select * from "$1".').startsWith(commit) ? fateOf() : null;
+      const looks = LOOKS.has(call);
+      let fate = looks ? null : fateOf(call);
       if (fate === 'before') {
         dies();
         return never;
       }
-      const answer = await db.query(text, values, options);
+      const answer = await send();
+      if (life.over) return never;
+      if (looks && !foundNothing(answer)) fate = fateOf(call);
       if (fate === 'after') dies();
       if (life.over) return never;
-      return fate === 'twice' ? await db.query(text, values, options) : answer;
+      return fate === 'twice' ? await send() : answer;
     };
-    // An object of its own, hence connections of its own to the same database.
-    const connection = {
-      class: {
-        parsers: db.parsers,
-        waitReady: db.waitReady,
-        query,
-        transaction: db.transaction.bind(db),
-        listen: db.listen.bind(db),
-        execProtocolRaw: () => never,
-        close: async () => {},
-      },
-    };
+    const connection = faultyConnection(db, meet, async (send) => {
+      if (life.over) return never;
+      const answer = await send();
+      return life.over ? never : answer;
+    });
     const resolved = resolveWorkerOptions('crashTest', { ...worker, connection });
     await serve(resolved, new Serving(resolved));
-    const process = new MortalProcess((await hostOf(connection, namespace)) as Host, life);
+    const process = new MortalProcess((await hostOf(connection, resolved.namespace)) as Host, life);
     dies = () => process.die();
     return process;
   }

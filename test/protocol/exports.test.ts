@@ -1,7 +1,12 @@
 /** What exports read: the threads of a workflow, pages of their histories, which children are its own. */
 
 import { expect, it } from 'vitest';
-import { fetchChildren, fetchRecordedThreads, readHistories } from '../../src/postgres/protocol/exports.js';
+import {
+  fetchChildren,
+  fetchRecordedThreads,
+  fetchThreadsToReplay,
+  readHistories,
+} from '../../src/postgres/protocol/exports.js';
 import {
   child,
   claimOnly,
@@ -35,6 +40,23 @@ onEveryDatabase('exports', (session) => {
       { thread_no: second.thread_no, generation: 1, hook_no: null, entries: 1, args: null },
     ]);
     expect(await threadsOf(first)).toHaveLength(2);
+
+    // What a replay needs is what a claim hands out.
+    const runs = [second.run_no, first.run_no, 987_654];
+    const claimed = ({
+      thread_no,
+      run_no,
+      run,
+      hook_no,
+      hook_signal,
+      request_no,
+      args,
+      config,
+      created_ms,
+    }: Thread) => ({
+      ...{ thread_no, run_no, run, hook_no, hook_signal, request_no, args, config, created_ms },
+    });
+    expect(await fetchThreadsToReplay(session(), SCHEMA, runs)).toMatchObject([first, hook, second].map(claimed));
   });
 
   it('read pages of several histories at once, each from where it is asked for', async () => {

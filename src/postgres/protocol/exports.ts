@@ -30,6 +30,36 @@ export function fetchRecordedThreads(
   return lane.query<RecordedThreadRow>(call(schema, 'recorded_threads', [bigint(runNo)]), options);
 }
 
+/** As a claim hands it out, see `ClaimedThread`. */
+export interface ThreadToReplayRow {
+  readonly thread_no: number;
+  readonly run_no: number;
+  readonly run: number;
+  readonly hook_no: number | null;
+  readonly hook_signal: string | null;
+  readonly task_queue: string;
+  readonly workflow_name: string;
+  readonly request_no: number;
+  readonly created_ms: number;
+  readonly parent_workflow_id: string | null;
+  readonly origin_id: string | null;
+  readonly trace: string | null;
+  readonly expire_s: number | null;
+  readonly lineage: string | null;
+  readonly args: string;
+  readonly config: string | null;
+}
+
+/** What a replay of the runs' threads needs beside their histories, in the order of the runs. */
+export function fetchThreadsToReplay(
+  lane: Lane,
+  schema: string,
+  runs: readonly number[],
+  options?: QueryOptions,
+): Promise<ThreadToReplayRow[]> {
+  return lane.query<ThreadToReplayRow>(call(schema, 'threads_to_replay', [bigints(runs)]), options);
+}
+
 export interface RecordedEntryRow {
   readonly thread_no: number;
   readonly seq: number;
