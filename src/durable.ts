@@ -4,6 +4,7 @@ import { activity } from './activity/context.js';
 import { Client } from './client/client.js';
 import { Connection } from './client/connection.js';
 import { WorkflowHandle } from './client/handle.js';
+import { listWorkerRoles, provisionWorkerRole, revokeWorkerRole, rotateWorkerPassword } from './client/worker-roles.js';
 import { registerCodec } from './codec/payload-codec.js';
 import * as Errors from './core/errors.js';
 import { guid as randomGuid, uuid } from './core/identifier.js';
@@ -52,6 +53,10 @@ export const Durable = {
   clearActivityInboundInterceptors,
   getInterceptorService,
   registerCodec,
+  provisionWorkerRole,
+  rotateWorkerPassword,
+  revokeWorkerRole,
+  listWorkerRoles,
   didInterrupt,
   guid,
   uuid,

@@ -36,6 +36,16 @@ export type { SignalWithStartOptions, StartOptions } from './client/start-option
 export type { WorkflowState, WorkflowStateMetadata } from './client/state.js';
 export type { SubscribeOptions } from './client/subscribe.js';
 export type { Emission, EmissionCallback, Subscription } from './client/subscription.js';
+export {
+  listWorkerRoles,
+  type ProvisionWorkerRoleOptions,
+  provisionWorkerRole,
+  type RevokeWorkerRoleOptions,
+  type RotateWorkerPasswordOptions,
+  revokeWorkerRole,
+  rotateWorkerPassword,
+  type WorkerRole,
+} from './client/worker-roles.js';
 export type { PayloadCodec } from './codec/payload-codec.js';
 export type { EntityRow } from './core/document-engine.js';
 export type { EntityConditions } from './core/entity-conditions.js';
@@ -70,6 +80,7 @@ export { Durable, guid, shutdown } from './durable.js';
 // words
 export type { CallerTransaction } from './postgres/caller-transaction.js';
 export type { ConnectionOptions, ConnectionsByRole } from './postgres/connection.js';
+export type { WorkerCredentials } from './postgres/credentials.js';
 export { migrate, migrationScript, SCHEMA_VERSION } from './postgres/migrate.js';
 export type { Archive, ArchivedEntry, ArchivedExecution, ArchivedStep } from './worker/archived-execution.js';
 export type { WorkerInterceptors } from './worker/interceptors.js';

@@ -142,7 +142,7 @@ describe('of a worker’s call', () => {
     'claim_tasks',
     'finish_tasks',
     'queue_tasks',
-    'load_history',
+    'load_own_history',
     'renew_lease',
     'register_worker',
     'mail',

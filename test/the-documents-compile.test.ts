@@ -20,6 +20,7 @@ const documents = [
   'explain.md',
   'names.md',
   'high-availability.md',
+  'roles.md',
 ];
 const textOf = (document: string) => readFileSync(`${root}/docs/${document}`, 'utf8');
 

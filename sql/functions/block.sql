@@ -10,7 +10,7 @@ declare
 begin
   perform begin_write(p_patient);
   perform lock_lease(p_worker_no);
-  perform from thread t where t.thread_no = p_thread_no for no key update;
+  perform from thread t where t.thread_no = p_thread_no and t.owner = p_worker_no for no key update;
   update thread t set
     owner = null, claim_no = null, affinity = null, blocked_reason = p_reason,
     excluded = coalesce(t.excluded, '{}') || p_worker_no,

@@ -3,6 +3,7 @@
 -- worker's comparison (give_back) returns what it never heard of.
 -- A thread that another live worker has in its cache is left to it for half a second. p_wanted names parked threads to take
 -- though nothing woke them: code in this worker's cache produced a late command.
+-- A scoped worker gets what it serves, and nothing else: 42501.
 -- Accepts thread states: ready, parked (timer due). Locks: own worker, then threads (held ones skipped).
 -- The last row has no thread: `due_in_ms` says when the next timer of these services is due.
 create or replace function claim(p_worker_no int, p_claim_no bigint, p_services int[], p_limit int, p_wanted bigint[])
@@ -16,11 +17,15 @@ language plpgsql as $$
 -- plans: index only
 #variable_conflict use_column
 declare
+  v_scope int[];
   v_threads bigint[];
   v_now timestamptz;
 begin
   perform begin_write(false);
-  perform lock_lease(p_worker_no);
+  v_scope := lock_lease(p_worker_no);
+  if v_scope is not null and not p_services <@ v_scope then
+    raise exception 'worker % does not serve all services it asks for', p_worker_no using errcode = '42501';
+  end if;
   v_now := clock();
   v_threads := array(select t.thread_no from thread t where t.owner = p_worker_no and t.claim_no = p_claim_no);
   if v_threads = '{}' then
@@ -45,6 +50,7 @@ begin
       v_threads := v_threads || array(
         select t.thread_no from thread t
         where t.thread_no = any(p_wanted) and t.state in ('parked', 'ready') and not t.thread_no = any(v_threads)
+          and (v_scope is null or t.service_no = any(v_scope))
         order by t.thread_no for no key update skip locked);
     end if;
     -- pause: picked

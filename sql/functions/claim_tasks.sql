@@ -1,5 +1,6 @@
 -- Takes up to p_limit activity tasks that are due. Re-sendable by claim number, like claim.
 -- Locks: own worker, then tasks (held ones skipped); never a thread, so it cannot meet those who go thread -> task.
+-- A scoped worker gets what it serves, and nothing else: 42501.
 -- Tasks of paused runs are not taken.
 -- The last row has no thread: `due_in_ms` says when the next task of these services is due.
 create or replace function claim_tasks(p_worker_no int, p_claim_no bigint, p_services int[], p_limit int)
@@ -12,13 +13,17 @@ language plpgsql as $$
 -- plans: index only
 #variable_conflict use_column
 declare
+  v_scope int[];
   v_now timestamptz;
   v_taken int := 0;
   v_limited boolean;
   v_held record;
 begin
   perform begin_write(false);
-  perform lock_lease(p_worker_no);
+  v_scope := lock_lease(p_worker_no);
+  if v_scope is not null and not p_services <@ v_scope then
+    raise exception 'worker % does not serve all services it asks for', p_worker_no using errcode = '42501';
+  end if;
   v_now := clock();
   if not exists (select from activity_task a where a.owner = p_worker_no and a.claim_no = p_claim_no) then
     with picked as (

@@ -17,7 +17,7 @@
 --   hook     op, key = workflow id (null: its own), value = args, extra = { taskQueue, workflowName, signalId, ... };
 --            one whose signal is awaited has a wait of the same op, which is not registered when the hook is refused
 --   own      the thread is a hook: see the locks
---   signal   op, key = signal id, value = payload, number = ms to keep it
+--   signal   op, key = signal id, value = payload, number = ms to keep it, extra = the chain it is for (null: the namespace)
 --   emit     key = topic, value = payload
 --   search, entity   op, key = method, value = its arguments, as JSON
 --   terminate  op, key = workflow id, value = failure, number = seconds it stays readable, extra = 'descend' or ''
@@ -33,7 +33,8 @@
 -- awaits a hook that ends); inserts; the counter of emitted events. A hook's own thread always ('own'): the end of its run
 -- writes the hook's last entry, and would else meet the one written here behind its own locks and rows, where two such
 -- calls wait for each other for ever.
--- Raises PD001, PD002, 40001; 23505 of history when an own first call is just committing: the lane sends it again.
+-- A worker of a scoped role commits within its grants: see scoped_commit.
+-- Raises PD001, PD002, 40001, 42501; 23505 of history when an own first call is just committing: the lane sends it again.
 -- (`on conflict do nothing` would spare that, and costs every entry 50 bytes of WAL and 1.3 us.)
 --
 -- Odd shapes: `cross join lateral (... offset 0)` and deletes in a loop keep every access a look-up by primary key. As
@@ -52,6 +53,7 @@ language plpgsql as $$
 #variable_conflict use_column
 declare
   v_now timestamptz;
+  v_scope int[];
   v_kinds text[] := '{}';
   v_closing bigint[] := '{}';    -- threads that close
   v_states text[];
@@ -63,14 +65,20 @@ declare
   v_runs bigint[] := '{}';
   v_ending bigint[] := '{}';     -- runs that end or are cancelled, with the numbers of hooks that end, which are no run's
   v_signal_ids text[] := '{}';
+  v_signal_chains bigint[] := '{}';
   v_gone text[] := '{}';
   v_id text;
   v_hints text[] := '{}';
   v_row record;
 begin
   perform begin_write(p_patient);
-  perform lock_lease(p_worker_no);
+  v_scope := lock_lease(p_worker_no);
   -- pause: leased
+  if v_scope is not null then
+    select s.* into p_thread_no, e_kind, e_key, e_extra
+    from scoped_commit(p_worker_no, p_thread_no, p_seq, p_commit_no, p_opened_from, p_opened_count, p_closing,
+      e_item, e_kind, e_key, e_number, e_extra) s;
+  end if;
 
   if cardinality(e_item) > 0 then
     v_kinds := array(select distinct k from unnest(e_kind) k);
@@ -79,7 +87,8 @@ begin
     select u.thread_no from unnest(p_thread_no, p_closing) u (thread_no, closing) where u.closing is not null);
 
   if v_kinds && '{wait,signal}' then
-    v_signal_ids := array(select u.k from unnest(e_kind, e_key) u (kind, k) where u.kind = 'signal');
+    select coalesce(array_agg(u.k order by n), '{}'), coalesce(array_agg(u.x::bigint order by n), '{}') into v_signal_ids, v_signal_chains
+    from unnest(e_kind, e_key, e_extra) with ordinality u (kind, k, x, n) where u.kind = 'signal';
     perform lock_rendezvous(
       array(select u.k from unnest(e_kind, e_key) u (kind, k) where u.kind in ('wait', 'signal')), v_signal_ids <> '{}');
     -- pause: met
@@ -127,7 +136,7 @@ begin
         union all select e.parent_thread from execution e where e.run_no = any(v_ending)
         union all select k.opener_thread from hook k where k.run_no = any(v_ending)
         union all select k.opener_thread from hook k where k.thread_no = any(v_closing)
-        union all select unnest(waiters_of(v_signal_ids, array_fill(null::bigint, array[cardinality(v_signal_ids)]))))
+        union all select unnest(waiters_of(v_signal_ids, v_signal_chains)))
       order by t.thread_no for no key update);
     -- pause: locked
   end if;

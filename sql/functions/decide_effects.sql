@@ -18,6 +18,7 @@ declare
   v_key text[];
   v_value text[];
   v_number double precision[];
+  v_chain bigint[];
   v_hints text[] := '{}';
   v_taken text[] := '{}';
   v_row record;
@@ -57,12 +58,12 @@ begin
   end if;
   if v_kinds && '{signal}' then
     select array_agg(u.item order by n), array_agg(u.op order by n), array_agg(u.k order by n), array_agg(u.v order by n),
-      array_agg(u.num order by n)
-    into v_item, v_op, v_key, v_value, v_number
-    from unnest(e_item, e_kind, e_op, e_key, e_value, e_number) with ordinality u (item, kind, op, k, v, num, n)
+      array_agg(u.num order by n), array_agg(u.x::bigint order by n)
+    into v_item, v_op, v_key, v_value, v_number, v_chain
+    from unnest(e_item, e_kind, e_op, e_key, e_value, e_number, e_extra) with ordinality u (item, kind, op, k, v, num, x, n)
     where u.kind = 'signal';
     select d.* into v_row from deliver_signals(
-      p_locked, v_key, v_key, array_fill(null::bigint, array[cardinality(v_key)]), v_value, v_number) d;
+      p_locked, v_key, v_key, v_chain, v_value, v_number) d;
     v_hints := v_hints || v_row.hints;
     for i in 1 .. cardinality(v_item) loop
       if v_row.statuses[i] <> 'delivered' then

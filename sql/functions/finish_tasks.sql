@@ -15,7 +15,15 @@ declare
   v_task activity_task;
 begin
   perform begin_write(p_patient);
-  perform lock_lease(p_worker_no);
+  if lock_lease(p_worker_no) is not null then
+    p_thread_no := array(                            -- it locks no thread for a task that is not its own
+      select case when a.op is not null then u.thread_no else -u.n end
+      from unnest(p_thread_no, p_op) with ordinality u (thread_no, op, n)
+      left join lateral (
+        select x.op from activity_task x
+        where x.thread_no = u.thread_no and x.op = u.op and coalesce(x.owner, 0) = p_worker_no offset 0) a on true
+      order by u.n);
+  end if;
   perform from thread t where t.thread_no = any(p_thread_no) order by t.thread_no for no key update;
   -- pause: locked
   for i in 1 .. cardinality(p_op) loop

@@ -12,7 +12,7 @@ begin
       row_number() over (order by i.inbox_no) as n
     from inbox i
     cross join lateral (select x.owner from thread x where x.thread_no = i.thread_no offset 0) t
-    where i.worker_no = p_worker_no and t.owner = p_worker_no and not i.inbox_no = any(p_known)
+    where i.worker_no = p_worker_no and t.owner = p_worker_no and is_own_worker(p_worker_no) and not i.inbox_no = any(p_known)
     order by i.inbox_no limit 5000
   ) m
   where m.bytes < 8388608 or m.n = 1

@@ -5,7 +5,7 @@ language sql stable as $$
 -- plans: index only
   select
     (select json_agg(json_build_array(t.thread_no, t.epoch))::text from thread t
-     where t.owner = p_worker_no and t.claim_no < p_claims_before),
+     where t.owner = p_worker_no and t.claim_no < p_claims_before and is_own_worker(p_worker_no)),
     (select json_agg(json_build_array(a.thread_no, a.op, a.epoch))::text from activity_task a
-     where a.owner = p_worker_no and a.claim_no < p_claims_before)
+     where a.owner = p_worker_no and a.claim_no < p_claims_before and is_own_worker(p_worker_no))
 $$;

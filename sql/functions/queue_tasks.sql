@@ -3,6 +3,7 @@
 -- ones have no queue; their delay is a timer of the thread. Names the epoch of the thread it belongs to.
 -- Idempotent by request number: a task made by the first call may have been finished, by another worker, before the
 -- second. Answers the tasks that were refused because the thread is no longer ours, as [[thread, op], ...].
+-- A scoped worker's are of queues it may call: else 42501.
 -- Locks: own worker, the request, then the threads.
 create or replace function queue_tasks(
   p_worker_no int, p_patient boolean, p_request_no bigint, p_thread_no bigint[], p_epoch int[], p_op int[], p_task_queue text[], p_name text[],
@@ -17,7 +18,12 @@ declare
   v_answer text;
 begin
   perform begin_write(p_patient);
-  perform lock_lease(p_worker_no);
+  if lock_lease(p_worker_no) is not null then
+    p_thread_no := own_threads(p_worker_no, p_thread_no);
+    perform assert_callable(caller_grants(), 'activity', q) from unnest(v_queues) q;
+    perform checked_limits(l) from unnest(p_limits) l;
+    perform checked_figure('attempt', a, 1, 1e6) from unnest(p_attempt) a;
+  end if;
   v_answer := (remember_requests(array[p_request_no]))[1];
   if v_answer is not null then
     return v_answer;

@@ -1,7 +1,7 @@
 -- Declares workers dead whose lease is over and gives their threads and tasks to others. Every worker calls it every
 -- 2 s; nothing else is needed for recovery. Also settles threads that some worker's code cannot run: a blocked one is
 -- offered to the caller if it has not tried it (its registration may have crossed the blocking), one that waits for a
--- worker which is gone is blocked. Answers hints for whoever should look, and the workers it declared dead, as JSON:
+-- worker which is gone is blocked. Answers hints for whoever should look, and the workers it declared dead (a scoped role: its own), as JSON:
 -- [[worker number, its description], ...].
 -- Locks: expired workers (held ones, i.e. those committing this moment, are skipped), then threads, then tasks.
 create or replace function reap(p_worker_no int default 0, out hints text, out reaped text)
@@ -17,12 +17,13 @@ begin
       order by x.worker_no for update skip locked
     ) x
     where w.worker_no = x.worker_no and w.died_at is null and w.lease_until < clock()
-    returning w.worker_no, w.description
+    returning w.worker_no, w.description, w.role
   )
-  select coalesce(json_agg(json_build_array(d.worker_no, d.description))::text, '[]') into reaped from dead d;
+  select coalesce(json_agg(json_build_array(d.worker_no, d.description))::text, '[]') into reaped from dead d
+  where (caller_grants()).role_no is null or d.role = session_user;
   -- pause: declared
   perform offer_blocked_threads(w.worker_no, w.services) from worker w
-  where w.worker_no = p_worker_no and w.died_at is null;
+  where w.worker_no = p_worker_no and w.role = session_user and w.died_at is null;
   update thread t set state = 'blocked', ready_at = null, blocked_reason = coalesce(t.blocked_reason, 'the workers that could run it are gone')
   from (
     select x.thread_no from thread x

@@ -6,7 +6,9 @@ declare
   v_hints text;
 begin
   perform begin_write(p_patient);
-  perform lock_lease(p_worker_no);
+  if lock_lease(p_worker_no) is not null then
+    p_thread_no := own_threads(p_worker_no, p_thread_no);
+  end if;
   perform from thread t where t.thread_no = any(p_thread_no) order by t.thread_no for no key update;
   with released as (
     update thread t set

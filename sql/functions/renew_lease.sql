@@ -1,9 +1,9 @@
--- Prolongs a worker's lease. False when the worker was declared dead: it must drop all it holds and register anew.
+-- Prolongs a worker's lease. False when the worker was declared dead, or is another role's: it must drop all it holds and register anew.
 create or replace function renew_lease(p_worker_no int, p_lease_ms int) returns boolean
 language plpgsql as $$
 begin
   perform begin_write(true);
   update worker set lease_until = clock() + p_lease_ms * interval '1 ms'
-  where worker_no = p_worker_no and died_at is null;
+  where worker_no = p_worker_no and role = session_user and died_at is null;
   return found;
 end $$;

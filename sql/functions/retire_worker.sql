@@ -4,7 +4,7 @@ language plpgsql as $$
 begin
   perform begin_write(true);
   -- FOR UPDATE excludes a late commit of its own; the update alone would not (see lock_lease)
-  perform from worker w where w.worker_no = p_worker_no for update;
-  update worker set died_at = clock() where worker_no = p_worker_no and died_at is null;
+  perform from worker w where w.worker_no = p_worker_no and w.role = session_user for update;
+  update worker set died_at = clock() where worker_no = p_worker_no and role = session_user and died_at is null;
   perform release_dead_workers();
 end $$;

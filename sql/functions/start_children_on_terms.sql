@@ -28,6 +28,7 @@ begin
     select e.* into v_old from execution e where e.run_no = latest_run(e_key[i]);
     v_word := case
       when v_old.run_no is null then 'free'
+      when not is_reachable(v_old.run_no, p_thread_no[e_item[i]]) then 'taken'
       when v_old.run_no = v_parent.run_no and v_old.state = 'open' then 'taken'   -- it cannot make room for its own child
       else verdict(v_old, v_child -> 'terms') end;
     if v_word = 'end' then

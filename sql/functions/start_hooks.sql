@@ -25,8 +25,10 @@ begin
     array(
       select case
         when u.id is null then (select x.run_no from thread x where x.thread_no = p_thread_no[u.item])
-        else latest_run(u.id) end
-      from unnest(v_item, v_id) with ordinality u (item, id, n) order by n),
+        when is_reachable(l.run_no, p_thread_no[u.item]) then l.run_no end
+      from unnest(v_item, v_id) with ordinality u (item, id, n)
+      cross join lateral (select case when u.id is not null then latest_run(u.id) end as run_no offset 0) l
+      order by n),
     array(select p_thread_no[u.item] from unnest(v_item) with ordinality u (item, n) order by n),
     v_op,
     array_fill(null::bigint, array[cardinality(v_item)]),

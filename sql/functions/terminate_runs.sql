@@ -19,6 +19,9 @@ begin
     continue when e_kind[i] <> 'terminate';
     loop
       v_run := latest_run(e_key[i]);
+      if not is_reachable(v_run, p_thread_no[e_item[i]]) then
+        v_run := null;
+      end if;
       if not v_run = any(p_runs) then
         perform lock_run_at_once(v_run);
       end if;

@@ -13,8 +13,9 @@ begin
     select distinct x.task_queue
     from worker w
     cross join lateral unnest(w.services) u (service_no)
-    cross join lateral (select y.task_queue from service y where y.service_no = u.service_no offset 0) x
-    where w.worker_no = p_worker_no
+    cross join lateral (
+      select y.task_queue from service y where y.service_no = u.service_no and (not w.scoped or y.kind = 'workflow') offset 0) x
+    where w.worker_no = p_worker_no and w.role = session_user
   ) q
   cross join lateral (
     select y.service_no, y.task_queue, y.name from service y where y.kind = 'workflow' and y.task_queue = q.task_queue offset 0) s

@@ -153,6 +153,18 @@ where t.paused and case t.state
   or not t.paused and (t.state = 'paused' or exists (
     select from inbox i where i.thread_no = t.thread_no and i.kind = 'pause'))
 union all
+select 'I39 a worker of a scoped role serves what it was not granted', w.worker_no::text
+from worker w
+where w.scoped and w.died_at is null and exists (
+  select from unnest(w.services) n join service s on s.service_no = n
+  where not exists (
+    select from worker_role r
+    where r.role_name = w.role and (r.revoked_at is not null or is_served(r.stream_names, s.kind, s.task_queue))))
+union all
+select 'I39 a worker of a scoped role owns a thread that it does not serve', t.thread_no::text
+from thread t join worker w on w.worker_no = t.owner
+where w.scoped and not t.service_no = any(w.services)
+union all
 select 'I36 a copied history differs from what it was copied from', n.thread_no || '/' || n.seq
 from execution e
 cross join lateral json_to_recordset(e.lineage::json) l (entries int, thread bigint)

@@ -23,12 +23,36 @@ create table worker (
   worker_key text collate "C" not null unique,     -- made by the process, so that a repeated register finds its row
   description text not null,                       -- host and process, for people
   services int[] not null default '{}',
+  role text collate "C" not null default session_user,  -- who registered it: nobody else acts through this row
+  scoped boolean not null default false,           -- by a worker role, which has no more than its grants: see worker_role
   registered_at timestamptz not null,
   lease_until timestamptz not null,
   died_at timestamptz,
   released_at timestamptz,                         -- set when nothing belongs to the dead worker any more
   schema_version int                               -- that its library brings along; null: it does not say
 ) with (fillfactor = 50);
+
+-- Roles that may do a worker's work on some queues and nothing else: docs/roles.md. By oid, since a role that was dropped and made
+-- again under its name is another one. A stream name is a task queue, for its workflows, or a task queue and '-activity'.
+create table worker_role (
+  role_no int generated always as identity primary key,
+  role_oid oid not null unique,
+  role_name text collate "C" not null,
+  stream_names text[] not null,                    -- what it serves
+  call_names text[] not null,                      -- what it may start work on beside that
+  signals boolean not null,                        -- whether its workflows may signal whoever waits in the namespace
+  created_at timestamptz not null,
+  revoked_at timestamptz,
+  last_rotated_at timestamptz
+);
+
+-- Other roles and what they are for: grant_access. Kept to be renewed behind an upgrade.
+create table access_role (
+  role_oid oid not null,
+  role_name text collate "C" not null,
+  kind text not null,                              -- client worker observer dashboard
+  primary key (role_oid, kind)
+);
 
 create index worker_unreleased on worker (lease_until) where released_at is null;
 

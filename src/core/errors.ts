@@ -27,6 +27,7 @@ export {
   PayloadError,
   type PayloadSize,
   PayloadTooLargeError,
+  PermissionError,
   SharedPromiseError,
   TransactionError,
   type TransactionErrorReason,

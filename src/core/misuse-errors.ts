@@ -11,6 +11,13 @@ export class InvalidArgumentError extends PerdureError {
   }
 }
 
+/** The role that the call was made with lacks a right. The message names the role and what it may not do. Nothing was done. */
+export class PermissionError extends PerdureError {
+  static {
+    markErrorClass(this, 'PermissionError');
+  }
+}
+
 /** A value cannot be stored as JSON without losing something, or is nested too deep. The message names its path, never its content. */
 export class PayloadError extends PerdureError {
   static {

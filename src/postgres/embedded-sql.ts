@@ -29,12 +29,36 @@ create table worker (
   worker_key text collate "C" not null unique,     -- made by the process, so that a repeated register finds its row
   description text not null,                       -- host and process, for people
   services int[] not null default '{}',
+  role text collate "C" not null default session_user,  -- who registered it: nobody else acts through this row
+  scoped boolean not null default false,           -- by a worker role, which has no more than its grants: see worker_role
   registered_at timestamptz not null,
   lease_until timestamptz not null,
   died_at timestamptz,
   released_at timestamptz,                         -- set when nothing belongs to the dead worker any more
   schema_version int                               -- that its library brings along; null: it does not say
 ) with (fillfactor = 50);
+
+-- Roles that may do a worker's work on some queues and nothing else: docs/roles.md. By oid, since a role that was dropped and made
+-- again under its name is another one. A stream name is a task queue, for its workflows, or a task queue and '-activity'.
+create table worker_role (
+  role_no int generated always as identity primary key,
+  role_oid oid not null unique,
+  role_name text collate "C" not null,
+  stream_names text[] not null,                    -- what it serves
+  call_names text[] not null,                      -- what it may start work on beside that
+  signals boolean not null,                        -- whether its workflows may signal whoever waits in the namespace
+  created_at timestamptz not null,
+  revoked_at timestamptz,
+  last_rotated_at timestamptz
+);
+
+-- Other roles and what they are for: grant_access. Kept to be renewed behind an upgrade.
+create table access_role (
+  role_oid oid not null,
+  role_name text collate "C" not null,
+  kind text not null,                              -- client worker observer dashboard
+  primary key (role_oid, kind)
+);
 
 create index worker_unreleased on worker (lease_until) where released_at is null;
 
@@ -523,6 +547,30 @@ begin
   return p_run;
 end $$;
 ` },
+  { name: 'assert_callable', sql: `-- Lets through queues on which a worker's workflows may start something: those it serves, the activities of the queues whose
+-- workflows it serves, and what it may call beside that. Raises 42501.
+create or replace function assert_callable(p_grants worker_role, p_kind text, p_task_queue text) returns void
+language plpgsql stable as $$
+begin
+  if is_served(p_grants.stream_names || p_grants.call_names, p_kind, p_task_queue) is not true
+    and is_served(p_grants.stream_names, 'workflow', p_task_queue) is not true then
+    raise exception 'role "%" may not start % on task queue "%". Provision it with call name "%"', p_grants.role_name,
+      case p_kind when 'activity' then 'activities' else 'workflows' end, left(p_task_queue, 100),
+      left(p_task_queue, 100) || case p_kind when 'activity' then '-activity' else '' end using errcode = '42501';
+  end if;
+end $$;
+` },
+  { name: 'assert_served', sql: `-- Lets through what grants allow to serve. Raises 42501.
+create or replace function assert_served(p_grants worker_role, p_kind text, p_task_queue text) returns void
+language plpgsql stable as $$
+begin
+  if is_served(p_grants.stream_names, p_kind, p_task_queue) is not true then
+    raise exception 'role "%" may not serve % of task queue "%". Provision it with stream name "%"', p_grants.role_name,
+      case p_kind when 'activity' then 'activities' else 'workflows' end, left(p_task_queue, 100),
+      left(p_task_queue, 100) || case p_kind when 'activity' then '-activity' else '' end using errcode = '42501';
+  end if;
+end $$;
+` },
   { name: 'awaited_runs', sql: `-- The open child runs that the 'uncall' effects of a commit name.
 create or replace function awaited_runs(p_thread_no bigint[], e_item int[], e_kind text[], e_op int[]) returns bigint[]
 language plpgsql stable as $$                   -- plpgsql keeps its plans; sql plans at every call
@@ -588,7 +636,7 @@ declare
 begin
   perform begin_write(p_patient);
   perform lock_lease(p_worker_no);
-  perform from thread t where t.thread_no = p_thread_no for no key update;
+  perform from thread t where t.thread_no = p_thread_no and t.owner = p_worker_no for no key update;
   update thread t set
     owner = null, claim_no = null, affinity = null, blocked_reason = p_reason,
     excluded = coalesce(t.excluded, '{}') || p_worker_no,
@@ -604,6 +652,18 @@ begin
   where t.thread_no = p_thread_no and t.owner = p_worker_no and t.epoch = p_epoch
   returning t.state into v_state;
   return v_state;
+end $$;
+` },
+  { name: 'caller_grants', sql: `-- What the calling role was granted as a worker role. Its fields are null where it is none: then what it may do is what it may
+-- execute. By session_user, which neither SET ROLE nor a setting changes.
+create or replace function caller_grants() returns worker_role
+language plpgsql stable as $$
+declare
+  v_grants worker_role;
+begin
+  select r.* into v_grants from worker_role r
+  where r.role_oid = quote_ident(session_user)::regrole::oid;
+  return v_grants;
 end $$;
 ` },
   { name: 'cancel', sql: `-- Asks a workflow to cancel: sets the flag and wakes it, wherever it waits. Silent when unknown or finished.
@@ -691,6 +751,33 @@ begin
     raise exception 'cancel_workflow: another transaction holds workflow "%". Try again', workflow_id using errcode = '55P03';
   end if;
   return v_status = 'asked';
+end $$;
+` },
+  { name: 'checked_figure', sql: `-- Lets a figure of a scoped worker through, or none. What is out of bounds may be stored, and would fail in the housekeeping of
+-- whoever computes with it later, for everybody. Raises PD003.
+create or replace function checked_figure(p_field text, p_value double precision, p_least double precision, p_most double precision)
+returns void
+language plpgsql immutable as $$
+begin
+  if not coalesce(p_value between p_least and p_most, true) then    -- NaN is above all
+    raise exception '% must be a number from % to %; got %', p_field, p_least, p_most, p_value using errcode = 'PD003';
+  end if;
+end $$;
+` },
+  { name: 'checked_limits', sql: `-- Lets the limits of an activity of a scoped worker through: expire_tasks computes with them, for all queues. Raises PD003.
+create or replace function checked_limits(p_limits text) returns void
+language plpgsql immutable as $$
+declare
+  v_limits json := p_limits::json;
+  v_retry json := v_limits -> 'retry';
+begin
+  perform checked_figure(f, (v_limits ->> f)::double precision, 0, 1e13)
+  from unnest('{scheduleToClose,scheduleToStart,startToClose,heartbeat}'::text[]) f;
+  perform checked_figure('maximumAttempts', (v_retry ->> 'maximumAttempts')::double precision, 1, 'infinity');
+  perform checked_figure('backoffCoefficient', (v_retry ->> 'backoffCoefficient')::double precision, 1, 1e6);
+  perform checked_figure(f, (v_retry ->> f)::double precision, 0, 1e13) from unnest('{initialIntervalMs,maximumIntervalMs}'::text[]) f;
+exception when invalid_text_representation or numeric_value_out_of_range or undefined_function then
+  raise exception 'limits must be an object of numbers; got %', left(p_limits, 80) using errcode = 'PD003';
 end $$;
 ` },
   { name: 'checked_name', sql: `-- Lets an id or name of a call from SQL through, as the client checks it (src/core/identifier.ts). Text in Postgres holds
@@ -797,6 +884,7 @@ end $$;
 -- worker's comparison (give_back) returns what it never heard of.
 -- A thread that another live worker has in its cache is left to it for half a second. p_wanted names parked threads to take
 -- though nothing woke them: code in this worker's cache produced a late command.
+-- A scoped worker gets what it serves, and nothing else: 42501.
 -- Accepts thread states: ready, parked (timer due). Locks: own worker, then threads (held ones skipped).
 -- The last row has no thread: \`due_in_ms\` says when the next timer of these services is due.
 create or replace function claim(p_worker_no int, p_claim_no bigint, p_services int[], p_limit int, p_wanted bigint[])
@@ -810,11 +898,15 @@ language plpgsql as $$
 -- plans: index only
 #variable_conflict use_column
 declare
+  v_scope int[];
   v_threads bigint[];
   v_now timestamptz;
 begin
   perform begin_write(false);
-  perform lock_lease(p_worker_no);
+  v_scope := lock_lease(p_worker_no);
+  if v_scope is not null and not p_services <@ v_scope then
+    raise exception 'worker % does not serve all services it asks for', p_worker_no using errcode = '42501';
+  end if;
   v_now := clock();
   v_threads := array(select t.thread_no from thread t where t.owner = p_worker_no and t.claim_no = p_claim_no);
   if v_threads = '{}' then
@@ -839,6 +931,7 @@ begin
       v_threads := v_threads || array(
         select t.thread_no from thread t
         where t.thread_no = any(p_wanted) and t.state in ('parked', 'ready') and not t.thread_no = any(v_threads)
+          and (v_scope is null or t.service_no = any(v_scope))
         order by t.thread_no for no key update skip locked);
     end if;
     -- pause: picked
@@ -893,6 +986,7 @@ end $$;
 ` },
   { name: 'claim_tasks', sql: `-- Takes up to p_limit activity tasks that are due. Re-sendable by claim number, like claim.
 -- Locks: own worker, then tasks (held ones skipped); never a thread, so it cannot meet those who go thread -> task.
+-- A scoped worker gets what it serves, and nothing else: 42501.
 -- Tasks of paused runs are not taken.
 -- The last row has no thread: \`due_in_ms\` says when the next task of these services is due.
 create or replace function claim_tasks(p_worker_no int, p_claim_no bigint, p_services int[], p_limit int)
@@ -905,13 +999,17 @@ language plpgsql as $$
 -- plans: index only
 #variable_conflict use_column
 declare
+  v_scope int[];
   v_now timestamptz;
   v_taken int := 0;
   v_limited boolean;
   v_held record;
 begin
   perform begin_write(false);
-  perform lock_lease(p_worker_no);
+  v_scope := lock_lease(p_worker_no);
+  if v_scope is not null and not p_services <@ v_scope then
+    raise exception 'worker % does not serve all services it asks for', p_worker_no using errcode = '42501';
+  end if;
   v_now := clock();
   if not exists (select from activity_task a where a.owner = p_worker_no and a.claim_no = p_claim_no) then
     with picked as (
@@ -1160,7 +1258,7 @@ end $$;
 --   hook     op, key = workflow id (null: its own), value = args, extra = { taskQueue, workflowName, signalId, ... };
 --            one whose signal is awaited has a wait of the same op, which is not registered when the hook is refused
 --   own      the thread is a hook: see the locks
---   signal   op, key = signal id, value = payload, number = ms to keep it
+--   signal   op, key = signal id, value = payload, number = ms to keep it, extra = the chain it is for (null: the namespace)
 --   emit     key = topic, value = payload
 --   search, entity   op, key = method, value = its arguments, as JSON
 --   terminate  op, key = workflow id, value = failure, number = seconds it stays readable, extra = 'descend' or ''
@@ -1176,7 +1274,8 @@ end $$;
 -- awaits a hook that ends); inserts; the counter of emitted events. A hook's own thread always ('own'): the end of its run
 -- writes the hook's last entry, and would else meet the one written here behind its own locks and rows, where two such
 -- calls wait for each other for ever.
--- Raises PD001, PD002, 40001; 23505 of history when an own first call is just committing: the lane sends it again.
+-- A worker of a scoped role commits within its grants: see scoped_commit.
+-- Raises PD001, PD002, 40001, 42501; 23505 of history when an own first call is just committing: the lane sends it again.
 -- (\`on conflict do nothing\` would spare that, and costs every entry 50 bytes of WAL and 1.3 us.)
 --
 -- Odd shapes: \`cross join lateral (... offset 0)\` and deletes in a loop keep every access a look-up by primary key. As
@@ -1195,6 +1294,7 @@ language plpgsql as $$
 #variable_conflict use_column
 declare
   v_now timestamptz;
+  v_scope int[];
   v_kinds text[] := '{}';
   v_closing bigint[] := '{}';    -- threads that close
   v_states text[];
@@ -1206,14 +1306,20 @@ declare
   v_runs bigint[] := '{}';
   v_ending bigint[] := '{}';     -- runs that end or are cancelled, with the numbers of hooks that end, which are no run's
   v_signal_ids text[] := '{}';
+  v_signal_chains bigint[] := '{}';
   v_gone text[] := '{}';
   v_id text;
   v_hints text[] := '{}';
   v_row record;
 begin
   perform begin_write(p_patient);
-  perform lock_lease(p_worker_no);
+  v_scope := lock_lease(p_worker_no);
   -- pause: leased
+  if v_scope is not null then
+    select s.* into p_thread_no, e_kind, e_key, e_extra
+    from scoped_commit(p_worker_no, p_thread_no, p_seq, p_commit_no, p_opened_from, p_opened_count, p_closing,
+      e_item, e_kind, e_key, e_number, e_extra) s;
+  end if;
 
   if cardinality(e_item) > 0 then
     v_kinds := array(select distinct k from unnest(e_kind) k);
@@ -1222,7 +1328,8 @@ begin
     select u.thread_no from unnest(p_thread_no, p_closing) u (thread_no, closing) where u.closing is not null);
 
   if v_kinds && '{wait,signal}' then
-    v_signal_ids := array(select u.k from unnest(e_kind, e_key) u (kind, k) where u.kind = 'signal');
+    select coalesce(array_agg(u.k order by n), '{}'), coalesce(array_agg(u.x::bigint order by n), '{}') into v_signal_ids, v_signal_chains
+    from unnest(e_kind, e_key, e_extra) with ordinality u (kind, k, x, n) where u.kind = 'signal';
     perform lock_rendezvous(
       array(select u.k from unnest(e_kind, e_key) u (kind, k) where u.kind in ('wait', 'signal')), v_signal_ids <> '{}');
     -- pause: met
@@ -1270,7 +1377,7 @@ begin
         union all select e.parent_thread from execution e where e.run_no = any(v_ending)
         union all select k.opener_thread from hook k where k.run_no = any(v_ending)
         union all select k.opener_thread from hook k where k.thread_no = any(v_closing)
-        union all select unnest(waiters_of(v_signal_ids, array_fill(null::bigint, array[cardinality(v_signal_ids)]))))
+        union all select unnest(waiters_of(v_signal_ids, v_signal_chains)))
       order by t.thread_no for no key update);
     -- pause: locked
   end if;
@@ -1543,6 +1650,7 @@ declare
   v_key text[];
   v_value text[];
   v_number double precision[];
+  v_chain bigint[];
   v_hints text[] := '{}';
   v_taken text[] := '{}';
   v_row record;
@@ -1582,12 +1690,12 @@ begin
   end if;
   if v_kinds && '{signal}' then
     select array_agg(u.item order by n), array_agg(u.op order by n), array_agg(u.k order by n), array_agg(u.v order by n),
-      array_agg(u.num order by n)
-    into v_item, v_op, v_key, v_value, v_number
-    from unnest(e_item, e_kind, e_op, e_key, e_value, e_number) with ordinality u (item, kind, op, k, v, num, n)
+      array_agg(u.num order by n), array_agg(u.x::bigint order by n)
+    into v_item, v_op, v_key, v_value, v_number, v_chain
+    from unnest(e_item, e_kind, e_op, e_key, e_value, e_number, e_extra) with ordinality u (item, kind, op, k, v, num, x, n)
     where u.kind = 'signal';
     select d.* into v_row from deliver_signals(
-      p_locked, v_key, v_key, array_fill(null::bigint, array[cardinality(v_key)]), v_value, v_number) d;
+      p_locked, v_key, v_key, v_chain, v_value, v_number) d;
     v_hints := v_hints || v_row.hints;
     for i in 1 .. cardinality(v_item) loop
       if v_row.statuses[i] <> 'delivered' then
@@ -2910,7 +3018,15 @@ declare
   v_task activity_task;
 begin
   perform begin_write(p_patient);
-  perform lock_lease(p_worker_no);
+  if lock_lease(p_worker_no) is not null then
+    p_thread_no := array(                            -- it locks no thread for a task that is not its own
+      select case when a.op is not null then u.thread_no else -u.n end
+      from unnest(p_thread_no, p_op) with ordinality u (thread_no, op, n)
+      left join lateral (
+        select x.op from activity_task x
+        where x.thread_no = u.thread_no and x.op = u.op and coalesce(x.owner, 0) = p_worker_no offset 0) a on true
+      order by u.n);
+  end if;
   perform from thread t where t.thread_no = any(p_thread_no) order by t.thread_no for no key update;
   -- pause: locked
   for i in 1 .. cardinality(p_op) loop
@@ -2964,6 +3080,43 @@ begin
   where r.signal_id = x.signal_id;
 end $$;
 ` },
+  { name: 'grant_access', sql: `-- Lets a role do what its kind needs, and nothing else: 'client', 'worker' (any queue), 'observer' or 'dashboard'; docs/roles.md says
+-- what that is. A role may have several. Upgrades renew it. Taken back by withdraw_access.
+-- For the owner of the schema and superusers: select durable.grant_access('app', 'client'). Raises PD003.
+create or replace function grant_access(p_role name, p_kind text) returns void
+language plpgsql as $$
+begin
+  if p_kind is null or p_kind not in ('client', 'worker', 'observer', 'dashboard') then
+    raise exception 'grant_access: kind must be client, worker, observer or dashboard; got %', left(p_kind, 80) using errcode = 'PD003';
+  end if;
+  if exists (select from worker_role r where r.role_oid = quote_ident(p_role)::regrole::oid) then
+    raise exception 'grant_access: "%" is a worker role, and has no more than its queues. Use another role', p_role using errcode = 'PD003';
+  end if;
+  insert into access_role (role_oid, role_name, kind)
+  values (quote_ident(p_role)::regrole::oid, p_role, p_kind) on conflict do nothing;
+  perform grant_functions(p_role, p_kind);
+  if p_kind in ('observer', 'dashboard') then
+    perform grant_views(p_role);
+  end if;
+end $$;
+` },
+  { name: 'grant_functions', sql: `-- Lets a role execute the functions of a kind (role_functions), and reach the schema they are in. Nothing else: no table, no
+-- sequence. Only the owner of the functions can, which this function runs as.
+create or replace function grant_functions(p_role name, p_kind text) returns void
+language plpgsql as $$
+declare
+  v_schema oid := (select c.relnamespace from pg_class c where c.oid = 'execution'::regclass);
+  v_function text;
+begin
+  execute format('grant usage on schema %s to %I', v_schema::regnamespace, p_role);
+  for v_function in
+    select p.oid::regprocedure::text from pg_proc p
+    where p.pronamespace = v_schema and p.proname = any(role_functions(p_kind)) order by 1
+  loop
+    execute format('grant execute on function %s to %I', v_function, p_role);
+  end loop;
+end $$;
+` },
   { name: 'grant_views', sql: `-- Lets a role read the views (runs, workflows, threads, activities, timers, signals_waiting, signals_kept, workers), and nothing
 -- else. For the owner of the schema and superusers: select durable.grant_views('reporting').
 create or replace function grant_views(p_role name) returns void
@@ -2977,6 +3130,35 @@ begin
   for v_view in select viewname from pg_views where schemaname = v_schema order by 1 loop
     execute format('grant select on %I.%I to %I', v_schema, v_view, p_role);
   end loop;
+end $$;
+` },
+  { name: 'grant_worker_role', sql: `-- Makes a login role a worker role of these queues and no others, or changes what it is; also one that was revoked. What its
+-- workers hold goes to others, and they register anew, unless nothing changed.
+-- For the owner of the schema and superusers; Durable.provisionWorkerRole makes the login role in the same transaction.
+-- Locks: the grants, then the role's workers and what they hold. Raises PD003 for a role that would be more than its grants.
+create or replace function grant_worker_role(p_role name, p_streams text[], p_calls text[], p_signals boolean) returns void
+language plpgsql as $$
+declare
+  v_oid oid := quote_ident(p_role)::regrole::oid;
+  v_old worker_role;
+begin
+  perform begin_write(true);
+  if (select a.rolsuper or pg_has_role(a.oid, (select c.relowner from pg_class c where c.oid = 'execution'::regclass), 'member')
+      from pg_roles a where a.oid = v_oid) then
+    raise exception 'role "%" is a superuser or a member of the owner of the schema; a worker role must be neither', p_role
+      using errcode = 'PD003';
+  end if;
+  perform checked_name('provisionWorkerRole', 'streamNames', u) from unnest(p_streams || p_calls) u;
+  select r.* into v_old from worker_role r where r.role_oid = v_oid for update;
+  insert into worker_role as r (role_oid, role_name, stream_names, call_names, signals, created_at)
+  values (v_oid, p_role, p_streams, p_calls, p_signals, clock())
+  on conflict (role_oid) do update set role_name = excluded.role_name, stream_names = excluded.stream_names,
+    call_names = excluded.call_names, signals = excluded.signals, revoked_at = null;
+  if v_old.role_no is null or v_old.revoked_at is not null or v_old.stream_names <> p_streams then
+    perform retire_workers_of(p_role);
+  end if;
+  perform withdraw_grants(p_role);
+  perform grant_functions(p_role, 'scoped worker');
 end $$;
 ` },
   { name: 'hand_out_returned', sql: `-- Gives signals that were put back (\`returned\`) to whoever waits for them, oldest first; those nobody waits for become
@@ -3179,6 +3361,48 @@ begin
     where p_run.run = 0 or p_run.run_no = p_run.chain_no and next.chain_no = p_run.chain_no);
 end $$;
 ` },
+  { name: 'is_own_worker', sql: `-- Whether the worker's row is the calling role's. Locks nothing: for what only reads.
+create or replace function is_own_worker(p_worker_no int) returns boolean
+language plpgsql stable as $$
+-- plans: index only
+begin
+  return exists (select from worker w where w.worker_no = p_worker_no and w.role = session_user);
+end $$;
+` },
+  { name: 'is_plain', sql: `-- Whether an array is a list of so many items, counted from 1. One with other bounds pairs differently by position and by
+-- subscript: what is checked would not be what is done.
+create or replace function is_plain(p_array anyarray, p_items int) returns boolean
+language sql immutable as $$
+  select cardinality(p_array) = p_items and coalesce(array_ndims(p_array) = 1 and array_lower(p_array, 1) = 1, true)
+$$;
+` },
+  { name: 'is_reachable', sql: `-- Whether code of a thread may end a run, replace it or open a hook in it: any of its worker's queues, and those its own chain
+-- started. For roles that are no worker roles: any. Asked at the row that is about to be touched, since an id may have been given
+-- to another run a moment ago.
+create or replace function is_reachable(p_run_no bigint, p_thread_no bigint) returns boolean
+language plpgsql stable as $$
+-- plans: index only
+declare
+  v_grants worker_role := caller_grants();
+begin
+  return v_grants.role_no is null or p_run_no is null or exists (
+    select from execution e
+    where e.run_no = p_run_no and (
+      is_served(v_grants.stream_names, 'workflow', (select s.task_queue from service s where s.service_no = e.service_no))
+      or e.parent_chain = (
+        select o.chain_no from thread t join execution o on o.run_no = t.run_no where t.thread_no = p_thread_no)));
+end $$;
+` },
+  { name: 'is_served', sql: `-- Whether grants hold a queue's workflows ('workflow') or activities ('activity'), among what is served, or what may be called
+-- beside that. Workflows of a queue whose name ends in '-activity' cannot be granted: their stream name is that of activities.
+create or replace function is_served(p_names text[], p_kind text, p_task_queue text) returns boolean
+language sql immutable as $$
+  select case p_kind
+    when 'activity' then p_task_queue || '-activity' = any(p_names)
+    when 'workflow' then p_task_queue = any(p_names) and p_task_queue not like '%-activity'
+    else false end
+$$;
+` },
   { name: 'keep_emissions', sql: `-- Keeps the events of 'emit' effects, in the order of the effects, behind all that were kept before.
 -- The counter stays locked until the commit, so positions become visible in their order and a subscriber needs nothing
 -- but the last one it has seen. (Numbers of a sequence become visible in any order: a subscriber would pass over one
@@ -3310,6 +3534,21 @@ language sql stable as $$
   order by e.run_no desc
 $$;
 ` },
+  { name: 'list_worker_roles', sql: `-- The worker roles of this schema, oldest first, those that were revoked too. Those whose role was dropped say so ('gone').
+-- Moments in milliseconds.
+create or replace function list_worker_roles()
+returns table (
+  role_no int, role_name text, stream_names text, call_names text, signals boolean, gone boolean,
+  created_ms double precision, revoked_ms double precision, rotated_ms double precision
+)
+language sql stable as $$
+  select r.role_no, r.role_name, array_to_json(r.stream_names)::text, array_to_json(r.call_names)::text, r.signals,
+    not exists (select from pg_roles a where a.oid = r.role_oid and a.rolname = r.role_name),
+    extract(epoch from r.created_at)::double precision * 1000, extract(epoch from r.revoked_at)::double precision * 1000,
+    extract(epoch from r.last_rotated_at)::double precision * 1000
+  from worker_role r order by r.role_no
+$$;
+` },
   { name: 'load_history', sql: `-- A page of a thread's history from p_from_seq on, at most about 8 MiB and 2,000 entries at a time.
 create or replace function load_history(p_thread_no bigint, p_from_seq int)
 returns table (seq int, commit_no bigint, at_ms double precision, body text, outcome text, closes boolean)
@@ -3329,6 +3568,18 @@ begin
   ) p
   where p.bytes < 8388608 or p.seq = p_from_seq
   order by p.seq;
+end $$;
+` },
+  { name: 'load_own_history', sql: `-- load_history, for the worker that owns the thread. Nothing where it does not.
+create or replace function load_own_history(p_worker_no int, p_thread_no bigint, p_from_seq int)
+returns table (seq int, commit_no bigint, at_ms double precision, body text, outcome text, closes boolean)
+language plpgsql stable as $$
+-- plans: index only
+begin
+  if is_own_worker(p_worker_no) and exists (
+    select from thread t where t.thread_no = p_thread_no and coalesce(t.owner, 0) = p_worker_no) then
+    return query select h.* from load_history(p_thread_no, p_from_seq) h;
+  end if;
 end $$;
 ` },
   { name: 'lock_documents', sql: `-- Locks the documents of runs until the transaction ends: a class of their own in the lock order, between executions and
@@ -3370,22 +3621,27 @@ begin
   return v_runs;
 end $$;
 ` },
-  { name: 'lock_lease', sql: `-- Asserts that the worker is alive, and keeps it so until the transaction ends.
+  { name: 'lock_lease', sql: `-- Asserts that the worker is alive, and keeps it so until the transaction ends. Answers the services of a scoped worker, which
+-- has no others; null: it is not scoped, and may do everything.
+-- A worker's row belongs to the role that registered it. Another one's is as one that is not there: who must not see it does
+-- not learn either whether it is.
 -- The reaper takes FOR UPDATE, which this excludes; the renewal updates no key column, so the two do not wait for
 -- each other. The lease is read after the lock, against the running clock: now() is the start of the transaction, and
 -- after a lock wait an expired lease would pass.
 -- Locks: own worker. Raises PD002.
-create or replace function lock_lease(p_worker_no int) returns void
+create or replace function lock_lease(p_worker_no int) returns int[]
 language plpgsql as $$
 declare
   v_lease_until timestamptz;
+  v_scope int[];
 begin
-  select w.lease_until into v_lease_until
-  from worker w where w.worker_no = p_worker_no and w.died_at is null
+  select w.lease_until, case when w.scoped then w.services end into v_lease_until, v_scope
+  from worker w where w.worker_no = p_worker_no and w.role = session_user and w.died_at is null
   for key share;
   if v_lease_until is null or v_lease_until <= clock() then
     raise exception 'worker % has lost its lease', p_worker_no using errcode = 'PD002';
   end if;
+  return v_scope;
 end $$;
 ` },
   { name: 'lock_rendezvous', sql: `-- Locks the meeting places of signal ids: shared for waiters (two waiters do not wait for each other), alone for
@@ -3444,7 +3700,7 @@ begin
       row_number() over (order by i.inbox_no) as n
     from inbox i
     cross join lateral (select x.owner from thread x where x.thread_no = i.thread_no offset 0) t
-    where i.worker_no = p_worker_no and t.owner = p_worker_no and not i.inbox_no = any(p_known)
+    where i.worker_no = p_worker_no and t.owner = p_worker_no and is_own_worker(p_worker_no) and not i.inbox_no = any(p_known)
     order by i.inbox_no limit 5000
   ) m
   where m.bytes < 8388608 or m.n = 1
@@ -3526,6 +3782,17 @@ language sql stable as $$
   select to_char(p_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
 $$;
 ` },
+  { name: 'my_grants', sql: `-- What the calling worker role was granted, as JSON {streams, calls, signals}; null for a role that may serve any queue.
+-- Raises 42501 for one that may serve none.
+create or replace function my_grants() returns text
+language plpgsql stable as $$
+declare
+  v_grants worker_role := own_grants();
+begin
+  return case when v_grants.role_no is not null then json_build_object(
+    'streams', v_grants.stream_names, 'calls', v_grants.call_names, 'signals', v_grants.signals)::text end;
+end $$;
+` },
   { name: 'newest_children', sql: `-- For each of these operations of a run's main thread the newest run of the child it awaits; null where none is stored.
 create or replace function newest_children(p_run_no bigint, p_op int[]) returns bigint[]
 language plpgsql stable as $$                   -- plpgsql keeps its plans; sql plans at every call
@@ -3579,6 +3846,14 @@ begin
   if p_crowded <> '{}' or p_threads <> '{}' then
     insert into pruning (due_at, runs, threads) values (clock(), p_crowded, p_threads);
   end if;
+end $$;
+` },
+  { name: 'note_rotation', sql: `-- Notes that a worker role got a new password.
+create or replace function note_rotation(p_role name) returns void
+language plpgsql as $$
+begin
+  perform begin_write(true);
+  update worker_role r set last_rotated_at = clock() where r.role_oid = quote_ident(p_role)::regrole::oid;
 end $$;
 ` },
   { name: 'offer_blocked_threads', sql: `-- Makes threads that are blocked ready again for a worker that has not tried them. Locks: threads, held ones skipped.
@@ -3703,6 +3978,33 @@ language sql stable as $$
     order by 1)
 $$;
 ` },
+  { name: 'own_grants', sql: `-- The grants under which the caller registers a worker: those of its worker role, or none where it may serve any queue. Who got
+-- the right to execute by being a member of a worker role is neither. Raises 42501.
+create or replace function own_grants() returns worker_role
+language plpgsql stable as $$
+declare
+  v_grants worker_role := caller_grants();
+begin
+  if v_grants.revoked_at is not null or
+    v_grants.role_no is null and not has_function_privilege(session_user, 'serve_any_queue()', 'execute') then
+    raise exception 'role "%" may not run workers here. Provision it as a worker role', session_user using errcode = '42501';
+  end if;
+  return v_grants;
+end $$;
+` },
+  { name: 'own_threads', sql: `-- The threads of a call that the worker owns, or left with its last call; in the place of any other a number that no thread has.
+-- So a scoped role that holds a transaction open holds locks on its own threads only.
+create or replace function own_threads(p_worker_no int, p_thread_no bigint[]) returns bigint[]
+language plpgsql stable as $$
+-- plans: index only
+begin
+  return array(
+    select case when coalesce(t.owner, t.affinity) = p_worker_no then u.thread_no else -u.n end
+    from unnest(p_thread_no) with ordinality u (thread_no, n)
+    left join lateral (select x.owner, x.affinity from thread x where x.thread_no = u.thread_no offset 0) t on true
+    order by u.n);
+end $$;
+` },
   { name: 'owned', sql: `-- What the database says a worker owns, of claims older than p_claims_before (a younger one may still be on its way to
 -- it): the thread numbers, and [thread, op] of its tasks, as JSON. The worker gives back what it does not hold.
 create or replace function owned(p_worker_no int, p_claims_before bigint) returns table (threads text, tasks text)
@@ -3710,9 +4012,9 @@ language sql stable as $$
 -- plans: index only
   select
     (select json_agg(json_build_array(t.thread_no, t.epoch))::text from thread t
-     where t.owner = p_worker_no and t.claim_no < p_claims_before),
+     where t.owner = p_worker_no and t.claim_no < p_claims_before and is_own_worker(p_worker_no)),
     (select json_agg(json_build_array(a.thread_no, a.op, a.epoch))::text from activity_task a
-     where a.owner = p_worker_no and a.claim_no < p_claims_before)
+     where a.owner = p_worker_no and a.claim_no < p_claims_before and is_own_worker(p_worker_no))
 $$;
 ` },
   { name: 'park', sql: `-- Parks threads that wait: p_blocked_on is what they wait for, as text like {1,4}. One that has mail is not parked; its
@@ -3728,7 +4030,9 @@ declare
   v_parked bigint[];
 begin
   perform begin_write(p_patient);
-  perform lock_lease(p_worker_no);
+  if lock_lease(p_worker_no) is not null then
+    p_thread_no := own_threads(p_worker_no, p_thread_no);
+  end if;
   perform from thread t where t.thread_no = any(p_thread_no) order by t.thread_no for no key update;
   -- pause: locked
   with parked as (
@@ -3904,6 +4208,7 @@ end $$;
 -- ones have no queue; their delay is a timer of the thread. Names the epoch of the thread it belongs to.
 -- Idempotent by request number: a task made by the first call may have been finished, by another worker, before the
 -- second. Answers the tasks that were refused because the thread is no longer ours, as [[thread, op], ...].
+-- A scoped worker's are of queues it may call: else 42501.
 -- Locks: own worker, the request, then the threads.
 create or replace function queue_tasks(
   p_worker_no int, p_patient boolean, p_request_no bigint, p_thread_no bigint[], p_epoch int[], p_op int[], p_task_queue text[], p_name text[],
@@ -3918,7 +4223,12 @@ declare
   v_answer text;
 begin
   perform begin_write(p_patient);
-  perform lock_lease(p_worker_no);
+  if lock_lease(p_worker_no) is not null then
+    p_thread_no := own_threads(p_worker_no, p_thread_no);
+    perform assert_callable(caller_grants(), 'activity', q) from unnest(v_queues) q;
+    perform checked_limits(l) from unnest(p_limits) l;
+    perform checked_figure('attempt', a, 1, 1e6) from unnest(p_attempt) a;
+  end if;
   v_answer := (remember_requests(array[p_request_no]))[1];
   if v_answer is not null then
     return v_answer;
@@ -4001,7 +4311,7 @@ $$;
   { name: 'reap', sql: `-- Declares workers dead whose lease is over and gives their threads and tasks to others. Every worker calls it every
 -- 2 s; nothing else is needed for recovery. Also settles threads that some worker's code cannot run: a blocked one is
 -- offered to the caller if it has not tried it (its registration may have crossed the blocking), one that waits for a
--- worker which is gone is blocked. Answers hints for whoever should look, and the workers it declared dead, as JSON:
+-- worker which is gone is blocked. Answers hints for whoever should look, and the workers it declared dead (a scoped role: its own), as JSON:
 -- [[worker number, its description], ...].
 -- Locks: expired workers (held ones, i.e. those committing this moment, are skipped), then threads, then tasks.
 create or replace function reap(p_worker_no int default 0, out hints text, out reaped text)
@@ -4017,12 +4327,13 @@ begin
       order by x.worker_no for update skip locked
     ) x
     where w.worker_no = x.worker_no and w.died_at is null and w.lease_until < clock()
-    returning w.worker_no, w.description
+    returning w.worker_no, w.description, w.role
   )
-  select coalesce(json_agg(json_build_array(d.worker_no, d.description))::text, '[]') into reaped from dead d;
+  select coalesce(json_agg(json_build_array(d.worker_no, d.description))::text, '[]') into reaped from dead d
+  where (caller_grants()).role_no is null or d.role = session_user;
   -- pause: declared
   perform offer_blocked_threads(w.worker_no, w.services) from worker w
-  where w.worker_no = p_worker_no and w.died_at is null;
+  where w.worker_no = p_worker_no and w.role = session_user and w.died_at is null;
   update thread t set state = 'blocked', ready_at = null, blocked_reason = coalesce(t.blocked_reason, 'the workers that could run it are gone')
   from (
     select x.thread_no from thread x
@@ -4117,6 +4428,8 @@ end $$;
 ` },
   { name: 'register_worker', sql: `-- Registers a worker process, or adds services to it. Idempotent by key.
 -- Threads blocked for every worker seen so far are offered once to the new one.
+-- A worker of a scoped role registers what it was granted, and nothing else (42501): whatever it does later it does through
+-- its row, so here its queues are decided.
 -- Locks: worker row, then threads (skipping held ones; the reaper's next look offers those).
 -- p_schema_version: of the library that registers; null: of one that does not say.
 -- Raises PD005 when the schema works with that no more. Raises PD002 when the worker was declared dead: the process then registers anew under another key.
@@ -4132,15 +4445,29 @@ declare
   v_worker_no int;
   v_died_at timestamptz;
   v_oldest int;
+  v_grants worker_role;
 begin
   perform begin_write(true);
+  v_grants := own_grants();
+  if v_grants.role_no is not null then
+    perform assert_served(v_grants, u.kind, u.task_queue) from unnest(p_kind, p_task_queue) u (kind, task_queue);
+    perform checked_name('register_worker', 'name', u) from unnest(p_task_queue) u;
+    perform checked_name('register_worker', 'name', u.name) from unnest(p_kind, p_name) u (kind, name) where u.name is distinct from '';
+    p_description := left(p_description, 500);
+    p_lease_ms := least(p_lease_ms, 3600000);
+  end if;
   v_services := ensure_services(p_kind, p_task_queue, p_name);
-  insert into worker as w (worker_key, description, services, registered_at, lease_until, schema_version)
-  values (p_key, p_description, v_services, clock(), clock() + p_lease_ms * interval '1 ms', p_schema_version)
+  insert into worker as w (worker_key, description, services, role, scoped, registered_at, lease_until, schema_version)
+  values (p_key, p_description, v_services, session_user, v_grants.role_no is not null, clock(), clock() + p_lease_ms * interval '1 ms',
+    p_schema_version)
   on conflict (worker_key) do update set
     services = array(select distinct s from unnest(w.services || excluded.services) s order by s),
     lease_until = case when w.died_at is null then excluded.lease_until else w.lease_until end
+  where w.role = session_user and w.scoped = excluded.scoped
   returning w.worker_no, w.died_at into v_worker_no, v_died_at;
+  if v_worker_no is null then
+    raise exception 'the key of this worker is taken by another role' using errcode = '42501';
+  end if;
   if v_died_at is not null then
     raise exception 'worker % was declared dead', v_worker_no using errcode = 'PD002';
   end if;
@@ -4163,7 +4490,9 @@ declare
   v_hints text;
 begin
   perform begin_write(p_patient);
-  perform lock_lease(p_worker_no);
+  if lock_lease(p_worker_no) is not null then
+    p_thread_no := own_threads(p_worker_no, p_thread_no);
+  end if;
   perform from thread t where t.thread_no = any(p_thread_no) order by t.thread_no for no key update;
   with released as (
     update thread t set
@@ -4260,13 +4589,35 @@ begin
     order by u.n);
 end $$;
 ` },
-  { name: 'renew_lease', sql: `-- Prolongs a worker's lease. False when the worker was declared dead: it must drop all it holds and register anew.
+  { name: 'renew_grants', sql: `-- Gives the roles of this schema what their kinds may execute as of now: behind an upgrade, whose new functions nobody has a
+-- right on yet. Roles that were dropped, or whose name another one has now, get nothing.
+create or replace function renew_grants() returns void
+language plpgsql as $$
+declare
+  v_role record;
+begin
+  for v_role in
+    select x.role_name, x.kind
+    from (
+      select r.role_oid, r.role_name, 'scoped worker' as kind from worker_role r where r.revoked_at is null
+      union all select r.role_oid, r.role_name, r.kind from access_role r) x
+    where exists (select from pg_roles a where a.oid = x.role_oid and a.rolname = x.role_name)
+    order by 1, 2
+  loop
+    perform grant_functions(v_role.role_name::name, v_role.kind);
+    if v_role.kind in ('observer', 'dashboard') then
+      perform grant_views(v_role.role_name::name);
+    end if;
+  end loop;
+end $$;
+` },
+  { name: 'renew_lease', sql: `-- Prolongs a worker's lease. False when the worker was declared dead, or is another role's: it must drop all it holds and register anew.
 create or replace function renew_lease(p_worker_no int, p_lease_ms int) returns boolean
 language plpgsql as $$
 begin
   perform begin_write(true);
   update worker set lease_until = clock() + p_lease_ms * interval '1 ms'
-  where worker_no = p_worker_no and died_at is null;
+  where worker_no = p_worker_no and role = session_user and died_at is null;
   return found;
 end $$;
 ` },
@@ -4617,8 +4968,19 @@ language plpgsql as $$
 begin
   perform begin_write(true);
   -- FOR UPDATE excludes a late commit of its own; the update alone would not (see lock_lease)
-  perform from worker w where w.worker_no = p_worker_no for update;
-  update worker set died_at = clock() where worker_no = p_worker_no and died_at is null;
+  perform from worker w where w.worker_no = p_worker_no and w.role = session_user for update;
+  update worker set died_at = clock() where worker_no = p_worker_no and role = session_user and died_at is null;
+  perform release_dead_workers();
+end $$;
+` },
+  { name: 'retire_workers_of', sql: `-- Declares the workers of a role dead, and gives what they hold to others. Waits for commits of theirs that are under way.
+-- Locks: the workers, then their threads and tasks.
+create or replace function retire_workers_of(p_role name) returns void
+language plpgsql as $$
+begin
+  perform begin_write(true);
+  perform from worker w where w.role = p_role and w.released_at is null order by w.worker_no for update;
+  update worker w set died_at = clock() where w.role = p_role and w.died_at is null;
   perform release_dead_workers();
 end $$;
 ` },
@@ -4689,6 +5051,45 @@ begin
   return wake(v_handed.woken);
 end $$;
 ` },
+  { name: 'revoke_worker_role', sql: `-- Takes from a worker role all it was granted. The role stays, and so does the row that says what it was. Whoever calls this
+-- ends its sessions and then calls retire_workers_of: a call that is under way ends as it would have.
+-- Answers the role's oid; null: it is no worker role of this schema.
+create or replace function revoke_worker_role(p_role name) returns bigint
+language plpgsql as $$
+declare
+  v_oid oid;
+begin
+  perform begin_write(true);
+  update worker_role r set revoked_at = coalesce(r.revoked_at, clock())
+  where r.role_oid = quote_ident(p_role)::regrole::oid returning r.role_oid into v_oid;
+  if v_oid is not null then
+    perform withdraw_grants(p_role);
+  end if;
+  return v_oid::bigint;
+end $$;
+` },
+  { name: 'role_functions', sql: `-- What each kind of role may execute, by name: see docs/roles.md. A function that is listed nowhere is the owner's alone.
+-- 'scoped worker' is the kind of worker roles: what stands there checks whom it serves. 'worker' serves any queue.
+create or replace function role_functions(p_kind text) returns text[]
+language sql immutable as $$
+  select case p_kind
+    when 'scoped worker' then v.work
+    when 'worker' then v.work || '{serve_any_queue,set_archiving,take_due_runs,prune_archived,load_history,find_entities,user_data}'::text[]
+    when 'client' then v.look || v.steer || '{start,backlog,hook,answer_task,declare_workflow,start_in_transaction,signal_in_transaction,
+      cancel_in_transaction,start_workflow,signal_workflow,cancel_workflow}'::text[]
+    when 'dashboard' then v.look || v.steer
+    when 'observer' then '{schema_version,list_executions,count_executions,explain}'::text[]
+  end
+  from (values (
+    '{schema_version,my_grants,register_worker,renew_lease,retire_worker,claim,claim_tasks,commit,park,block,release,mail,load_own_history,
+      queue_tasks,take_step,finish_tasks,finish_in_transaction,heartbeat_tasks,owned,unserved,reap,tidy,expire_tasks,expire_runs,
+      descend,prune,try_suspect}'::text[],
+    '{schema_version,describe,results,list_executions,count_executions,explain,user_data,find_entities,emissions,recorded_threads,
+      read_histories,load_history,children_of,open_children}'::text[],
+    '{signal,cancel,terminate,descend,pause,resume,reset}'::text[]
+  )) v (work, look, steer)
+$$;
+` },
   { name: 'rotate_requests', sql: `-- Every ten minutes the older of the two request tables is emptied and used next, so a request is remembered for ten
 -- to twenty minutes at no cost in dead rows. Writers hold the slot's row (FOR KEY SHARE) until they commit, so no
 -- request can be under way in one table while its retry looks into the other.
@@ -4739,6 +5140,96 @@ language sql stable as $$
   select h.at from history h
   where h.thread_no = p_thread_no and h.opened_from <= p_op and p_op < h.opened_from + h.opened_count
 $$;
+` },
+  { name: 'scoped_commit', sql: `-- What a commit of a scoped worker comes to within its grants; see docs/roles.md for the rules. Answers the arrays of the commit
+-- that differ:
+-- * A thread that is not the worker's, nor was when this very commit was made before, is one that does not exist.
+-- * What starts work on a queue it may not call is refused (42501): the thread is blocked, and a worker with that right goes on.
+-- * Other workflows than those it reaches (is_reachable) are not there, or their ids are taken. That is decided again at their
+--   rows; here it keeps the commit from locking them.
+-- * A signal for the namespace needs the right to send one (42501), but for the one that whoever opened this hook awaits: it is
+--   for that chain alone, named in \`extra\`.
+-- * Arrays are lists of equal length; see is_plain.
+-- * Figures that others compute with later are in bounds (PD003).
+-- Locks nothing.
+create or replace function scoped_commit(
+  p_worker_no int, inout p_thread_no bigint[], p_seq int[], p_commit_no bigint[], p_opened_from int[], p_opened_count int[],
+  p_closing text[], e_item int[], inout e_kind text[], inout e_key text[], e_number double precision[], inout e_extra text[]
+) language plpgsql as $$
+-- plans: index only
+declare
+  v_grants worker_role := caller_grants();
+  v_extra json;
+  v_items int := cardinality(p_thread_no);
+  v_effects int := cardinality(e_kind);
+  v_chain bigint;
+begin
+  if (
+    is_plain(p_thread_no, v_items) and is_plain(p_seq, v_items) and is_plain(p_commit_no, v_items) and is_plain(p_closing, v_items)
+    and is_plain(p_opened_from, v_items) and is_plain(p_opened_count, v_items)
+    and is_plain(e_item, v_effects) and is_plain(e_kind, v_effects) and is_plain(e_key, v_effects)
+    and is_plain(e_number, v_effects) and is_plain(e_extra, v_effects)) is not true
+  then
+    raise exception 'the arrays of a commit must be of one length each, counted from 1' using errcode = 'PD003';
+  end if;
+  p_thread_no := array(
+    select case when t.owner = p_worker_no or h.worker_no = p_worker_no then u.thread_no else -u.n end
+    from unnest(p_thread_no, p_seq, p_commit_no) with ordinality u (thread_no, seq, commit_no, n)
+    left join lateral (select x.owner from thread x where x.thread_no = u.thread_no offset 0) t on true
+    left join lateral (
+      select x.worker_no from history x
+      where x.thread_no = u.thread_no and x.seq = u.seq and x.commit_no = u.commit_no offset 0) h on true
+    order by u.n);
+  if exists (select from unnest(p_closing) c where c <> all ('{completed,failed,cancelled,continued}')) then
+    raise exception 'a thread closes as completed, failed, cancelled or continued' using errcode = 'PD003';
+  end if;
+  perform checked_figure('opened', u.a::double precision + u.b, 0, 2e9), checked_figure('opened', u.b, 0, 1e6)
+  from unnest(p_opened_from, p_opened_count) u (a, b);
+  for i in 1 .. cardinality(e_kind) loop
+    case e_kind[i]
+    when 'task' then
+      perform assert_callable(v_grants, 'activity', e_key[i]);
+    when 'limits' then
+      perform checked_limits(e_extra[i]);
+    when 'child', 'child on terms', 'hook' then
+      v_extra := e_extra[i]::json;
+      perform assert_callable(v_grants, 'workflow', v_extra ->> 'taskQueue');
+      perform checked_name('commit', 'workflowName', v_extra ->> 'workflowName');
+      perform checked_name('commit', 'workflowId', coalesce(e_key[i], 'own'));
+      perform checked_figure('expire', (v_extra ->> 'expire')::double precision, 0, 1e10);
+      perform checked_figure(f, (v_extra -> 'terms' ->> f)::double precision, 0, 1e13)
+      from unnest('{pendingMs,delayMs,executionTimeoutMs,runTimeoutMs}'::text[]) f;
+      if e_key[i] is not null and e_kind[i] <> 'child' and not is_reachable(latest_run(e_key[i]), p_thread_no[e_item[i]]) then
+        if e_kind[i] = 'hook' then
+          e_key[i] := '';                            -- no workflow has it
+        else
+          e_kind[i] := 'child';                      -- answered as a duplicate
+        end if;
+      end if;
+    when 'terminate' then
+      perform checked_figure('expire', e_number[i], 0, 1e10);
+      if not is_reachable(latest_run(e_key[i]), p_thread_no[e_item[i]]) then
+        e_key[i] := '';
+      end if;
+    when 'signal' then
+      e_extra[i] := null;
+      if not v_grants.signals then
+        select e.chain_no into v_chain
+        from hook k join thread t on t.thread_no = k.opener_thread join execution e on e.run_no = t.run_no
+        where k.thread_no = p_thread_no[e_item[i]] and k.signal_id = e_key[i];
+        if not found then
+          raise exception 'role "%" may not signal whoever waits in the namespace. Provision it with signals: true', v_grants.role_name
+            using errcode = '42501';
+        end if;
+        e_extra[i] := v_chain::text;
+      end if;
+    when 'timer', 'untimer', 'fire', 'wait', 'unwait', 'untask', 'uncall', 'own', 'emit', 'search', 'entity' then
+      null;                                          -- on its own thread and run
+    else
+      raise exception 'there is no effect "%"', left(e_kind[i], 80) using errcode = 'PD003';
+    end case;
+  end loop;
+end $$;
 ` },
   { name: 'search_call', sql: `-- One call of a search session on a run's fields, which are text. \`refused\` says why not: number (the field holds no number),
 -- range (the result is too large or too long), size (the fields together are). Its arguments, by method:
@@ -4815,6 +5306,10 @@ language sql stable as $$
     order by alive desc, x.worker_no desc limit 20
   ) w
 $$;
+` },
+  { name: 'serve_any_queue', sql: `-- Does nothing. Whoever may execute it may serve every queue: see own_grants.
+create or replace function serve_any_queue() returns void
+language sql as $$ select $$;
 ` },
   { name: 'set_archiving', sql: `-- Says whether runs are archived before they are pruned. It stays so, for all workers, until somebody says otherwise: a
 -- worker that cannot archive must not prune what another one would have archived.
@@ -5208,6 +5703,7 @@ begin
     select e.* into v_old from execution e where e.run_no = latest_run(e_key[i]);
     v_word := case
       when v_old.run_no is null then 'free'
+      when not is_reachable(v_old.run_no, p_thread_no[e_item[i]]) then 'taken'
       when v_old.run_no = v_parent.run_no and v_old.state = 'open' then 'taken'   -- it cannot make room for its own child
       else verdict(v_old, v_child -> 'terms') end;
     if v_word = 'end' then
@@ -5278,8 +5774,10 @@ begin
     array(
       select case
         when u.id is null then (select x.run_no from thread x where x.thread_no = p_thread_no[u.item])
-        else latest_run(u.id) end
-      from unnest(v_item, v_id) with ordinality u (item, id, n) order by n),
+        when is_reachable(l.run_no, p_thread_no[u.item]) then l.run_no end
+      from unnest(v_item, v_id) with ordinality u (item, id, n)
+      cross join lateral (select case when u.id is not null then latest_run(u.id) end as run_no offset 0) l
+      order by n),
     array(select p_thread_no[u.item] from unnest(v_item) with ordinality u (item, n) order by n),
     v_op,
     array_fill(null::bigint, array[cardinality(v_item)]),
@@ -5832,6 +6330,9 @@ begin
     continue when e_kind[i] <> 'terminate';
     loop
       v_run := latest_run(e_key[i]);
+      if not is_reachable(v_run, p_thread_no[e_item[i]]) then
+        v_run := null;
+      end if;
       if not v_run = any(p_runs) then
         perform lock_run_at_once(v_run);
       end if;
@@ -5952,8 +6453,9 @@ begin
     select distinct x.task_queue
     from worker w
     cross join lateral unnest(w.services) u (service_no)
-    cross join lateral (select y.task_queue from service y where y.service_no = u.service_no offset 0) x
-    where w.worker_no = p_worker_no
+    cross join lateral (
+      select y.task_queue from service y where y.service_no = u.service_no and (not w.scoped or y.kind = 'workflow') offset 0) x
+    where w.worker_no = p_worker_no and w.role = session_user
   ) q
   cross join lateral (
     select y.service_no, y.task_queue, y.name from service y where y.kind = 'workflow' and y.task_queue = q.task_queue offset 0) s
@@ -6159,6 +6661,18 @@ where t.paused and case t.state
   or not t.paused and (t.state = 'paused' or exists (
     select from inbox i where i.thread_no = t.thread_no and i.kind = 'pause'))
 union all
+select 'I39 a worker of a scoped role serves what it was not granted', w.worker_no::text
+from worker w
+where w.scoped and w.died_at is null and exists (
+  select from unnest(w.services) n join service s on s.service_no = n
+  where not exists (
+    select from worker_role r
+    where r.role_name = w.role and (r.revoked_at is not null or is_served(r.stream_names, s.kind, s.task_queue))))
+union all
+select 'I39 a worker of a scoped role owns a thread that it does not serve', t.thread_no::text
+from thread t join worker w on w.worker_no = t.owner
+where w.scoped and not t.service_no = any(w.services)
+union all
 select 'I36 a copied history differs from what it was copied from', n.thread_no || '/' || n.seq
 from execution e
 cross join lateral json_to_recordset(e.lineage::json) l (entries int, thread bigint)
@@ -6230,6 +6744,27 @@ begin
   select array_agg(distinct 'w' || t.owner) into v_owned
   from thread t where t.thread_no = any(p_threads) and t.state = 'owned';
   return coalesce(v_ready, '{}') || coalesce(v_owned, '{}');
+end $$;
+` },
+  { name: 'withdraw_access', sql: `-- Takes from a role whatever grant_access gave it. Its sessions go on, and can do nothing here.
+-- For the owner of the schema and superusers.
+create or replace function withdraw_access(p_role name) returns void
+language plpgsql as $$
+begin
+  delete from access_role r where r.role_oid = quote_ident(p_role)::regrole::oid;
+  perform withdraw_grants(p_role);
+  perform retire_workers_of(p_role);
+end $$;
+` },
+  { name: 'withdraw_grants', sql: `-- Takes everything in this schema from a role.
+create or replace function withdraw_grants(p_role name) returns void
+language plpgsql as $$
+declare
+  v_schema oid := (select c.relnamespace from pg_class c where c.oid = 'execution'::regclass);
+begin
+  execute format('revoke all on all functions in schema %s from %I', v_schema::regnamespace, p_role);
+  execute format('revoke all on all tables in schema %s from %I', v_schema::regnamespace, p_role);
+  execute format('revoke all on schema %s from %I', v_schema::regnamespace, p_role);
 end $$;
 ` },
   { name: 'worker_in_words', sql: `-- A worker process as people know it.

@@ -6,6 +6,7 @@
  *    (Two that alter at once fail with "tuple concurrently updated".)
  * 2. Functions are re-applied only when the schema is older: old and new code share a database, and the old one must not put its
  *    functions back.
+ *    Roles that were granted functions get the new ones with them (renew_grants).
  * 3. No function is ever executable by PUBLIC, and none belongs to a superuser, if a superuser migrates.
  */
 import { dollarQuote, quoteIdentifier, quoteLiteral } from './quoting.js';
@@ -145,6 +146,9 @@ ${source.migrations.map(applyMigration).join('\n')}
 ${source.functions.map(({ name, sql }) => `  -- ${name}\n  execute ${dollarQuote(sql)};`).join('\n')}
   execute ${dollarQuote(SCHEMA_VERSION_FUNCTION)};
 ${harden(source, schema)}
+  if to_regprocedure('renew_grants()') is not null then
+    perform renew_grants();
+  end if;
   update schema_info
   set version = ${version}, oldest_client = ${source.oldestClient};
 end `;

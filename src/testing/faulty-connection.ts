@@ -27,7 +27,7 @@ const CALLS: Readonly<Record<string, FaultyCall>> = {
   queue_tasks: 'activity queueing',
   claim_tasks: 'activity claim',
   finish_tasks: 'activity result',
-  load_history: 'history reading',
+  load_own_history: 'history reading',
 };
 
 const CALLED = /^select \* from (?:"[^"]+"|\w+)\.(\w+)\(/;

@@ -12,10 +12,11 @@ import { LeaseLostError } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
 import type { Database } from '../postgres/database.js';
 import { untilFree } from '../postgres/held-row.js';
-import { migrate } from '../postgres/migrate.js';
+import { assertMigrated, migrate } from '../postgres/migrate.js';
 import { schemaName } from '../postgres/namespace.js';
 import { ANYTHING, LOST, type Notifier, openNotifier } from '../postgres/notifications.js';
 import { descend } from '../postgres/protocol/executions.js';
+import { fetchOwnGrants } from '../postgres/protocol/roles.js';
 import { expireTasks } from '../postgres/protocol/tasks.js';
 import { expireRuns, fetchUnserved, reap, retireWorker, takeOver, tidy } from '../postgres/protocol/workers.js';
 import { SqlError } from '../postgres/sql-error.js';
@@ -30,6 +31,7 @@ import type { ResolvedTuning, ResolvedWorker } from './options.js';
 import { OwnedThreads } from './owned-threads.js';
 import { Pruner } from './pruner.js';
 import { isLeaseLost, Registration } from './registration.js';
+import { keepWithin } from './scope.js';
 import { Services } from './services.js';
 import type { Serving } from './serving.js';
 import { SpanReporter } from './span-reporter.js';
@@ -54,8 +56,10 @@ const ANSWER_MS = 1_000;
 /** And no longer for workflows to become quiet, however long they may take to be parked. */
 const QUIET_AT_MOST_MS = 2_000;
 
+const OPENING = { giveUpAfterMs: 30_000 };
+
 /** Those of the first worker that it serves. */
-type HostOptions = Pick<ResolvedWorker, 'namespace' | 'tuning' | 'logger'>;
+type HostOptions = Pick<ResolvedWorker, 'namespace' | 'tuning' | 'logger' | 'scoped'>;
 
 export class Host implements HostContext {
   readonly namespace: string;
@@ -80,19 +84,21 @@ export class Host implements HostContext {
   readonly #pruner = new Pruner(this);
   readonly #unserved = new UnservedWatch();
   #deployed = false;
+  readonly #scoped: boolean;
   readonly #timers: NodeJS.Timeout[] = [];
   #heard = false;
   #skippedMs = 0;
   #closed = false;
   #descending = false;
 
-  private constructor(database: Database, { namespace, tuning, logger }: HostOptions) {
+  private constructor(database: Database, { namespace, tuning, logger, scoped }: HostOptions) {
     this.namespace = namespace;
     this.schema = schemaName(namespace);
     this.tuning = tuning;
     this.logger = logger;
     this.spans = new SpanReporter(this.logger);
     this.#database = database;
+    this.#scoped = scoped;
     const repeated = () => this.tell(LOST);
     this.lanes = {
       commit: database.lane('commit', repeated),
@@ -119,11 +125,12 @@ export class Host implements HostContext {
     watchStrayRejections(this.logger);
   }
 
-  /** Makes or upgrades the schema. Takes over the caller's use of the database. */
+  /** Makes or upgrades the schema, unless its credentials are for work only. Takes over the caller's use of the database. */
   static async open(database: Database, options: HostOptions): Promise<Host> {
     let deployed = false;
     try {
-      deployed = await migrate(database, options.namespace, { giveUpAfterMs: 30_000 });
+      if (options.scoped) await assertMigrated(database, options.namespace, OPENING);
+      else deployed = await migrate(database, options.namespace, OPENING);
     } catch (error) {
       await database.release();
       throw error;
@@ -179,6 +186,7 @@ export class Host implements HostContext {
 
   /** Begins to serve the functions of a worker object. */
   async serve(serving: Serving): Promise<void> {
+    if (this.#scoped) keepWithin(await fetchOwnGrants(this.lanes.side, this.schema, OPENING), serving);
     this.services.add(serving);
     await this.registration.register();
     if (serving.archive !== null) await this.#pruner.setArchive(serving);
@@ -193,7 +201,7 @@ export class Host implements HostContext {
     serving.taskClaims = new ClaimLoop({
       take: (limit) => this.#threads.activities.claim(serving, limit),
       // Half of what is free: eager activities find slots while the claim is under way.
-      capacity: () => Math.ceil(serving.freeActivities / 2),
+      capacity: () => (serving.servesActivities ? Math.ceil(serving.freeActivities / 2) : 0),
       listening,
       failed: (error) => this.callFailed('claim_tasks', error),
     });

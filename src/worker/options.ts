@@ -8,6 +8,7 @@ import type { Logger } from '../core/logger.js';
 import { callback, flag, identifier, interval, parseOptions, wholeNumber } from '../core/options.js';
 import { type RetryOptions, type RetryPolicy, resolveRetryPolicy } from '../core/retry-policy.js';
 import type { ConnectionOptions, ConnectionsByRole } from '../postgres/connection.js';
+import { checkCredentials, type WorkerCredentials, withCredentials } from '../postgres/credentials.js';
 import { schemaName } from '../postgres/namespace.js';
 import { logLevel, resolveLogger } from '../telemetry/logger.js';
 import type { Archive } from './archived-execution.js';
@@ -20,6 +21,11 @@ export type UserFunctions = Readonly<Record<string, UserFunction>>;
 export interface WorkerOptions {
   /** How to reach the database: `{ class, options }` with `pg`'s Client or Pool, or PGlite. */
   readonly connection: ConnectionOptions | ConnectionsByRole;
+  /**
+   * Who to connect as, instead of who the connection names; for everything this worker does. Of a worker role
+   * (`provisionWorkerRole`) its queue must be granted, and it makes no schema: docs/roles.md. Not with PGlite.
+   */
+  readonly workerCredentials?: WorkerCredentials;
   /** Default `'durable'`. */
   readonly namespace?: string;
   /** The queue this worker serves, with its workflows and its activities. */
@@ -98,6 +104,7 @@ const tuningShape = v.strictObject({
 
 const workerShape = v.strictObject({
   connection: v.unknown(),
+  workerCredentials: v.optional(v.unknown()),
   namespace: v.optional(v.string('text')),
   taskQueue: identifier,
   workflow: v.unknown(),
@@ -129,6 +136,8 @@ export interface ResolvedTuning {
 
 export interface ResolvedWorker {
   readonly connection: ConnectionOptions | ConnectionsByRole;
+  /** It has credentials of its own: it makes no schema, and serves what they were granted. */
+  readonly scoped: boolean;
   readonly namespace: string;
   readonly taskQueue: string;
   readonly workflows: ReadonlyMap<string, UserFunction>;
@@ -153,8 +162,17 @@ export function resolveWorkerOptions(call: string, options: WorkerOptions): Reso
   schemaName(namespace);
   const tuning = resolveTuning(call, given.options);
   const logger = resolveLogger(call, given.logger, tuning.logLevel);
+  const scoped = given.workerCredentials !== undefined;
+  if (scoped && given.archive !== undefined) {
+    throw new InvalidArgumentError(
+      `${call}: archive cannot be used with workerCredentials: it sees the executions of all queues. Give it to a worker without`,
+    );
+  }
   return {
-    connection: options.connection,
+    connection: scoped
+      ? withCredentials(call, options.connection, checkCredentials(call, given.workerCredentials))
+      : options.connection,
+    scoped,
     namespace,
     taskQueue: checkTaskQueue(call, given.taskQueue),
     workflows: functionsOf(call, 'workflow', given.workflow, true),

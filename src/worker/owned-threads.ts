@@ -25,7 +25,7 @@ import {
   fetchMail,
   fetchOwned,
   type HistoryRow,
-  loadHistory,
+  loadOwnHistory,
   parkThreads,
   releaseThreads,
 } from '../postgres/protocol/threads.js';
@@ -259,7 +259,8 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
   }
 
   loadHistory(threadNo: number): Promise<HistoryRow[]> {
-    return loadHistory(this.#host.lanes.claim, this.#host.schema, threadNo);
+    const { lanes, schema, registration } = this.#host;
+    return loadOwnHistory(lanes.claim, schema, registration.workerNo, threadNo);
   }
 
   chooseEager(thread: ActiveThread): EagerChoice {

@@ -33,7 +33,7 @@ export class Services {
       ...[...serving.workflows.keys()].map(
         (name): Service => ({ kind: 'workflow', taskQueue: serving.taskQueue, name }),
       ),
-      { kind: 'activity', taskQueue: serving.taskQueue, name: '' },
+      ...(serving.servesActivities ? [{ kind: 'activity', taskQueue: serving.taskQueue, name: '' } as const] : []),
     ]);
   }
 
@@ -97,6 +97,7 @@ export class Services {
     this.#activityQueues.clear();
     for (const serving of this.#servings) {
       for (const [name, service] of serving.workflowServices) this.#workflows.set(service, { serving, name });
+      if (!serving.servesActivities) continue;
       this.#activityQueues.set(serving.taskQueue, [...this.activityServings(serving.taskQueue), serving]);
     }
   }

@@ -30,6 +30,8 @@ export class Serving implements WorkerHome {
   /** Service numbers of its workflows, by name, and of its activities; set when registered. */
   workflowServices = new Map<string, number>();
   activityService = 0;
+  /** Whether it takes activities: its credentials may be for the workflows of its queue only. */
+  servesActivities = true;
   /** Workflow threads that this worker owns, activity attempts that run. */
   threads = 0;
   activities = 0;

@@ -2,6 +2,7 @@ import { checkTaskQueue } from '../core/identifier.js';
 import type { EventsConfig } from '../core/lifecycle-events.js';
 import type { Logger } from '../core/logger.js';
 import { isReadonly, providerOf, shortForm } from '../postgres/connection.js';
+import type { WorkerCredentials } from '../postgres/credentials.js';
 import { ActivityPools } from './activity-pools.js';
 import { serve } from './hosts.js';
 import type { WorkerInterceptors } from './interceptors.js';
@@ -50,6 +51,7 @@ export class Worker {
    * @throws {InvalidArgumentError} for options it cannot run with; nothing was connected then.
    * @throws {ConnectionError} when the database cannot be reached within 30 s.
    * @throws {SchemaVersionError} when the namespace was left behind by a newer version.
+   * @throws {PermissionError} when its credentials were not granted what it is to serve.
    */
   static async create(options: WorkerOptions): Promise<Worker> {
     const resolved = resolveWorkerOptions('Worker.create', options);
@@ -149,6 +151,8 @@ async function serveWatched(worker: ResolvedWorker, serving: Serving): Promise<(
 
 export interface ActivityWorkerOptions {
   readonly connection: WorkerOptions['connection'];
+  /** As `Worker.create` takes them: `<taskQueue>-activity` must be granted. */
+  readonly workerCredentials?: WorkerCredentials;
   readonly namespace?: string;
   /** Default `'durable-activities'`. */
   readonly taskQueue?: string;

@@ -142,6 +142,14 @@ const PLANTED: Record<string, string[]> = {
     `update durable.execution set state = 'completed', closed_at = now(), expire_s = 0 where ${EXECUTION('ready')}`,
     `delete from durable.history where ${THREAD('finished')}; delete from durable.thread where ${THREAD('finished')}`,
   ],
+  'I39 a worker of a scoped role serves what it was not granted': [
+    `update durable.worker set scoped = true where worker_key <> 'dead'`,
+  ],
+  'I39 a worker of a scoped role owns a thread that it does not serve': [
+    `insert into durable.worker_role (role_oid, role_name, stream_names, call_names, signals, created_at)
+     select 1, session_user, array_agg(task_queue || case kind when 'activity' then '-activity' else '' end), '{}', false, now() from durable.service;
+     update durable.worker set scoped = true, services = '{}' where worker_key <> 'dead'`,
+  ],
   'I38 a stripped run that no other one needs': [
     `delete from durable.history where ${THREAD('finished')}; delete from durable.thread where ${THREAD('finished')};
      update durable.execution set state = 'pruned' where ${EXECUTION('finished')}`,

@@ -86,7 +86,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   },
   {
     name: 'B5 commit does not look at the lease',
-    edits: [['commit', 'perform lock_lease(p_worker_no);', '']],
+    edits: [['commit', 'v_scope := lock_lease(p_worker_no);', '']],
     caughtBy: 'a worker whose lease is over commits nothing',
   },
   {

@@ -89,6 +89,22 @@ export interface HistoryRow {
   readonly closes: boolean;
 }
 
+/** The whole history of a thread that this worker owns; empty where it does not. */
+export async function loadOwnHistory(
+  lane: Lane,
+  schema: string,
+  workerNo: number,
+  threadNo: number,
+): Promise<HistoryRow[]> {
+  const rows: HistoryRow[] = [];
+  for (;;) {
+    const args = [int(workerNo), bigint(threadNo), int(rows.length)];
+    const page = await lane.query<HistoryRow>(call(schema, 'load_own_history', args, { prepare: true }));
+    if (page.length === 0) return rows;
+    rows.push(...page);
+  }
+}
+
 /** The whole history of a thread, page by page. */
 export async function loadHistory(lane: Lane, schema: string, threadNo: number): Promise<HistoryRow[]> {
   const rows: HistoryRow[] = [];
