@@ -32,8 +32,11 @@ async function run(stage, { burst, bytes, single }) {
   await worker.ask('ready');
   const oneByOne = (/** @type {number} */ count) =>
     small.ask('oneByOne', { taskQueue: QUEUE, workflow: 'echo', count, args: ['small'] });
-  for (let round = 0; round <= stage.rounds; round++) {
-    stage.progress(round === 0 ? 'warming up' : `round ${round} of ${stage.rounds}`);
+  stage.progress('warming up');
+  await oneByOne(50);
+  await large.ask('burst', { taskQueue: QUEUE, count: Math.ceil(burst / 20), bytes });
+  for (let round = 1; round <= stage.rounds; round++) {
+    stage.progress(`round ${round} of ${stage.rounds}`);
     const alone = await oneByOne(single);
     await worker.ask('longestStallMs');
     let over = false;
@@ -44,7 +47,6 @@ async function run(stage, { burst, bytes, single }) {
     while (!over) beside.push(...(await oneByOne(1)));
     const ms = await bursting;
     const stallMs = await worker.ask('longestStallMs');
-    if (round === 0) continue;
     const [aloneP99, besideP99] = [percentile(alone, 0.99), percentile(beside, 0.99)];
     stage.note('aloneP50', percentile(alone, 0.5));
     stage.note('aloneP99', aloneP99);
