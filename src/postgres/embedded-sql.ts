@@ -5085,7 +5085,7 @@ language sql immutable as $$
       queue_tasks,take_step,finish_tasks,finish_in_transaction,heartbeat_tasks,owned,unserved,reap,tidy,expire_tasks,expire_runs,
       descend,prune,try_suspect}'::text[],
     '{schema_version,describe,results,list_executions,count_executions,explain,user_data,find_entities,emissions,recorded_threads,
-      read_histories,load_history,children_of,open_children}'::text[],
+      read_histories,load_history,threads_to_replay,children_of,open_children}'::text[],
     '{signal,cancel,terminate,descend,pause,resume,reset}'::text[]
   )) v (work, look, steer)
 $$;

@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { functions } from '../../src/postgres/embedded-sql.js';
 import { createEntityIndex } from '../../src/postgres/protocol/documents.js';
 import { describeWorkflow, fetchResults } from '../../src/postgres/protocol/executions.js';
+import { retireWorkersOf } from '../../src/postgres/protocol/roles.js';
 import { loadHistory } from '../../src/postgres/protocol/threads.js';
 import { createSearchIndex } from '../../src/postgres/protocol/visibility.js';
 import { takeOver } from '../../src/postgres/protocol/workers.js';
@@ -264,6 +265,10 @@ onEveryDatabase('a transaction that is not read committed', (session) => {
         make_due: () => expireOlder(session(), 0),
         create_entity_index: () => createEntityIndex(session(), SCHEMA, 'state'),
         create_search_index: () => createSearchIndex(session(), SCHEMA, 'state'),
+        grant_worker_role: () => session().sql(`select ${SCHEMA}.grant_worker_role(session_user, '{q}', '{}', false)`),
+        revoke_worker_role: () => session().sql(`select ${SCHEMA}.revoke_worker_role(session_user)`),
+        note_rotation: () => session().sql(`select ${SCHEMA}.note_rotation(session_user)`),
+        retire_workers_of: () => retireWorkersOf(session(), SCHEMA, 'nobody'),
       };
       const writing = functions.filter(({ sql }) => sql.includes('perform begin_write(')).map(({ name }) => name);
       expect(Object.keys(calls).sort()).toEqual(writing.sort());
