@@ -14,6 +14,8 @@ export class ChaosProcess {
   readonly place: Place;
   readonly #died: (how: string) => void;
   #fixture: Fixture;
+  /** Of those that were here before. */
+  #past = '';
   #expected = false;
   /** Stopped by SIGSTOP: not to be killed meanwhile. */
   paused = false;
@@ -29,8 +31,9 @@ export class ChaosProcess {
     return this.#fixture.pid;
   }
 
+  /** All that was printed in this place, by whichever process. */
   get output(): string {
-    return this.#fixture.output;
+    return this.#past + this.#fixture.output;
   }
 
   async ready(): Promise<void> {
@@ -66,6 +69,7 @@ export class ChaosProcess {
   }
 
   async restart(): Promise<void> {
+    this.#past += this.#fixture.output;
     this.#fixture = this.#spawn();
     await this.ready();
   }

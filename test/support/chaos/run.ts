@@ -64,6 +64,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   if (!drained) log(`${clock(began)} not all has ended: ${await openThreads(scene)}`);
   const audit = await auditOf(scene);
   await scene.close();
+  for (const [line, times] of errorsOf(scene)) log(`logged ${times} times: ${line}`);
   return {
     ...audit,
     injected,
@@ -94,6 +95,18 @@ async function openThreads(scene: Scene): Promise<string> {
      from thread t join execution e using (run_no) where t.state <> 'done' order by 1 limit 20`,
   );
   return JSON.stringify(rows, null, 1);
+}
+
+/** What workers logged as errors, without what differs each time: a run shows what people will read amid such faults. */
+function errorsOf(scene: Scene): Map<string, number> {
+  const times = new Map<string, number>();
+  for (const { output } of [...scene.workers, ...scene.clients]) {
+    for (const line of output.split('\n').filter((text) => text.includes(' error: ') || text.includes('Error'))) {
+      const shape = line.replaceAll(/\d+/g, '0').slice(0, 200);
+      times.set(shape, (times.get(shape) ?? 0) + 1);
+    }
+  }
+  return times;
 }
 
 function clock(began: number): string {
