@@ -6,7 +6,7 @@ import type { EntityQuery } from '../core/document-engine.js';
 import { ConnectionError } from '../core/errors.js';
 import type { StoredFilter } from '../core/execution-filter.js';
 import type { Logger } from '../core/logger.js';
-import { Batcher } from '../postgres/batcher.js';
+import { Batcher, LARGE_ITEM_BYTES } from '../postgres/batcher.js';
 import type { CallerTransaction } from '../postgres/caller-transaction.js';
 import type { ConnectionOptions, ConnectionsByRole } from '../postgres/connection.js';
 import { isReadonly, openDatabase } from '../postgres/connection.js';
@@ -181,6 +181,7 @@ export class Link {
         main,
         side,
         bytes: (item) => 200 + item.args.length + (item.search?.length ?? 0) + (item.terms?.length ?? 0),
+        asideBytes: LARGE_ITEM_BYTES,
         send: async (lane, items) => this.#told(await startExecutions(lane, this.schema, items, patience)),
       });
     this.#starts = starts();

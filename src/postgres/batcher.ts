@@ -26,7 +26,15 @@ export interface BatcherOptions<Item, Answer> {
   readonly bytes: (item: Item) => number;
   readonly maxItems?: number;
   readonly maxBytes?: number;
+  /**
+   * An item larger than this goes over the side lane, by itself: a call of a megabyte takes twenty milliseconds, and whoever
+   * stands behind 200 of them waits for seconds. Only for items that need no order among each other. Default: `maxBytes`.
+   */
+  readonly asideBytes?: number;
 }
+
+/** What a batch of ordinary items does not reach by far, so that one item of this size is felt in it. */
+export const LARGE_ITEM_BYTES = 65_536;
 
 /** Who gets the answer to an item: one call of one of the two. Neither may throw. */
 export interface Caller<Answer> {
@@ -53,7 +61,8 @@ export class Batcher<Item, Answer> {
   #sendingAside = false;
 
   constructor(options: BatcherOptions<Item, Answer>) {
-    this.#options = { maxItems: 500, maxBytes: 1_048_576, ...options };
+    const maxBytes = options.maxBytes ?? 1_048_576;
+    this.#options = { maxItems: 500, asideBytes: maxBytes, ...options, maxBytes };
   }
 
   /** Resolves with the item's answer once it is durable. */
@@ -64,8 +73,8 @@ export class Batcher<Item, Answer> {
   /** As {@link submit}, without a promise: at thousands of items a second they count. */
   send(item: Item, caller: Caller<Answer>): void {
     const entry = { item, bytes: this.#options.bytes(item), caller };
-    if (entry.bytes > this.#options.maxBytes) {
-      this.#setAside([entry]); // so large that everybody else would wait for it
+    if (entry.bytes > this.#options.asideBytes) {
+      this.#setAside([entry]);
       return;
     }
     this.#queue.push(entry);

@@ -15,7 +15,7 @@ import type { LifecycleEvents } from '../core/lifecycle-events.js';
 import { readLineage } from '../core/lineage.js';
 import type { Logger } from '../core/logger.js';
 import { defaultRetryPolicy, type RetryPolicy } from '../core/retry-policy.js';
-import { Batcher, type Caller } from '../postgres/batcher.js';
+import { Batcher, type Caller, LARGE_ITEM_BYTES } from '../postgres/batcher.js';
 import { untilFree } from '../postgres/held-row.js';
 import { type CommitAnswer, type CommitItem, commit, commitBytes } from '../postgres/protocol/commit.js';
 import {
@@ -88,6 +88,7 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
       main: host.lanes.commit,
       side: host.lanes.side,
       bytes: commitBytes,
+      asideBytes: LARGE_ITEM_BYTES,
       send: async (lane, items) => {
         const { metrics } = host;
         const sentAt = metrics.active ? host.monotonic() : 0;

@@ -9,7 +9,7 @@ import { encodeFailure } from '../codec/failure-text.js';
 import { sealSpec } from '../codec/sealed-steps.js';
 import { CancelledFailure } from '../core/errors.js';
 import type { Failure } from '../core/failure.js';
-import { Batcher } from '../postgres/batcher.js';
+import { Batcher, LARGE_ITEM_BYTES } from '../postgres/batcher.js';
 import { untilFree } from '../postgres/held-row.js';
 import { finishTasks, queueTasks, type TaskOutcome } from '../postgres/protocol/tasks.js';
 import type { ActiveThread } from './active-thread.js';
@@ -51,6 +51,7 @@ export class TaskRows {
       main: host.lanes.task,
       side: host.lanes.side,
       bytes: (outcome) => 60 + (outcome.payload?.length ?? 0) + (outcome.details?.length ?? 0),
+      asideBytes: LARGE_ITEM_BYTES,
       send: async (lane, outcomes) => {
         host.tell(await finishTasks(lane, host.schema, host.registration.workerNo, outcomes));
         return outcomes.map(() => null);

@@ -1,0 +1,60 @@
+import { describe, expect, it } from 'vitest';
+import { Batcher } from './batcher.js';
+import type { Lane } from './database.js';
+
+/** Lanes are only told apart; calls are answered by hand. */
+function batcher(options: { maxBytes?: number; asideBytes?: number }) {
+  const main = { name: 'main' } as unknown as Lane;
+  const side = { name: 'side' } as unknown as Lane;
+  const calls: { lane: 'main' | 'side'; items: number[]; answer: () => void }[] = [];
+  const made = new Batcher<number, number>({
+    main,
+    side,
+    bytes: (item) => item,
+    ...options,
+    send: (lane, items) =>
+      new Promise((resolve) => {
+        calls.push({ lane: lane === main ? 'main' : 'side', items: [...items], answer: () => resolve([...items]) });
+      }),
+  });
+  const turns = async () => {
+    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+  };
+  return { made, calls, turns, sent: () => calls.map(({ lane, items }) => ({ lane, items })) };
+}
+
+describe('a batcher', () => {
+  it('sends large items aside, one at a time, while small ones go on', async () => {
+    const { made, calls, turns, sent } = batcher({ maxBytes: 100, asideBytes: 10 });
+    const large = [made.submit(50), made.submit(60)];
+    const small = [made.submit(1), made.submit(10)];
+    await turns();
+    expect(sent()).toEqual([
+      { lane: 'side', items: [50] },
+      { lane: 'main', items: [1, 10] },
+    ]);
+    calls[1]?.answer();
+    expect(await Promise.all(small)).toEqual([1, 10]);
+    expect(calls).toHaveLength(2);
+    calls[0]?.answer();
+    await turns();
+    expect(sent().at(-1)).toEqual({ lane: 'side', items: [60] });
+    calls[2]?.answer();
+    expect(await Promise.all(large)).toEqual([50, 60]);
+  });
+
+  it('keeps the order of all that fit into a batch, unless told that they need none', async () => {
+    const { made, calls, turns, sent } = batcher({ maxBytes: 100 });
+    const items = [90, 20, 101].map((item) => made.submit(item));
+    await turns();
+    expect(sent()).toEqual([
+      { lane: 'side', items: [101] },
+      { lane: 'main', items: [90] },
+    ]);
+    for (const call of calls) call.answer();
+    await turns();
+    expect(sent().at(-1)).toEqual({ lane: 'main', items: [20] });
+    calls.at(-1)?.answer();
+    expect(await Promise.all(items)).toEqual([90, 20, 101]);
+  });
+});
