@@ -29,7 +29,7 @@ await attempt(
 );
 await attempt('its work', `select workflow_id from durable.claim(1, 1, '{2}', 10, '{}') where thread_no is not null`);
 await attempt('other work', `select workflow_id from durable.claim(1, 2, '{1}', 10, '{}') where thread_no is not null`);
-await db.exec('reset session authorization');
+await db.exec('set session authorization postgres');
 
 /** @param {string} what @param {string} sql */
 async function attempt(what, sql) {

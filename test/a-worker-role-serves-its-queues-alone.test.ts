@@ -513,6 +513,30 @@ describe('whoever administers worker roles', () => {
     await next.stop();
   });
 
+  it('revokes it in the middle of a commit: that did not happen, and nothing later does', async () => {
+    const credentials = await provisionWorkerRole({ ...admin(), streamNames: ['midway'] });
+    const session = await sessionOf(credentials);
+    await engine.start('f', [], { taskQueue: 'midway', workflowId: 'midway' });
+    const { rows: registered } = await session.query(
+      `select worker_no, services from durable.register_worker('midway', 'd', 60000, '{workflow}', '{midway}', '{f}')`,
+    );
+    const { worker_no, services } = registered[0];
+    const claim = `select thread_no, epoch from durable.claim($1, 1, $2, 1, '{}') where thread_no is not null`;
+    const { rows: claimed } = await session.query(claim, [worker_no, JSON.parse(services)]);
+    await session.query('begin');
+    const commit = `select * from durable.commit($1, false, $2, $3, '{0}', '{78}', '{null}', '{null}', '{null}', '{null}', '{null}', '{x}',
+      '{completed}', '{1}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')`;
+    await session.query(commit, [worker_no, [claimed[0].thread_no], [claimed[0].epoch]]);
+    await revokeWorkerRole({ ...admin(), roleName: credentials.roleName });
+    await expect(session.query('commit')).rejects.toThrow();
+    const [thread] = await engine.sql<{ state: string; entries: number }>(
+      `select t.state, (select count(*)::int from history h where h.thread_no = t.thread_no) as entries
+       from thread t where t.thread_no = $1`,
+      [claimed[0].thread_no],
+    );
+    expect(thread).toEqual({ state: 'ready', entries: 0 });
+  });
+
   it.each([
     [{ streamNames: [] }, 'streamNames must be a list of at least one stream name'],
     [{ streamNames: ['x'.repeat(600)] }, 'streamNames[0] must be'],
@@ -556,7 +580,7 @@ describe('whoever administers worker roles', () => {
       return await db
         .query(`select * from durable.register_worker('k', 'd', 1000, '{workflow}', '{q}', '{f}')`)
         .then(({ rows }) => rows.length, String)
-        .finally(() => db.exec('reset session authorization'));
+        .finally(() => db.exec('set session authorization postgres'));
     };
     expect(await claims()).toBe(1);
     await revokeWorkerRole({ connection, roleName });

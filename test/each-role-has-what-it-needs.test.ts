@@ -1,10 +1,21 @@
 /** The documented roles: each works with what it was granted and nothing more, and a tenant's sees nothing of the others. */
 
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type ArchivedExecution, Client, Durable, migrationScript, Worker } from '../src/index.js';
+import {
+  type ArchivedExecution,
+  Client,
+  Durable,
+  migrationScript,
+  provisionWorkerRole,
+  revokeWorkerRole,
+  Worker,
+} from '../src/index.js';
+import { openDatabase } from '../src/postgres/connection.js';
+import { functions, migrations } from '../src/postgres/embedded-sql.js';
+import { migrate } from '../src/postgres/migrate.js';
 import { createDatabase } from './support/database.js';
 import { Engine, kept, until } from './support/worker.js';
 
@@ -68,6 +79,26 @@ async function expectNoTables(connection: Awaited<ReturnType<typeof roleWith>>):
   const add = `create function durable.mine() returns void language sql as 'select'`;
   await expect(sqlAs(connection, add)).rejects.toEqual(permissionDenied);
 }
+
+it('what the library calls is in the list of a kind, or is the owner’s alone', async () => {
+  const folder = new URL('../src/postgres/protocol/', import.meta.url);
+  const sources = readdirSync(folder).map((file) => readFileSync(new URL(file, folder), 'utf8'));
+  const called = sources.flatMap((source) => [...source.matchAll(/call\(\s*\w+,\s*'(\w+)'/g)].map(([, name]) => name));
+  expect(called.length).toBeGreaterThan(40);
+  const granted = await engine.sql<{ name: string }>(
+    `select distinct unnest(role_functions(k)) as name from unnest('{scoped worker,worker,client,observer,dashboard}'::text[]) k`,
+  );
+  const names = new Set(granted.map(({ name }) => name));
+  const owners = new Set(called.filter((name) => !names.has(name as string)));
+  expect([...owners].sort()).toEqual([
+    'create_entity_index',
+    'create_search_index',
+    'list_worker_roles',
+    'make_due',
+    'retire_workers_of',
+    'take_over',
+  ]);
+});
 
 describe('with no more than its kind', () => {
   it('a worker runs workflows of any queue and archives them; a client starts, asks and ends them', async () => {
@@ -194,6 +225,40 @@ describe('with no more than its kind', () => {
     await superuser.end();
     await database.drop();
   });
+});
+
+it('an upgrade renews the rights of all roles, and gives none to anybody else', async () => {
+  const scoped = await provisionWorkerRole({ connection: engine.connection, streamNames: ['upgraded'] });
+  const revoked = await provisionWorkerRole({ connection: engine.connection, streamNames: ['revoked'] });
+  await revokeWorkerRole({ connection: engine.connection, roleName: revoked.roleName });
+  const number = migrations.length + 1;
+  const database = openDatabase(engine.connection);
+  await migrate(
+    database,
+    'durable',
+    {},
+    {
+      migrations: [...migrations, { number, name: 'next', sql: 'select 1' }],
+      functions: [
+        ...functions,
+        // one that did not exist before, under a name that workers call
+        {
+          name: 'claim_next',
+          sql: 'create or replace function claim(p_next text) returns void language sql as $$ select $$',
+        },
+      ],
+      oldestClient: 1,
+    },
+  );
+  await database.release();
+  const [may] = await engine.sql(
+    `select has_function_privilege($1, f, 'execute') as scoped, has_function_privilege($2, f, 'execute') as revoked,
+       has_function_privilege('durable_worker', f, 'execute') as worker, has_function_privilege('durable_client', f, 'execute') as client,
+       has_table_privilege('durable_observer', 'durable.workflows', 'select') as views
+     from (values ('durable.claim(text)'::regprocedure)) x (f)`,
+    [scoped.roleName, revoked.roleName],
+  );
+  expect(may).toEqual({ scoped: true, revoked: false, worker: true, client: false, views: true });
 });
 
 describe('tenants have a namespace each', () => {
