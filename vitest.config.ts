@@ -30,7 +30,7 @@ export default defineConfig({
       {
         test: {
           name: 'guarantees',
-          include: ['test/*.test.ts'],
+          include: ['test/*.test.ts', 'test/attacks/*.test.ts'],
           globalSetup: withDatabase,
           testTimeout: 120_000,
           hookTimeout: 120_000,

@@ -10,8 +10,15 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 
+/** What a package runs on the machine of whoever installs it. */
+const INSTALL_SCRIPTS = ['preinstall', 'install', 'postinstall', 'prepare', 'preprepare', 'postprepare'];
+/** What the package may hold. */
+const CONTENTS =
+  /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|SECURITY\.md|dist\/[\w./-]+\.(js|d\.ts|js\.map|d\.ts\.map)|sql\/[\w./-]+\.sql)$/;
+
 const root = resolve(import.meta.dirname, '..');
 const { name, dependencies = {} } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+runsNothingAtInstall();
 const project = mkdtempSync(join(tmpdir(), 'perdure-package-'));
 try {
   installTarball();
@@ -32,7 +39,29 @@ function installTarball() {
   mkdirSync(target, { recursive: true });
   execFileSync('tar', ['-xzf', join(project, filename), '-C', target, '--strip-components=1']);
   const tests = files.filter(({ path }) => path.includes('.test.'));
+  const strange = files.filter(({ path }) => !CONTENTS.test(path));
+  if (strange.length > 0)
+    fail(`The package contains ${strange.map(({ path }) => path).join(', ')}: not meant to be shipped?`);
+  evaluatesNoText(target, files);
   if (tests.length > 0) fail(`The package contains tests: ${tests.map(({ path }) => path).join(', ')}`);
+}
+
+/** Neither we nor anything that users or developers install with us. */
+function runsNothingAtInstall() {
+  const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const ours = INSTALL_SCRIPTS.filter((script) => script in scripts);
+  if (ours.length > 0) fail(`package.json has scripts that run at installation: ${ours.join(', ')}`);
+  const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'));
+  const theirs = Object.keys(packages).filter((path) => packages[path].hasInstallScript);
+  if (theirs.length > 0) fail(`These run scripts at installation: ${theirs.join(', ')}`);
+}
+
+function evaluatesNoText(target, files) {
+  for (const { path } of files.filter(({ path }) => path.endsWith('.js'))) {
+    const text = readFileSync(join(target, path), 'utf8');
+    if (/\beval\s*\(|\bnew Function\s*\(|\bFunction\s*\(['"`]|\bvm\b.*runIn/.test(text))
+      fail(`${path} evaluates text as code`);
+  }
 }
 
 function link(dependency) {

@@ -134,6 +134,16 @@ describe('without a database', () => {
     );
   });
 
+  it.each(['pause', 'resume', 'cancel', 'terminate', 'retry', 'reset'] as const)(
+    'bulk.%s of what is no filter is refused: it must not come to mean all',
+    async (call) => {
+      for (const filter of [undefined, null, [], 7, true, 'x', () => 1])
+        await expect(
+          client.workflow.bulk[call](filter as never, (call === 'reset' ? { toEntry: 1 } : {}) as never),
+        ).rejects.toThrow(Errors.InvalidArgumentError);
+    },
+  );
+
   it('options of a handle are checked', async () => {
     const handle = await client.workflow.getHandle('q', 'w', 'id');
     await expect(handle.result({ throwOnerror: false } as object)).rejects.toThrow('did you mean "throwOnError"?');

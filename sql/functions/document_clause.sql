@@ -2,6 +2,7 @@
 -- expressions over parameters, like `d.entity -> $3[1]` and `$4[1]::jsonb`: the planner sees constants in their place, and
 -- only then can it use indexes whose expressions name a field. p_is is the value itself and decides the form; nothing of it
 -- becomes part of the text. p_op: eq ne gt gte lt lte like in.
+-- Raises PD003 for other operators and without a value.
 create or replace function document_clause(p_field text, p_value text, p_op text, p_is jsonb) returns text
 language plpgsql immutable as $$
 declare
@@ -11,6 +12,10 @@ declare
     else format('((%1$s @> %2$s or %1$s @> same_text(%2$s)) and jsonb_typeof(%1$s) <> ''array'')', p_field, p_value)
   end;
 begin
+  if p_op is null or not p_op = any ('{eq,ne,gt,gte,lt,lte,like,in}') or p_is is null then
+    raise exception 'condition: must be one of eq ne gt gte lt lte like in, with a value; got %', to_json(left(p_op, 80))
+      using errcode = 'PD003';
+  end if;
   return case p_op
     when 'eq' then v_is
     when 'ne' then format('(coalesce(%s, ''null'') <> ''null'' and not %s)', p_field,

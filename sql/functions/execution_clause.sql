@@ -11,7 +11,7 @@
 --   search, where                [{ field, op, value }] on search fields and entity document: search_clause, document_clause
 --   blocked                      whether any of its threads is
 --   paused                       whether it is
--- Raises PD003 for other keys: a filter of a newer client must not select more than it says.
+-- Raises PD003 for what is no object, and for other keys: a filter of a newer client must not select more than it says.
 create or replace function execution_clause(p_filter jsonb) returns text
 language plpgsql stable as $$
 declare
@@ -21,6 +21,9 @@ declare
   v_value text;
   v_condition jsonb;
 begin
+  if jsonb_typeof(p_filter) is distinct from 'object' then
+    raise exception 'filter: must be an object; got %', coalesce(jsonb_typeof(p_filter), 'null') using errcode = 'PD003';
+  end if;
   for v_key in select k from jsonb_object_keys(p_filter) k order by k loop
     v_clauses := v_clauses || case v_key
       when 'workflowId' then 'e.workflow_id = $1 ->> ''workflowId'''

@@ -120,7 +120,8 @@ export function bulkCalls(reach: Reach, sealOf: () => Seal) {
       const { reason, ...rest } = parseOptions('bulk.pause', reasonShape, options);
       const pause: Act = (link, { workflow_id }) =>
         pauseWorkflow(link, workflow_id, reason === undefined ? {} : { reason });
-      const stored = selected('bulk.pause', { paused: false, ...filter }, 'open');
+      // what is no filter must not come to mean all: it is looked at before anything is added to it
+      const stored = { paused: false, ...selected('bulk.pause', filter, 'open') };
       return await run({ name: 'bulk.pause', filter: stored, options: rest, act: pause });
     },
 
@@ -128,9 +129,10 @@ export function bulkCalls(reach: Reach, sealOf: () => Seal) {
     resume: async (filter: ExecutionFilter, options: BulkOptions = {}): Promise<BulkResult> => {
       const name = 'bulk.resume';
       const rest = parseOptions(name, plainShape, options);
-      const which = 'paused' in filter || 'blocked' in filter ? filter : { paused: true, ...filter };
+      const given = selected(name, filter, 'open');
+      const which = 'paused' in given || 'blocked' in given ? given : { ...given, paused: true };
       const resume: Act = (link, { workflow_id }) => resumeWorkflow(link, workflow_id);
-      return await run({ name, filter: selected(name, which, 'open'), options: rest, act: resume });
+      return await run({ name, filter: which, options: rest, act: resume });
     },
 
     /** Asks the open workflows to cancel, each as `handle.cancel`. */

@@ -10,6 +10,7 @@
  */
 
 import { InvalidArgumentError, PayloadCodecError } from '../core/errors.js';
+import { readField } from '../core/plain-data.js';
 
 /** Turns JSON text into other text, and back. Both functions are synchronous; fetch keys before. */
 export interface PayloadCodec {
@@ -147,9 +148,14 @@ function run(codec: PayloadCodec, what: 'encode' | 'decode', text: string): stri
 /** What is told of a codec's error: its class, code and place. Its message may quote what nobody should read. */
 function nameAndPlace(error: unknown): string {
   if (!(error instanceof Error)) return 'something that is no Error was thrown';
-  const { code } = error as { code?: unknown };
-  const place = /^ {4}at (.+)$/m.exec(error.stack?.slice(error.stack.indexOf('\n    at ')) ?? '')?.[1];
-  return [error.name, typeof code === 'string' ? code : '', place === undefined ? '' : `at ${place}`]
+  const [name, code, stack] = ['name', 'code', 'stack'].map((field) => readField(error, field));
+  const text = typeof stack === 'string' ? stack : '';
+  const place = /^ {4}at (.+)$/m.exec(text.slice(text.indexOf('\n    at ')))?.[1];
+  return [
+    typeof name === 'string' ? name : 'Error',
+    typeof code === 'string' ? code : '',
+    place === undefined ? '' : `at ${place}`,
+  ]
     .filter(Boolean)
     .join(' ');
 }

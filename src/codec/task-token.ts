@@ -6,6 +6,7 @@
 
 import type { RetrySpec } from '../core/history.js';
 import { refusal } from '../core/refusal.js';
+import { shownKind } from '../core/shown-value.js';
 
 export interface TaskToken {
   readonly namespace: string;
@@ -28,7 +29,8 @@ export function decodeTaskToken(call: string, taskToken: unknown): TaskToken {
   const read = typeof taskToken === 'string' ? parse(taskToken) : null;
   if (read !== null) return read;
   const todo = 'Pass what Durable.activity.getContext().taskToken was, unchanged';
-  throw refusal(call, 'taskToken', { must: 'a task token of an activity', todo }, taskToken);
+  // Whoever has a token may answer: one that is only nearly right is not shown.
+  throw refusal(call, 'taskToken', { must: 'a task token of an activity', todo }, taskToken, shownKind(taskToken));
 }
 
 function parse(text: string): TaskToken | null {

@@ -60,6 +60,9 @@ describe('a filter of executions', () => {
     [{ status: [] }, /status must be one or several of/],
     [{ started: {} }, /started must be an object with from, to or both/],
     [{ started: { from: 'soon' } }, /started\.from must be a moment.*; got "soon"/],
+    // JavaScript takes both for dates
+    [{ started: { from: "' or '1'='1" } }, /started\.from must be a moment/],
+    [{ started: { from: 'order 7' } }, /started\.from must be a moment/],
     [{ entity: {} }, /entity must be a label, or an object/],
     [{ workflowId: { prefix: '' } }, /workflowId must be an id or \{ prefix \}, text of 1 to 512 bytes/],
     [{ status: ['open', 'done'] }, /status/],
@@ -70,6 +73,17 @@ describe('a filter of executions', () => {
     [null, /options must be an object/],
   ])('is refused with the field and what is allowed: %j', (filter, message) => {
     expect(refusal(filter)).toMatch(message);
+  });
+
+  it.each([
+    '2024',
+    '2024-02',
+    '2024-02-03',
+    '2024-02-03T04:05',
+    '2024-02-03T04:05:06.789Z',
+    '2024-02-03T04:05:06+01:00',
+  ])('takes the ISO text %s for a moment', (from) => {
+    expect(resolve({ started: { from } })).toEqual({ startedFrom: new Date(from).getTime() });
   });
 
   it.each(['status', 'workflowName', 'taskQueue', 'workflowId', 'entity', 'search', 'blocked', 'started'])(

@@ -162,8 +162,12 @@ function onText(call: string, { field, op, value }: EntityCondition): EntityCond
   return { field: storedField(call, field), op, value: text };
 }
 
+/** What JavaScript takes for a date beside these (`"' or '1'='1"` is one of 2001) is a mistake more often than a moment. */
+const isoText = /^(?:\d{4}|[+-]\d{6})(?:-\d\d){0,2}(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d)?)?$/;
+
 function momentMs(value: unknown): number | null {
   if (typeof value !== 'number' && typeof value !== 'string' && !(value instanceof Date)) return null;
+  if (typeof value === 'string' && !isoText.test(value)) return null;
   const ms = new Date(value).getTime();
   return Number.isNaN(ms) ? null : ms;
 }

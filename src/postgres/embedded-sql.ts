@@ -2034,6 +2034,7 @@ end $$;
 -- expressions over parameters, like \`d.entity -> $3[1]\` and \`$4[1]::jsonb\`: the planner sees constants in their place, and
 -- only then can it use indexes whose expressions name a field. p_is is the value itself and decides the form; nothing of it
 -- becomes part of the text. p_op: eq ne gt gte lt lte like in.
+-- Raises PD003 for other operators and without a value.
 create or replace function document_clause(p_field text, p_value text, p_op text, p_is jsonb) returns text
 language plpgsql immutable as $$
 declare
@@ -2043,6 +2044,10 @@ declare
     else format('((%1$s @> %2$s or %1$s @> same_text(%2$s)) and jsonb_typeof(%1$s) <> ''array'')', p_field, p_value)
   end;
 begin
+  if p_op is null or not p_op = any ('{eq,ne,gt,gte,lt,lte,like,in}') or p_is is null then
+    raise exception 'condition: must be one of eq ne gt gte lt lte like in, with a value; got %', to_json(left(p_op, 80))
+      using errcode = 'PD003';
+  end if;
   return case p_op
     when 'eq' then v_is
     when 'ne' then format('(coalesce(%s, ''null'') <> ''null'' and not %s)', p_field,
@@ -2340,7 +2345,7 @@ $$;
 --   search, where                [{ field, op, value }] on search fields and entity document: search_clause, document_clause
 --   blocked                      whether any of its threads is
 --   paused                       whether it is
--- Raises PD003 for other keys: a filter of a newer client must not select more than it says.
+-- Raises PD003 for what is no object, and for other keys: a filter of a newer client must not select more than it says.
 create or replace function execution_clause(p_filter jsonb) returns text
 language plpgsql stable as $$
 declare
@@ -2350,6 +2355,9 @@ declare
   v_value text;
   v_condition jsonb;
 begin
+  if jsonb_typeof(p_filter) is distinct from 'object' then
+    raise exception 'filter: must be an object; got %', coalesce(jsonb_typeof(p_filter), 'null') using errcode = 'PD003';
+  end if;
   for v_key in select k from jsonb_object_keys(p_filter) k order by k loop
     v_clauses := v_clauses || case v_key
       when 'workflowId' then 'e.workflow_id = $1 ->> ''workflowId'''

@@ -3,6 +3,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { type ExecutionFilter, resolveFilter } from '../../src/core/execution-filter.js';
+import { isIdentifier } from '../../src/core/identifier.js';
 import {
   countExecutions,
   createSearchIndex,
@@ -157,6 +158,8 @@ onEveryDatabase('executions', (session) => {
   });
 
   it('are looked up by the index of a search field, which is made once, whatever the values are', async () => {
+    // Versions of rows from before, while somebody's snapshot sees them, would keep this transaction from using its index.
+    await session().sql(`truncate ${SCHEMA}.execution, ${SCHEMA}.document`);
     await session().sql('begin'); // leaves nothing: executions without threads, and indexes
     await session().sql(`with made as (
         insert into ${SCHEMA}.service (kind, task_queue, name) values ('workflow', 'queue', 'flow') returning service_no)
@@ -217,7 +220,10 @@ onEveryDatabase('executions', (session) => {
       ),
       fc.string({ unit: 'grapheme', minLength: 1, maxLength: 8 }),
     );
-    const text = fc.array(hostile, { minLength: 1, maxLength: 3 }).map((parts) => parts.join(' ').replaceAll('\0', ''));
+    const text = fc
+      .array(hostile, { minLength: 1, maxLength: 3 })
+      .map((parts) => parts.join(' ').normalize('NFC'))
+      .filter(isIdentifier);
     const op = fc.constantFrom('$eq', '$gt', '$lt', '$in');
     await fc.assert(
       fc.asyncProperty(text, op, text, async (field, operator, value) => {
