@@ -104,7 +104,7 @@ export async function untilCount(sql, text, values, wanted, withinMs = 120_000) 
     const count = Number(rows[0]?.[0]);
     if (count === wanted) return;
     if (performance.now() > deadline) throw new Error(`${count} instead of ${wanted} after ${withinMs} ms: ${text}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await new Promise((resolve) => setTimeout(resolve, 100)); // counting takes time from what is counted
   }
 }
 
