@@ -1,6 +1,11 @@
 import { defineConfig } from 'vitest/config';
+import { codeBugs, planting } from './test/support/code-bugs.js';
 
 const withDatabase = ['test/support/global-setup.ts'];
+
+// See scripts/planted-bugs.mjs.
+const planted = codeBugs.find(({ name }) => name === process.env.PERDURE_PLANTED_BUG);
+const plugins = planted === undefined ? [] : [planting(planted)];
 
 export default defineConfig({
   test: {
@@ -10,6 +15,7 @@ export default defineConfig({
     projects: [
       {
         // No database here on purpose: what needs one is a protocol test.
+        plugins,
         test: {
           name: 'unit',
           include: ['src/**/*.test.ts'],
@@ -19,6 +25,7 @@ export default defineConfig({
         },
       },
       {
+        plugins,
         test: {
           name: 'protocol',
           include: ['test/protocol/**/*.test.ts', 'test/support/**/*.test.ts', 'src/**/*.server.test.ts'],
@@ -28,6 +35,7 @@ export default defineConfig({
         },
       },
       {
+        plugins,
         test: {
           name: 'guarantees',
           include: ['test/*.test.ts', 'test/attacks/*.test.ts'],

@@ -8,7 +8,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { plainEnding } from '../../test/support/simulated-oracle.js';
-import { hasTurns, type Program, programs } from '../../test/support/simulated-program.js';
+import { codeOf, hasTurns, type Program, programs } from '../../test/support/simulated-program.js';
 import {
   endingOf,
   type Faults,
@@ -30,7 +30,7 @@ async function compare(program: Program, seed: number): Promise<void> {
   expect(ending).toEqual(stored);
 
   const told = entries.flat();
-  expect(await plainEnding(program, { told, facts, late: false, info })).toEqual(stored);
+  expect(await plainEnding(codeOf(program), { told, facts, late: false, info })).toEqual(stored);
 
   const killed = await runKilledAtEachCommit(program, entries);
   expect(endingOf(killed.store)).toEqual(stored);
@@ -53,7 +53,7 @@ async function compareLate(program: Program, seed: number): Promise<void> {
   const { ending, entries, facts, times, info } = await replayHistory(program, store);
   expect(ending).toEqual(stored);
   const told = entries.flat();
-  expect(await plainEnding(program, { told, facts, late: true, info })).toEqual(stored);
+  expect(await plainEnding(codeOf(program), { told, facts, late: true, info })).toEqual(stored);
 
   // Attempts behind a failed one make their late calls among events that were delivered before: see Recording.
   if (program.maximumAttempts > 0) return;
@@ -75,7 +75,7 @@ async function comparePatched(program: Program, seed: number, deployAt: number):
   const stored = endingOf(store);
   const { ending, entries, facts, info, patches } = await replayHistory(program, store);
   expect(ending).toEqual(stored);
-  expect(await plainEnding(program, { told: entries.flat(), facts, late: false, info })).toEqual(stored);
+  expect(await plainEnding(codeOf(program), { told: entries.flat(), facts, late: false, info })).toEqual(stored);
   const expected = patches.map(({ entry }) => ({ entry, newly: deployedAt > 0 && entry >= deployedAt }));
   expect(patches).toEqual(expected);
 }

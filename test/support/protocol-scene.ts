@@ -1,16 +1,25 @@
 /**
  * One scene in which everything meets, and the calls that may come in it: each is run against each other.
  *
- * `parent` (worker w1) awaits its child `kid` (w2), signal `go`, a timer that is due and a task that w2 runs. `sibling` is
- * parked behind it, waiting for `go` too. A signal `kept` waits for somebody, and one of id `back` was put back by a run that
- * ended. `late`, behind `sibling`, has exceeded its timeout. `orphan` belongs to w3, whose lease is over.
+ * `parent` (worker w1) awaits its child `kid` (w2), signal `go`, a timer that is due and a task that w2 runs.
+ * `kid` has an activity that rests bound to it (operation 0), and one that runs eagerly (1). `sibling` is
+ * parked behind the parent, waiting for `go` too. A signal `kept` waits for somebody, and one of id `back` was put back by a run that
+ * ended, and may be pruned. `late`, behind `sibling`, has exceeded its timeout. `orphan` belongs to w3, whose lease is over.
  */
 
 import type { CommitItem } from '../../src/postgres/protocol/commit.js';
-import type { SignalItem, StartItem } from '../../src/postgres/protocol/executions.js';
-import type { TaskOutcome } from '../../src/postgres/protocol/tasks.js';
+import type { HookItem, SignalItem, StartItem } from '../../src/postgres/protocol/executions.js';
+import {
+  type ClaimedTask,
+  finishInTransaction,
+  type TaskAnswer,
+  type TaskOutcome,
+} from '../../src/postgres/protocol/tasks.js';
 import type { Race } from './pause-race.js';
 import {
+  answer,
+  answerItem,
+  beat,
   block,
   cancel,
   child,
@@ -23,16 +32,27 @@ import {
   endDue,
   endGeneration,
   entry,
+  expire,
   expireLease,
   finish,
   fire,
+  hookAll,
+  hookItem,
   keepHouse,
   nextNumber,
   outcomeOf,
   park,
+  pause,
+  pruneAll,
+  pruneSome,
+  queue,
   reapDead,
   register,
   release,
+  renew,
+  reset,
+  resume,
+  retire,
   running,
   type Step,
   send,
@@ -43,8 +63,10 @@ import {
   startItem,
   step,
   type Thread,
+  take,
   takeTasks,
   task,
+  taskItem,
   terminate,
   terms,
   timer,
@@ -55,14 +77,17 @@ import {
   wait,
   waiting,
 } from './protocol.js';
-import { SCHEMA, type Session } from './protocol-session.js';
+import { queryOf, SCHEMA, type Session } from './protocol-session.js';
 
 interface Scene {
   readonly w1: Worker;
   readonly w2: Worker;
   readonly parent: Thread;
   readonly kid: Thread;
+  readonly taken: ClaimedTask;
   readonly outcome: TaskOutcome;
+  readonly answers: readonly TaskAnswer[];
+  readonly hooks: readonly HookItem[];
   readonly started: StartItem;
   /** Takes the id of `kid`, with a signal. One for each side. */
   readonly replacing: readonly StartItem[];
@@ -94,11 +119,11 @@ const STEPS: Record<string, { readonly of: 'parent' | 'kid'; readonly step: Step
     of: 'parent',
     step: { opens: 1, effects: [end(4, 'parent', true)] },
   },
-  'the child terminates its parent': { of: 'kid', step: { opens: 1, effects: [end(0, 'parent')] } },
+  'the child terminates its parent': { of: 'kid', step: { opens: 1, effects: [end(2, 'parent')] } },
   'the child continues as new': { of: 'kid', step: { closing: 'continued', result: '[]' } },
   'the child waits and signals': {
     of: 'kid',
-    step: { opens: 3, effects: [send(0, 'back', '"k"'), wait(1, 'go'), wait(2, 'kept'), emit('seen', '"k"')] },
+    step: { opens: 3, effects: [send(2, 'back', '"k"'), wait(3, 'go'), wait(4, 'kept'), emit('seen', '"k"')] },
   },
 };
 
@@ -128,8 +153,40 @@ const CALLS: Record<string, SceneCall> = {
   'a start in the place of the child': async (session, { replacing: items }, side) =>
     (await startAll(session, [items[side]!])).map(({ status }) => status),
   'what is due ends': async (session) => void (await endDue(session)),
+  'the parent is paused': (session, { numbers }, side) => pause(session, ['parent'], numbers[side]!),
+  'the parent is resumed': (session, { numbers }, side) => resume(session, ['parent'], numbers[side]!),
+  'the parent is reset': async (session, { parent, numbers }, side) =>
+    (await reset(session, parent.run_no, { ...BACK, requestNo: numbers[side]! })).status,
+  'a hook in the parent': (session, { hooks }, side) => hookAll(session, [hooks[side]!]),
+  'the task ends with its transaction': finishWithTransaction,
+  'a heartbeat of the task': (session, { w2, taken }) => beat(session, w2, taken, '"beat"'),
+  'an answer to the task from outside': (session, { answers }, side) => answer(session, answers[side]!),
+  'limits are looked at': async (session) => void (await expire(session)),
+  'a claim of tasks': async (session, { w1, numbers }, side) =>
+    void (await takeTasks(session, w1, { claimNo: numbers[side]! })),
+  'an eager activity becomes a task': async (session, { w2, kid }) =>
+    void (await queue(session, w2, [taskItem(kid, 1)])),
+  'a bound activity is taken': async (session, { kid, numbers }, side) =>
+    void (await take(session, kid, 0, numbers[side]!)),
+  'the owner of the parent registers again': async (session) => void (await register(session, 'w1')),
+  'the lease of the parent’s owner is renewed': (session, { w1 }) => renew(session, w1),
+  'the parent’s owner stops': async (session, { w1 }) => void (await retire(session, w1)),
+  'what is due is pruned': async (session) => void (await pruneSome(session)),
   'a start': async (session, { started }) => (await startAll(session, [started])).map(({ status }) => status),
 };
+
+/** To the entry in which the parent began to wait. */
+const BACK = { keep: 1, opened: 4, waits: [{ op: 1, signalId: 'go' }], children: [0] };
+
+/** As one statement: a race's point `end` lies behind it, before its commit. */
+async function finishWithTransaction(session: Session, { w2, taken }: Scene): Promise<void> {
+  const { thread_no: threadNo, op, epoch } = taken;
+  const done = { mark: 'mark', workerNo: w2.no, leaseMs: null, threadNo, op, epoch, payload: '"task"' };
+  const { text, values } = finishInTransaction(SCHEMA, done);
+  const marked = `with marked as materialized (select set_config('perdure.activity', 'mark', true) as mark)
+    select f.* from marked cross join lateral (select length(marked.mark)) m, lateral (${text}) f`;
+  await session.query({ text: marked, values });
+}
 
 const replacing = (payload: string) =>
   startItem('kid', { terms: terms({ conflict: 'TERMINATE_EXISTING', signalId: 'go', payload, expireMs: 60_000 }) });
@@ -149,7 +206,7 @@ async function arrange(control: Session): Promise<Scene> {
   return scene;
 }
 
-const TABLES = `select tablename as name from pg_tables where schemaname = '${SCHEMA}' and tablename not in ('schema_info', 'request_slot', 'emission_counter')`;
+const TABLES = `select tablename as name from pg_tables where schemaname = '${SCHEMA}' and tablename not in ('schema_info', 'request_slot', 'emission_counter', 'archiving')`;
 
 const KEEP = `do $$
   declare
@@ -182,11 +239,14 @@ async function play(control: Session): Promise<Scene> {
   await step(control, ended, { opens: 1, effects: [wait(0, 'back')] });
   await signal(control, 'back', { payload: '"back"' });
   await complete(control, ended);
+  await control.sql(`update ${SCHEMA}.pruning set due_at = clock_timestamp() - interval '1 s'`);
   await signal(control, 'kept', { payload: '"kept"' });
 
   const parent = await running(control, w1, 'parent');
   await step(control, parent, { opens: 4, effects: [child(0, 'kid'), wait(1, 'go'), timer(2, 0), task(3)] });
   const kid = await claimOnly(control, w2, 'kid');
+  await step(control, kid, { opens: 2 });
+  await queue(control, w2, [taskItem(kid, 0, { taskQueue: null })]);
   await waiting(control, w1, 'sibling', 'go');
   await waiting(control, w1, 'late', 'go');
   await control.sql(`update ${SCHEMA}.execution set due_at = clock_timestamp() where workflow_id = 'late'`);
@@ -200,7 +260,10 @@ async function play(control: Session): Promise<Scene> {
     w2,
     parent,
     kid,
+    taken: taken!,
     outcome: outcomeOf(taken!, 'done', '"task"'),
+    answers: [answerItem(parent, 3, { payload: '1' }), answerItem(parent, 3, { payload: '2' })],
+    hooks: [hookItem('parent', { args: '[1]' }), hookItem('parent', { args: '[2]' })],
     started: startItem('new'),
     replacing: [replacing('"1"'), replacing('"2"')],
     signals: [signalItem('go', { payload: '1' }), signalItem('go', { payload: '2' })],
@@ -213,13 +276,27 @@ async function play(control: Session): Promise<Scene> {
  * What the engine does sooner or later. Calls that skip what is held leave it to the next of their kind, so only behind
  * these are all orders alike. Who owned a thread when its mail came is then of no interest.
  */
-async function settle(control: Session, { w1 }: Scene): Promise<void> {
+async function settle(control: Session, { w1, w2 }: Scene): Promise<void> {
   await reapDead(control, w1);
   await keepHouse(control);
   await endDue(control);
+  await expire(control);
+  await pruneAll(control);
   while (await endGeneration(control));
-  await claim(control, w1);
+  await control.sql(`update ${SCHEMA}.thread set affinity = null`); // or who claims would depend on the time
+  await claim(control, w2);
   await control.sql(`update ${SCHEMA}.inbox set worker_no = null`);
+}
+
+/** Which function of the database each call of the scene calls. */
+export async function functionsOfScene(control: Session): Promise<Map<string, string>> {
+  const scene = await arrange(control);
+  const called = new Map<string, string>();
+  for (const [name, call] of Object.entries(CALLS)) {
+    const { text } = await queryOf((session) => call(session, scene, 0));
+    called.set(name, [...text.matchAll(new RegExp(`"?${SCHEMA}"?\\."?(\\w+)"?\\(`, 'g'))].at(-1)?.[1] ?? '');
+  }
+  return called;
 }
 
 const names = Object.keys(CALLS);

@@ -1,10 +1,12 @@
 /** What a random program calls, as the engine has it, for one execution as one instance. */
 
+import type { ParentClosePolicy } from '../../src/core/start-terms.js';
 import type { Instance } from '../../src/replay/instance.js';
 import { DocumentSession } from '../../src/workflow/document-session.js';
 import { Entity } from '../../src/workflow/entity.js';
+import { Search } from '../../src/workflow/search.js';
 import { workflow } from '../../src/workflow/workflow.js';
-import type { Calls } from './simulated-program.js';
+import type { Calls, Task } from './simulated-program.js';
 import { turns } from './simulated-worker.js';
 
 const activities = workflow.proxyActivities<Record<string, (...args: unknown[]) => unknown>>();
@@ -77,6 +79,32 @@ export class EngineCalls implements Calls {
       const started = await workflow.startChild({ workflowName, args, ...(id && { workflowId: id }) });
       return this.#fact(path, started);
     });
+  }
+
+  hook(task: Task, awaited: boolean, path: string): Promise<unknown> {
+    const { workflowName, taskQueue } = this.#instance.info;
+    const options = { taskQueue, workflowName: workflowName === 'hook' ? 'deep' : 'hook', args: [task] };
+    return this.#at(path, () => (awaited ? workflow.execHook(options) : workflow.hook(options)));
+  }
+
+  spawn(task: Task, awaited: boolean, parentClosePolicy: ParentClosePolicy, path: string): Promise<unknown> {
+    const options = { workflowName: 'spawned', args: [task], parentClosePolicy };
+    return this.#at(path, async () => {
+      if (awaited) return workflow.executeChild(options);
+      return this.#fact(path, await workflow.startChild(options));
+    });
+  }
+
+  count(path: string): Promise<unknown> {
+    return this.#at(path, () => new Search(new DocumentSession('search', 'search')).incr('count', 1));
+  }
+
+  emit(path: string): Promise<unknown> {
+    return this.#at(path, () => workflow.emit({ [path]: path }));
+  }
+
+  end(whom: string, descend: boolean, path: string): Promise<unknown> {
+    return this.#at(path, () => workflow.terminate(whom, { descend }));
   }
 
   continueAsNew(args: readonly unknown[]): Promise<never> {

@@ -5,13 +5,14 @@
  */
 
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { CancelledFailure, DurableFatalError } from '../../src/core/errors.js';
+import { CancelledFailure } from '../../src/core/errors.js';
 import type { Command, Event } from '../../src/core/history.js';
+import { isRetryable } from '../../src/core/is-retryable.js';
 import type { ExecutionInfo, Instance, Settled } from '../../src/replay/instance.js';
 import type { OperationOptions, ReadEvent } from '../../src/replay/pending-operation.js';
 import { runAs } from '../../src/workflow/context.js';
 import { EngineCalls, limitOf } from './simulated-calls.js';
-import { type Program, perform } from './simulated-program.js';
+import type { Code } from './simulated-program.js';
 import { turn } from './simulated-worker.js';
 
 /** An event of a history, and the paths of the calls it settles. */
@@ -39,9 +40,9 @@ export interface History {
 }
 
 /** @throws when the program does not end exactly with the last event, or does not wait for what it is told. */
-export async function plainEnding(program: Program, { told, facts, late, info }: History): Promise<Ending> {
+export async function plainEnding(code: Code, { told, facts, late, info }: History): Promise<Ending> {
   let attempt = 1;
-  const begin = () => new PlainRun(program, { ...info, attempt }, facts, late);
+  const begin = () => new PlainRun(code, { ...info, attempt }, facts, late);
   let run = begin();
   const before: Told[] = [];
   for (const [index, one] of told.entries()) {
@@ -147,7 +148,7 @@ class PlainRun {
   now = 0;
   counter = 0;
   readonly replaying = false;
-  readonly #program: Program;
+  readonly #code: Code;
   readonly #calls: PlainCalls;
   readonly #own = new PlainScope(null, false);
   /** What was pending in each scope that the program cancelled, until that is told. */
@@ -157,8 +158,8 @@ class PlainRun {
   #opened = 0;
   #cancelNext = false;
 
-  constructor(program: Program, info: ExecutionInfo, facts: ReadonlyMap<string, unknown>, late: boolean) {
-    this.#program = program;
+  constructor(code: Code, info: ExecutionInfo, facts: ReadonlyMap<string, unknown>, late: boolean) {
+    this.#code = code;
     this.info = info;
     this.#late = late;
     this.#calls = new PlainCalls(this, facts);
@@ -181,12 +182,11 @@ class PlainRun {
   }
 
   #begin(): void {
-    const begin = () => runAs(this as unknown as Instance, async () => perform(this.#program, this.#calls));
+    const begin = () => runAs(this as unknown as Instance, async () => this.#code.perform(this.#calls));
     scopes.run(this.#own, begin).then(
       (value) => this.#end({ state: 'completed', value: copy(value) }),
       (error: Error) => {
-        const final = error instanceof DurableFatalError || error instanceof CancelledFailure;
-        if (!final && this.info.attempt <= this.#program.maximumAttempts) this.#end({ state: 'retried' });
+        if (isRetryable(error) && this.info.attempt <= this.#code.maximumAttempts) this.#end({ state: 'retried' });
         else this.#end({ state: error instanceof CancelledFailure ? 'cancelled' : 'failed', message: error.message });
       },
     );
@@ -282,6 +282,10 @@ class PlainRun {
     const cancelled = cancellable ? this.#takeCancel() : null;
     if (cancelled !== null) return Promise.reject(cancelled);
     return this.open(command, cancellable ? (scopes.getStore() ?? null) : null, read);
+  }
+
+  sideEffect(): Promise<void> {
+    return this.ending === null ? Promise.resolve() : new Promise(() => {});
   }
 
   open<T>(command: Command | null, scope: PlainScope | null, read: ReadEvent<T>, path?: string): Promise<T> {

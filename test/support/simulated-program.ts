@@ -10,6 +10,7 @@
 import fc from 'fast-check';
 import { DurableFatalError } from '../../src/core/errors.js';
 import { fingerprint } from '../../src/core/fingerprint.js';
+import type { ParentClosePolicy } from '../../src/core/start-terms.js';
 
 export type Combinator = 'all' | 'race' | 'any' | 'allSettled';
 
@@ -24,6 +25,15 @@ export type Node =
   /** `taken`: with a workflow id that other calls ask for too. */
   | { readonly do: 'child'; readonly fails: boolean; readonly taken: boolean; readonly turns: number }
   | { readonly do: 'startChild'; readonly taken: boolean }
+  /** A function that runs beside this one, in the same run; `answers`: it sends the signal that is awaited. */
+  | { readonly do: 'hook'; readonly awaited: boolean; readonly answers: boolean; readonly body: Node }
+  /** A workflow of its own. */
+  | { readonly do: 'spawn'; readonly awaited: boolean; readonly policy: ParentClosePolicy; readonly body: Node }
+  /** Counts in a search field that the threads of a run share. */
+  | { readonly do: 'count' }
+  | { readonly do: 'emit' }
+  /** Ends the workflow of this id, which may be its own. */
+  | { readonly do: 'end'; readonly whom: string; readonly descend: boolean }
   | { readonly do: 'draw'; readonly what: 'random' | 'uuid4' | 'now' }
   | { readonly do: 'patched'; readonly change: string; readonly newly: Node; readonly formerly: Node }
   | { readonly do: 'sequence'; readonly steps: readonly Node[] }
@@ -42,6 +52,21 @@ export type Node =
   | { readonly do: 'throw'; readonly final: boolean }
   /** Throws in the first `attempts` attempts of the function, where nothing catches it. */
   | { readonly do: 'flaky'; readonly attempts: number };
+
+/** What a hook or a workflow of its own is asked to do: its first argument. */
+export interface Task {
+  readonly body: Node;
+  readonly path: string;
+  /** How often it continues as new. */
+  readonly continues: number;
+  readonly answers: boolean;
+}
+
+/** Code that a thread runs. */
+export interface Code {
+  readonly maximumAttempts: number;
+  perform(calls: Calls): Promise<unknown>;
+}
 
 export interface Program {
   readonly body: Node;
@@ -62,6 +87,11 @@ export interface Calls {
   append(item: string, path: string): Promise<unknown>;
   child(name: string, args: readonly unknown[], workflowId: string | undefined, path: string): Promise<unknown>;
   startChild(name: string, args: readonly unknown[], workflowId: string | undefined, path: string): Promise<unknown>;
+  hook(task: Task, awaited: boolean, path: string): Promise<unknown>;
+  spawn(task: Task, awaited: boolean, policy: ParentClosePolicy, path: string): Promise<unknown>;
+  count(path: string): Promise<unknown>;
+  emit(path: string): Promise<unknown>;
+  end(whom: string, descend: boolean, path: string): Promise<unknown>;
   continueAsNew(args: readonly unknown[]): Promise<never>;
   patched(change: string, path: string): Promise<boolean>;
   draw(what: 'random' | 'uuid4' | 'now', path: string): unknown;
@@ -95,6 +125,20 @@ export async function perform(program: Program, calls: Calls): Promise<unknown> 
   const value = await execution.run(program.body, 'm');
   if (program.continues) await calls.continueAsNew([value, execution.seen]);
   return { value, log: execution.log };
+}
+
+export function codeOf(program: Program): Code {
+  return { maximumAttempts: program.maximumAttempts, perform: (calls) => perform(program, calls) };
+}
+
+/** Runs what a hook or a workflow was asked to do. @param signal What whoever opened the hook awaits. */
+export async function performTask(task: Task, signal: string | null, calls: Calls): Promise<unknown> {
+  const execution = new Execution(calls);
+  const value = await execution.run(task.body, task.path);
+  if (signal !== null && task.answers) await calls.signal(signal, [task.path, execution.seen], `${task.path}#answer`);
+  if (task.continues > 0)
+    await calls.continueAsNew([{ ...task, continues: task.continues - 1, path: `${task.path}~` }]);
+  return { seen: execution.seen, value, log: execution.log };
 }
 
 class Execution {
@@ -143,6 +187,25 @@ class Execution {
         const start = () => this.#calls.startChild('started', args, node.taken ? TAKEN_ID : undefined, path);
         return String(await this.#told(path, start));
       }
+      case 'hook': {
+        const task: Task = { body: node.body, path: `${path}k`, continues: 0, answers: node.answers };
+        return JSON.stringify(await this.#told(path, () => this.#calls.hook(task, node.awaited, path))) ?? '';
+      }
+      case 'spawn': {
+        const task: Task = { body: node.body, path: `${path}w`, continues: 0, answers: false };
+        return String(
+          await this.#told(path, async () => {
+            const told = await this.#calls.spawn(task, node.awaited, node.policy, path);
+            return node.awaited ? (told as { seen: number }).seen : told;
+          }),
+        );
+      }
+      case 'count':
+        return String(await this.#told(path, () => this.#calls.count(path)));
+      case 'emit':
+        return String(await this.#told(path, () => this.#calls.emit(path)));
+      case 'end':
+        return String(await this.#told(path, () => this.#calls.end(node.whom, node.descend, path)));
       case 'draw': {
         const drawn = JSON.stringify(this.#calls.draw(node.what, path));
         this.#note(`${path} drew ${drawn}`);
@@ -271,12 +334,13 @@ export function textOf(error: unknown): string {
 export interface ProgramShape {
   /** With awaits that are not durable. */
   readonly turns: boolean;
+  /** With calls that only a store of many workflows can answer. */
+  readonly many?: boolean;
 }
 
 const nothing: Node = { do: 'sequence', steps: [] };
 
-/** Programs of a few to some dozen calls. */
-export function programs({ turns }: ProgramShape): fc.Arbitrary<Program> {
+function nodes({ turns, many = false }: ProgramShape): fc.Arbitrary<Node> {
   const turnsBefore = turns
     ? fc.oneof({ weight: 2, arbitrary: fc.constant(0) }, fc.integer({ min: 1, max: 12 }))
     : fc.constant(0);
@@ -312,6 +376,16 @@ export function programs({ turns }: ProgramShape): fc.Arbitrary<Program> {
     {
       weight: turns ? 0 : 2,
       arbitrary: fc.record({ do: fc.constant('cancelScope' as const), outer: fc.boolean() }),
+    },
+    { weight: many ? 1 : 0, arbitrary: fc.record({ do: fc.constant('count' as const) }) },
+    { weight: many ? 1 : 0, arbitrary: fc.record({ do: fc.constant('emit' as const) }) },
+    {
+      weight: many ? 1 : 0,
+      arbitrary: fc.record({
+        do: fc.constant('end' as const),
+        whom: fc.constantFrom(...ROOTS, TAKEN_ID, 'nobody'),
+        descend: fc.boolean(),
+      }),
     },
     { weight: 1, arbitrary: fc.record({ do: fc.constant('throw' as const), final: fc.boolean() }) },
     {
@@ -364,6 +438,24 @@ export function programs({ turns }: ProgramShape): fc.Arbitrary<Program> {
       { weight: 1, arbitrary: fc.record({ do: fc.constant('unawaited' as const), body: tie('node') }) },
       { weight: 1, arbitrary: fc.record({ do: fc.constant('choose' as const), even: tie('node'), odd: tie('node') }) },
       { weight: 1, arbitrary: fc.record({ do: fc.constant('shield' as const), body: tie('node') }) },
+      {
+        weight: many ? 4 : 0,
+        arbitrary: fc.record({
+          do: fc.constant('hook' as const),
+          awaited: fc.boolean(),
+          answers: fc.oneof({ weight: 3, arbitrary: fc.constant(true) }, fc.constant(false)),
+          body: tie('node'),
+        }),
+      },
+      {
+        weight: many ? 3 : 0,
+        arbitrary: fc.record({
+          do: fc.constant('spawn' as const),
+          awaited: fc.boolean(),
+          policy: fc.constantFrom<ParentClosePolicy>('ABANDON', 'TERMINATE', 'REQUEST_CANCEL'),
+          body: tie('node'),
+        }),
+      },
       // Known limit: what late code cancels may be cancelled earlier or later in a replay.
       { weight: turns ? 0 : 2, arbitrary: fc.record({ do: fc.constant('scope' as const), body: tie('node') }) },
       { weight: turns ? 0 : 1, arbitrary: fc.record({ do: fc.constant('limit' as const), ms, body: tie('node') }) },
@@ -378,15 +470,39 @@ export function programs({ turns }: ProgramShape): fc.Arbitrary<Program> {
       },
     ) as fc.Arbitrary<Node>,
   }));
+  return node;
+}
+
+/** Programs of a few to some dozen calls. */
+export function programs(shape: ProgramShape): fc.Arbitrary<Program> {
   return fc
     .record({
-      body: fc.array(node, { minLength: 1, maxLength: 4 }),
+      body: fc.array(nodes(shape), { minLength: 1, maxLength: 4 }),
       maximumAttempts: fc.integer({ min: 0, max: 3 }),
       continues: fc.oneof({ weight: 4, arbitrary: fc.constant(false) }, fc.constant(true)),
       cancel: fc.oneof({ weight: 2, arbitrary: fc.constant(false) }, fc.constant(true)),
     })
     .map(({ body: steps, ...program }) => ({ ...program, body: withoutGuardedFlaws({ do: 'sequence', steps }, false) }))
     .filter((program) => !hasTurns(program) || !program.cancel || !hasUncancellable(program));
+}
+
+/** Workflows that somebody starts: their ids. */
+export const ROOTS = ['flow-0', 'flow-1', 'flow-2'] as const;
+
+export interface Root {
+  readonly task: Task;
+  readonly maximumAttempts: number;
+}
+
+/** One to three workflows beside each other. */
+export function fleets(): fc.Arbitrary<readonly Root[]> {
+  const root = programs({ turns: false, many: true }).map(
+    ({ body, maximumAttempts, continues }): Root => ({
+      task: { body, path: 'm', continues: continues ? 1 : 0, answers: false },
+      maximumAttempts,
+    }),
+  );
+  return fc.array(root, { minLength: 1, maxLength: ROOTS.length });
 }
 
 /** Whether it makes calls at times of its own. */
@@ -430,6 +546,8 @@ function withoutGuardedFlaws(node: Node, guarded: boolean): Node {
     case 'limit':
       return { ...node, body: within(node.body) };
     case 'unawaited':
+    case 'hook':
+    case 'spawn':
       return { ...node, body: under(node.body) };
     case 'generate':
       return { ...node, items: node.items.map(within) };

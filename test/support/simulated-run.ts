@@ -3,12 +3,13 @@
  * killed after each activation, and as a mere replay. One seed decides everything; no clock and no I/O is involved.
  */
 
-import { decodeOutcome, decodeSteps } from '../../src/codec/entry-text.js';
+import { type ActivityDefaults, decodeOutcome, decodeSteps } from '../../src/codec/entry-text.js';
 import { encodePayload } from '../../src/codec/payload.js';
 import { type Failure, failureFromError } from '../../src/core/failure.js';
 import type { Command, Decision, Event, RecordedStep } from '../../src/core/history.js';
 import { defaultRetryPolicy, type RetryPolicy } from '../../src/core/retry-policy.js';
 import type { CommitAnswer } from '../../src/postgres/protocol/commit.js';
+import type { HistoryRow } from '../../src/postgres/protocol/threads.js';
 import { conclude } from '../../src/replay/conclude.js';
 import { type ExecutionInfo, Instance } from '../../src/replay/instance.js';
 import { type Placement, Recording } from '../../src/replay/recording.js';
@@ -20,7 +21,7 @@ import { runAs } from '../../src/workflow/context.js';
 import { type CallsOptions, EngineCalls } from './simulated-calls.js';
 import type { Ending, Told } from './simulated-oracle.js';
 import { answerTo, type CallArguments, hasTurns, type Program, perform, signalId } from './simulated-program.js';
-import { SimulatedStore } from './simulated-store.js';
+import { SimulatedStore, STARTED_AT } from './simulated-store.js';
 import { type SimulatedFunction, SimulatedWorker, turn } from './simulated-worker.js';
 
 export function retryOf(program: Program): RetryPolicy {
@@ -32,7 +33,9 @@ export function retryOf(program: Program): RetryPolicy {
   };
 }
 
-type CallOutcome = { readonly ok: true; readonly text: string } | { readonly ok: false; readonly failure: Failure };
+export type CallOutcome =
+  | { readonly ok: true; readonly text: string }
+  | { readonly ok: false; readonly failure: Failure };
 
 // ---- a program inside the engine
 
@@ -58,12 +61,12 @@ class EngineProgram {
 }
 
 /** What an activity or a child of a program does with its arguments. */
-function outcomeOf(args: CallArguments): CallOutcome {
+export function outcomeOf(args: CallArguments): CallOutcome {
   if (args[2]) return { ok: false, failure: failureFromError(new Error(`no ${args[0]}`)) };
   return { ok: true, text: JSON.stringify(answerTo(args)) };
 }
 
-function eventOf(op: number, outcome: CallOutcome): Event {
+export function eventOf(op: number, outcome: CallOutcome): Event {
   if (!outcome.ok) return { kind: 'fail', op, failure: outcome.failure };
   return { kind: 'done', op, value: JSON.parse(outcome.text), text: outcome.text };
 }
@@ -264,15 +267,16 @@ export interface ReplayedRun {
   /** What `patched` answered, and in which entry. */
   readonly patches: readonly { readonly entry: number; readonly newly: boolean }[];
   readonly info: ExecutionInfo;
-  readonly ending: Ending;
+  /** Null: it was ended from outside, or goes on. */
+  readonly ending: Ending | null;
 }
 
-export function stepsOf(store: SimulatedStore, retry: RetryPolicy): RecordedStep[] {
+export function stepsOf(rows: readonly HistoryRow[], defaults: ActivityDefaults): RecordedStep[] {
   const steps: RecordedStep[] = [];
   let opened = 0;
   let outcome: ReadonlyMap<number, Decision> = new Map();
-  for (const row of store.rows) {
-    const read = decodeSteps(row.seq, row.body, opened, outcome, { taskQueue: 'test', retry });
+  for (const row of rows) {
+    const read = decodeSteps(row.seq, row.body, opened, outcome, defaults);
     opened = read.opened;
     outcome = decodeOutcome(row.outcome);
     steps.push(...read.steps);
@@ -288,16 +292,49 @@ export function endingOf(store: SimulatedStore): Ending {
   return { state: state as 'failed', message: (value as { message: string }).message };
 }
 
+/** What a history is replayed with. */
+export interface HistoryToReplay {
+  readonly rows: readonly HistoryRow[];
+  readonly info: Omit<ExecutionInfo, 'attempt'>;
+  readonly run: (instance: Instance, calls: EngineCalls) => Promise<unknown>;
+  /** Calls may come here though the run ended before it came there. */
+  readonly late: boolean;
+  /** It was ended from outside, or goes on. */
+  readonly open?: boolean;
+}
+
 /** Replays a finished history, comparing all that is produced, arguments included. */
 export async function replayHistory(
   program: Program,
   store: SimulatedStore,
   options: CallsOptions = {},
-): Promise<ReplayedRun> {
-  const retry = retryOf(program);
-  const steps = stepsOf(store, retry);
+): Promise<ReplayedRun & { readonly ending: Ending }> {
+  const info = {
+    workflowId: 'w-1',
+    workflowName: 'simulated',
+    taskQueue: 'test',
+    namespace: 'durable',
+    hookNo: null,
+    runNo: 11,
+    run: 0,
+    seed: '123456789',
+    createdMs: STARTED_AT,
+    parentWorkflowId: null,
+    originId: null,
+    trace: null,
+    expireS: null,
+    retry: retryOf(program),
+  };
+  const run = (_: Instance, calls: EngineCalls) => perform(program, calls);
+  const replayed = await replayRows({ rows: store.rows, info, run, late: hasTurns(program) }, options);
+  return { ...replayed, ending: replayed.ending as Ending };
+}
+
+export async function replayRows(history: HistoryToReplay, options: CallsOptions = {}): Promise<ReplayedRun> {
+  const { rows, info } = history;
+  const steps = stepsOf(rows, info);
   const recording = new Recording(steps);
-  const code = new EngineProgram(program);
+  const runs = new WeakMap<Instance, EngineCalls>();
   const patches: { entry: number; newly: boolean }[] = [];
   let entry = 0;
   const enter = recording.enter.bind(recording);
@@ -305,34 +342,24 @@ export async function replayHistory(
     entry = recording.steps[step]?.entry ?? entry;
     enter(step);
   };
-  code.options = { ...options, onPatched: (newly) => patches.push({ entry, newly }) };
   const ends: Command[] = [];
   const differences: string[] = [];
   checkArguments(recording, ends, differences);
   const instance = new Instance({
-    info: {
-      workflowId: 'w-1',
-      workflowName: 'simulated',
-      taskQueue: 'test',
-      namespace: 'durable',
-      hookNo: null,
-      runNo: 11,
-      run: 0,
-      seed: '123456789',
-      createdMs: steps[0]?.now ?? 0,
-      parentWorkflowId: null,
-      originId: null,
-      trace: null,
-      expireS: null,
-      retry,
-      attempt: failedAttempts(steps) + 1,
-    },
-    run: (made) => runAs(made, async () => code.run(made)),
-    conclude: (outcome, info) => conclude(outcome, info, (value) => encodePayload(value, 'result')),
+    info: { ...info, attempt: failedAttempts(steps) + 1 },
+    run: (made) =>
+      runAs(made, async () => {
+        const calls = new EngineCalls(made, { ...options, onPatched: (newly) => patches.push({ entry, newly }) });
+        runs.set(made, calls);
+        return history.run(made, calls);
+      }),
+    conclude: (outcome, told) =>
+      conclude(outcome, told, (value) => (told.hookNo === null ? encodePayload(value, 'result') : null)),
     recording,
     onLateCommand: () => {},
   });
   instance.opened = steps.flatMap((step) => step.commands).filter(({ op }) => op !== null).length;
+  const bodies = () => rows.map((row) => row.body).join('\n');
   await replay(instance, recording, {
     ...nodeReplayPort,
     async patience(until) {
@@ -344,14 +371,13 @@ export async function replayHistory(
       return came;
     },
   }).catch((error: unknown) => {
-    throw new Error(`${String(error)}\n${differences.join('\n')}\n${store.rows.map((row) => row.body).join('\n')}`);
+    throw new Error(`${String(error)}\n${differences.join('\n')}\n${bodies()}`);
   });
-  if (differences.length > 0)
-    throw new Error(`${differences.join('\n')}\n${store.rows.map((row) => row.body).join('\n')}`);
+  if (differences.length > 0) throw new Error(`${differences.join('\n')}\n${bodies()}`);
   // A call behind an await of its own may come here though the run ended before it came there.
-  const extra = hasTurns(program) ? [] : instance.takeCommands();
+  const extra = history.late ? [] : instance.takeCommands();
   if (extra.length > 0) throw new Error(`the replay produced ${JSON.stringify(extra)}, which history does not hold`);
-  const run = code.runs.get(instance) as EngineCalls;
+  const run = runs.get(instance) as EngineCalls;
   const entries: Told[][] = [];
   for (const step of steps) {
     if (steps[steps.indexOf(step) - 1]?.entry !== step.entry) entries.push([]);
@@ -359,7 +385,8 @@ export async function replayHistory(
   }
   instance.dispose();
   const [end] = ends;
-  if (end === undefined || ends.length > 1) throw new Error(`the replay ended ${ends.length} times`);
+  if (ends.length > 1 || (end === undefined && history.open !== true))
+    throw new Error(`the replay ended ${ends.length} times`);
   return {
     steps,
     entries,
@@ -367,7 +394,7 @@ export async function replayHistory(
     times: run.times,
     patches,
     info: instance.info,
-    ending: endingOfCommand(end),
+    ending: end === undefined ? null : endingOfCommand(end),
   };
 }
 
@@ -501,7 +528,7 @@ export async function runKilledAtEachCommit(
         worker.kill();
         kills++;
         if (store.closed) return;
-        delivered = stepsOf(store, retryOf(program)).length;
+        delivered = stepsOf(store.rows, { taskQueue: 'test', retry: retryOf(program) }).length;
         worker.claim();
         await worker.recovering;
         calm = (await next()) ? 0 : 1;
@@ -536,7 +563,7 @@ export async function runKilledAtEachCommit(
 }
 
 /** A small generator of good quality (mulberry32): the same numbers for the same seed, everywhere. */
-function randomFrom(seed: number): () => number {
+export function randomFrom(seed: number): () => number {
   let state = seed | 0;
   return () => {
     state = (state + 0x6d2b79f5) | 0;

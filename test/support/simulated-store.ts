@@ -13,7 +13,7 @@ import type { ClaimedThread, HistoryRow, Mail } from '../../src/postgres/protoco
 import { callDocument, type ModelDocuments } from './document-model.js';
 
 export const THREAD_NO = 7;
-const STARTED_AT = 1_700_000_000_000;
+export const STARTED_AT = 1_700_000_000_000;
 
 export interface StoredTask {
   readonly name: string;
