@@ -7,8 +7,6 @@
  * The test test/nothing-is-lost-in-chaos.test.ts is the short form of the same.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { installIfNeeded } from './dependencies.mjs';
@@ -27,7 +25,6 @@ const WEIGHTS = {
   failover: 2,
   terminate: 8,
   replicaStalls: 3,
-  diskFull: 1,
   reset: 6,
   lostAnswer: 12,
   blackHole: 3,
@@ -77,26 +74,11 @@ const chaos = {
 const built = spawnSync('npm', ['run', '--silent', 'build'], { stdio: 'inherit', shell: process.platform === 'win32' });
 if (built.status !== 0) process.exit(1);
 const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--project', 'guarantees', '--reporter=dot'];
-const command = [process.execPath, ...vitest, 'test/nothing-is-lost-in-chaos.test.ts'];
-// Small disks are mounted in a namespace of our own: whatever happens to us, they are gone with our last process.
-const mounting = ['unshare', '--mount', '--propagation', 'private'];
-const smallDisks = 'diskFull' in chaos.faults && canMount();
-if ('diskFull' in chaos.faults && !smallDisks)
-  console.log('No disk will be full: only root may mount a small one (Linux).');
-const [program = '', ...flags] = smallDisks ? [...mounting, ...command] : command;
-const { status } = spawnSync(program, flags, {
+const { status } = spawnSync(process.execPath, [...vitest, 'test/nothing-is-lost-in-chaos.test.ts'], {
   stdio: 'inherit',
-  env: { ...process.env, CHAOS: JSON.stringify({ ...chaos, smallDisks }) },
+  env: { ...process.env, CHAOS: JSON.stringify(chaos) },
 });
 process.exit(status ?? 1);
-
-function canMount() {
-  const [program = '', ...flags] = mounting;
-  const dir = mkdtempSync(join(tmpdir(), 'perdure-mount-'));
-  const tried = spawnSync(program, [...flags, 'mount', '-t', 'tmpfs', 'tmpfs', dir], { stdio: 'ignore' });
-  rmSync(dir, { recursive: true });
-  return tried.status === 0;
-}
 
 /** @param {string} message */
 function refuse(message) {

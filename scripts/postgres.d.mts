@@ -19,8 +19,6 @@ export interface Cluster {
   readonly port: number;
   readonly binDir: string;
   readonly logFile: string;
-  /** False also when it ended by itself. */
-  readonly isRunning: boolean;
   start(): Promise<void>;
   /** Default `fast`. */
   stop(mode?: StopMode): Promise<void>;

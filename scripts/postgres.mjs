@@ -135,9 +135,6 @@ export async function startCluster({ dir: givenDir, port: givenPort, settings = 
     port,
     binDir,
     logFile,
-    get isRunning() {
-      return server !== null;
-    },
     start,
     stop,
     restart,

@@ -19,17 +19,11 @@ export class ReplicatedCluster {
     this.#isSync = isSync;
   }
 
-  /** @param dirs Where the two live; default: temporary folders. */
-  static async start(
-    mode: 'sync' | 'async',
-    settings: ClusterOptions['settings'] = {},
-    dirs: readonly string[] = [],
-  ): Promise<ReplicatedCluster> {
-    const [first, second] = dirs.map((dir) => ({ dir }));
-    const primary = await startPrivateCluster({ settings, ...first });
+  static async start(mode: 'sync' | 'async', settings: ClusterOptions['settings'] = {}): Promise<ReplicatedCluster> {
+    const primary = await startPrivateCluster({ settings });
     // Before the copy is made, so that it has it too; in force when there is somebody to wait for.
     if (mode === 'sync') await sqlAt(primary.url, `alter system set synchronous_standby_names = '${STANDBY}'`);
-    const standby = await startPrivateCluster({ settings, follows: primary, ...second });
+    const standby = await startPrivateCluster({ settings, follows: primary });
     const cluster = new ReplicatedCluster(primary, standby, mode === 'sync');
     await cluster.sql('select pg_reload_conf()');
     await cluster.#untilReplicated();

@@ -2,8 +2,6 @@
  * The faults, by name. Each is begun and ended by one call, which resolves when what was broken may work again; it says what it did, or null when
  * there was nothing to break: a fault counts when it *happened*.
  */
-import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
 import pg from 'pg';
 import type { Moment } from '../proxy.js';
 import { sqlAt } from '../replicated-cluster.js';
@@ -27,7 +25,6 @@ export const infrastructureFaults: Readonly<Record<string, Fault>> = {
   failover,
   terminate,
   replicaStalls,
-  diskFull,
   reset,
   lostAnswer,
   blackHole,
@@ -162,47 +159,6 @@ async function replicaStalls(scene: Scene): Promise<Injected | null> {
     return ended.length === 0 ? null : { what: `${act} of ${ended.length}`, count: ended.length };
   } finally {
     process.kill(receiver.pid, 'SIGCONT');
-  }
-}
-
-/** Not a byte is left where the primary writes. Postgres refuses what it can, and stops when it cannot write its log. */
-async function diskFull(scene: Scene): Promise<Injected | null> {
-  if (!scene.options.smallDisks) return null;
-  const { primary } = scene.cluster;
-  const ballast = join(primary.dir, 'ballast');
-  const file = openSync(ballast, 'w');
-  const block = Buffer.alloc(1 << 20);
-  const ms = between(scene, 500, 3_000);
-  try {
-    for (const size of [block.length, 4_096]) {
-      try {
-        while (writeSync(file, block, 0, size) > 0);
-      } catch {
-        // full
-      }
-    }
-    await wait(ms);
-  } finally {
-    closeSync(file);
-    rmSync(ballast);
-  }
-  const stopped = await untilUp(scene);
-  return { what: `for ${ms} ms${stopped ? '; the server had stopped' : ''}` };
-}
-
-/** @returns whether it had to be started again. */
-async function untilUp(scene: Scene): Promise<boolean> {
-  for (let stopped = false; ; await wait(100)) {
-    try {
-      if (!scene.cluster.primary.isRunning) {
-        stopped = true;
-        await scene.cluster.primary.start();
-      }
-      await scene.cluster.sql('select 1');
-      return stopped;
-    } catch {
-      // It recovers by itself from a crash of its own.
-    }
   }
 }
 

@@ -15,8 +15,6 @@ export interface ChaosOptions {
   /** Each named fault so often, in an order of the seed's; or any of these until `forMs` is over, by these weights. */
   readonly faults: Readonly<Record<string, number>>;
   readonly forMs?: number;
-  /** Default false. */
-  readonly smallDisks?: boolean;
   readonly log: (line: string) => void;
 }
 
@@ -35,7 +33,7 @@ const LONGEST_GAP_MS = 900;
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const { seed, log } = options;
   const began = Date.now();
-  const scene = await Scene.open({ smallDisks: false, ...options, random: randomFrom(seed) });
+  const scene = await Scene.open({ ...options, random: randomFrom(seed) });
   const recovery = new RecoveryWatch(scene);
   const injected = new Map<string, number>();
   const inject = async (name: string, fault: Fault) => {

@@ -1,6 +1,5 @@
 /** Everything that a chaos run has on stage: two database servers, what stands before them, workers, clients. */
-import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -19,8 +18,6 @@ export interface SceneOptions {
   /** Starts a second of each client, and how many of its workflows may be open. */
   readonly rate: number;
   readonly open: number;
-  /** Whether each server has a disk of its own, which can be filled. Only root may have that. */
-  readonly smallDisks: boolean;
   readonly random: () => number;
   readonly log: (line: string) => void;
 }
@@ -31,15 +28,6 @@ interface Way {
   readonly url: string;
   readonly env: Readonly<Record<string, string>>;
   readonly notifications?: boolean;
-}
-
-const DISK = '1200m';
-
-/** Gone with the last process of its mount namespace: see scripts/chaos.mjs. */
-function smallDisk(dir: string): string {
-  mkdirSync(dir);
-  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK}`, 'tmpfs', dir]);
-  return dir;
 }
 
 export class Scene {
@@ -79,13 +67,11 @@ export class Scene {
       wal_sender_timeout: '5s',
       wal_receiver_timeout: '5s',
     };
-    const disks = options.smallDisks ? [0, 1].map((n) => smallDisk(join(dir, `disk-${n}`))) : [];
-    const cluster = await ReplicatedCluster.start('sync', settings, disks);
+    const cluster = await ReplicatedCluster.start('sync', settings);
     const proxy = await startProxy(cluster.primary.url);
     const pooler = havePooler ? await startPooler(proxy.url(cluster.primary.url), 20) : null;
     whenTestFinished(async () => {
       await pooler?.remove();
-      for (const disk of disks) execFileSync('umount', ['--lazy', disk]);
       if (process.env.CHAOS_KEEP === undefined) rmSync(dir, { recursive: true, force: true });
     });
     const scene = new Scene(options, dir, cluster, proxy, pooler);
