@@ -56,8 +56,8 @@ export interface ActivityCall {
   readonly context: ActivityContext;
 }
 
-export function runInActivity<T>(call: ActivityCall, run: () => T): T {
-  return carried.run(call, run);
+export function runInActivity<A extends unknown[], T>(call: ActivityCall, run: (...args: A) => T, args: A): T {
+  return carried.run(call, run, ...args);
 }
 
 /** The call the current async context belongs to, or undefined. */

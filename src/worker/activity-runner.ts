@@ -22,11 +22,11 @@ import { decodePayload } from '../codec/payload.js';
 import { ActivityLostError } from '../core/errors.js';
 import { failureFromError } from '../core/failure.js';
 import type { CommandSpec } from '../core/history.js';
-import { idempotencyKey, readLineage } from '../core/lineage.js';
+import { readLineage } from '../core/lineage.js';
 import { retryDelayMs } from '../core/retry-policy.js';
 import { type ClaimedTask, claimTasks } from '../postgres/protocol/tasks.js';
 import type { ActiveThread } from './active-thread.js';
-import { BoundActivities, type BoundAttempt, notFound } from './bound-activities.js';
+import { BoundActivities, type BoundAttempt, FIRST_ATTEMPT, type KnownAttempt, notFound } from './bound-activities.js';
 import { Heartbeats } from './heartbeats.js';
 import type { HostContext } from './host-context.js';
 import { activityLayers } from './interceptors.js';
@@ -49,18 +49,6 @@ const UNREADABLE_FOR_MS = 5_000;
 export interface ThreadsOfActivities extends ThreadsOfTasks {
   /** Whether this process owns the thread. */
   holds(thread: ActiveThread): boolean;
-}
-
-interface Call {
-  readonly args: unknown[];
-  readonly headers: Record<string, unknown>;
-  readonly taskQueue: string;
-  readonly workflowId: string;
-  readonly workflowName: string;
-  readonly limits: AttemptLimits | null;
-  readonly heartbeatDetails: unknown;
-  /** The trace context of its run. */
-  readonly trace: string | null;
 }
 
 type Limits = Pick<CommandSpec['activity'], 'startToCloseMs' | 'limits'>;
@@ -112,56 +100,52 @@ export class ActivityRunner implements RunsAttempts {
       this.#rows.make(thread, op, { attempt: 1, delayMs: 0, lastFailure: null });
       return;
     }
-    const closeInMs = spec.limits?.scheduleToCloseMs ?? null;
-    this.#run(
-      {
-        threadNo: thread.threadNo,
-        op,
-        serving,
-        name,
-        retry: spec.retry,
-        attempt: 1,
-        seed: String(thread.row.request_no),
-        lineage: thread.info.lineage ?? null,
-        thread,
-        task: null,
-        bound: false,
-        transactional: false,
-        limited: isLimited(spec),
-        closeAt: this.#closeAt(closeInMs),
-      },
-      run,
-      callOf(thread, spec, closeInMs, undefined),
-    );
+    this.#run(this.#factsOf(thread, op, name, spec, serving, FIRST_ATTEMPT, false), run);
   }
 
-  #runBound(attempt: BoundAttempt): void {
-    const { thread, op, name, spec, serving, task, losses } = attempt;
-    const { threadNo } = thread;
-    if (losses >= MAX_LOSSES && task !== null) {
-      this.#giveUpLost({ threadNo, op }, name, losses, task.epoch);
-      return;
-    }
-    this.#run(
-      {
-        threadNo,
-        op,
-        serving,
-        name,
-        retry: spec.retry,
-        attempt: attempt.attempt,
-        seed: String(thread.row.request_no),
-        lineage: thread.info.lineage ?? null,
-        thread,
-        task,
-        bound: true,
-        transactional: spec.transactional === true,
-        limited: isLimited(spec),
-        closeAt: this.#closeAt(attempt.closeInMs),
-      },
-      attempt.run,
-      callOf(thread, spec, attempt.closeInMs, decodePayload(attempt.details, thread.seal)),
-    );
+  #runBound({ thread, op, name, spec, serving, run, known }: BoundAttempt): void {
+    const { losses, task } = known;
+    if (losses >= MAX_LOSSES && task !== null)
+      this.#giveUpLost({ threadNo: thread.threadNo, op }, name, losses, task.epoch);
+    else this.#run(this.#factsOf(thread, op, name, spec, serving, known, true), run);
+  }
+
+  /** Of a call in the process of its workflow. */
+  #factsOf(
+    thread: ActiveThread,
+    op: number,
+    name: string,
+    spec: CommandSpec['activity'],
+    serving: Serving,
+    { attempt, task, details, closeInMs }: KnownAttempt,
+    bound: boolean,
+  ): AttemptFacts {
+    const { info } = thread;
+    const leftMs = closeInMs === undefined ? (spec.limits?.scheduleToCloseMs ?? null) : closeInMs;
+    return {
+      threadNo: thread.threadNo,
+      op,
+      serving,
+      name,
+      retry: spec.retry,
+      attempt,
+      requestNo: thread.row.request_no,
+      lineage: info.lineage ?? null,
+      thread,
+      task,
+      bound,
+      transactional: spec.transactional === true,
+      limited: isLimited(spec),
+      closeAt: this.#closeAt(leftMs),
+      arguments: JSON.parse(spec.args) as unknown[],
+      headers: spec.headers === null ? null : (decodePayload(spec.headers) as Record<string, unknown>),
+      taskQueue: spec.taskQueue,
+      workflowId: info.workflowId,
+      workflowName: info.workflowName,
+      limits: attemptLimits(spec, leftMs),
+      heartbeatDetails: decodePayload(details, thread.seal),
+      trace: info.trace,
+    };
   }
 
   /** A bound activity's retry is due, or somebody changed its row. */
@@ -190,7 +174,7 @@ export class ActivityRunner implements RunsAttempts {
   /** Eager activities that run for long become tasks, so that their thread can be parked. @returns whether there were any. */
   makeTasks(thread: ActiveThread): boolean {
     const eager = this.running.of(thread).filter((activity) => activity.task === null);
-    for (const activity of eager) if (!activity.bound) this.makeRow(activity);
+    for (const activity of eager) if (!activity.is.bound) this.makeRow(activity);
     return eager.length > 0;
   }
 
@@ -230,7 +214,8 @@ export class ActivityRunner implements RunsAttempts {
   async leave(serving: Serving): Promise<void> {
     for (const activity of this.running.all()) {
       if (activity.serving !== serving) continue;
-      const { thread, op, attempt, task, bound, unsentDetails: details } = activity;
+      const { thread, op, task, unsentDetails: details } = activity;
+      const { attempt, bound } = activity.is;
       this.running.abandon(activity, new Error('the worker stops'));
       this.running.remove(activity);
       if (task !== null) {
@@ -299,7 +284,7 @@ export class ActivityRunner implements RunsAttempts {
         name: row.name,
         retry: input.retry,
         attempt: row.attempt,
-        seed: String(row.request_no),
+        requestNo: row.request_no,
         lineage: readLineage(row.lineage),
         thread: null,
         task: { epoch: row.epoch, claimNo },
@@ -307,11 +292,8 @@ export class ActivityRunner implements RunsAttempts {
         transactional: input.transactional === true,
         limited: isLimited(input),
         closeAt: this.#closeAt(row.close_in_ms),
-      },
-      run,
-      {
-        args: input.args,
-        headers: input.headers ?? {},
+        arguments: input.args,
+        headers: input.headers ?? null,
         taskQueue: serving.taskQueue,
         workflowId: row.workflow_id,
         workflowName: row.workflow_name,
@@ -319,6 +301,7 @@ export class ActivityRunner implements RunsAttempts {
         heartbeatDetails,
         trace: row.trace,
       },
+      run,
     );
   }
 
@@ -334,50 +317,35 @@ export class ActivityRunner implements RunsAttempts {
 
   // ---- attempts
 
-  #run(facts: AttemptFacts, run: UserFunction, call: Call): void {
-    const activity = new RunningActivity(facts, this, call);
-    this.running.add(activity);
-    const layers = activityLayers(activity.serving.interceptors);
-    const layered = layers === null ? run : throughActivityInbound(layers, activity.name, run);
+  #run(facts: AttemptFacts, run: UserFunction): void {
     const { spans, metrics } = this.#host;
-    const begunAt = metrics.active ? this.#host.monotonic() : 0;
-    const span = spans.active
-      ? spans.beginAttempt(activity.name, activity.attempt, { ...call, seed: activity.seed })
-      : null;
-    const traced = span === null ? layered : span.within(layered);
-    const transactional = activity.transactional
-      ? inTransaction(this.#host, activity, traced, call.limits?.startToCloseMs ?? null)
-      : null;
-    const attempt = {
-      run: transactional?.run ?? traced,
-      transaction: transactional?.transaction ?? null,
-      port: activity,
-      abort: activity.abort,
-      limits: call.limits,
-      heartbeatDetails: call.heartbeatDetails,
-      nonRetryableErrorTypes: activity.retry.nonRetryableErrorTypes ?? [],
-      logger: activity.serving.logger,
-      activityName: activity.name,
-      arguments: call.args,
-      facts: () => ({
-        headers: call.headers,
-        workflowId: call.workflowId,
-        workflowName: call.workflowName,
-        workflowTopic: `${call.taskQueue}-${activity.name}`,
-        taskQueue: call.taskQueue,
-        namespace: this.#host.namespace,
-        attempt: activity.attempt,
-        idempotencyKey: idempotencyKey(activity.lineage, activity.seed, activity.threadNo, activity.op),
-      }),
-    };
-    runAttempt(attempt, (outcome) => {
-      activity.over = true;
-      span?.end(outcome.kind, outcome.kind === 'failed' ? outcome.failure.name : undefined);
-      if (metrics.active) metrics.attempted(activity.name, outcome.kind, this.#host.monotonic() - begunAt);
-      if (needsRow(activity, outcome)) this.makeRow(activity);
-      if (activity.makingRow) activity.whenRowSettled = () => this.#settle(activity, outcome);
-      else this.#settle(activity, outcome);
-    });
+    const activity = new RunningActivity(facts, run, this);
+    this.running.add(activity);
+    const layers = activityLayers(facts.serving.interceptors);
+    if (layers !== null) activity.run = throughActivityInbound(layers, facts.name, run);
+    if (metrics.active) activity.begunAt = this.#host.monotonic();
+    if (spans.active) {
+      activity.span = spans.beginAttempt(facts.name, facts.attempt, { ...facts, seed: activity.seed });
+      if (activity.span !== null) activity.run = activity.span.within(activity.run);
+    }
+    if (facts.transactional) {
+      const startToCloseMs = facts.limits?.startToCloseMs ?? null;
+      const { run: inside, transaction } = inTransaction(this.#host, activity, activity.run, startToCloseMs);
+      activity.run = inside;
+      activity.transaction = transaction;
+    }
+    runAttempt(activity);
+  }
+
+  attemptEnded(activity: RunningActivity, outcome: AttemptOutcome): void {
+    const { metrics } = this.#host;
+    activity.over = true;
+    activity.span?.end(outcome.kind, outcome.kind === 'failed' ? outcome.failure.name : undefined);
+    if (metrics.active)
+      metrics.attempted(activity.activityName, outcome.kind, this.#host.monotonic() - activity.begunAt);
+    if (needsRow(activity, outcome)) this.makeRow(activity);
+    if (activity.makingRow) activity.whenRowSettled = () => this.#settle(activity, outcome);
+    else this.#settle(activity, outcome);
   }
 
   #settle(activity: RunningActivity, outcome: AttemptOutcome): void {
@@ -396,7 +364,8 @@ export class ActivityRunner implements RunsAttempts {
 
   /** An eager attempt gets a task row, in this worker's name. */
   makeRow(activity: RunningActivity): void {
-    const { thread, op, attempt, task, makingRow, abandoned } = activity;
+    const { thread, op, task, makingRow, abandoned } = activity;
+    const { attempt } = activity.is;
     if (thread === null || task !== null || makingRow || abandoned) return;
     this.#rows.make(thread, op, { attempt, delayMs: 0, lastFailure: null, running: activity });
   }
@@ -404,8 +373,9 @@ export class ActivityRunner implements RunsAttempts {
   /** An attempt ended: its outcome goes to the thread when that is here, else into its inbox. */
   #ended(activity: RunningActivity, outcome: AttemptOutcome): void {
     const { thread } = activity;
-    if (activity.transaction === 'committed') return; // the thread has mail
-    const mayBeRivalled = activity.tokenGiven || activity.transactional || (activity.limited && activity.task !== null);
+    if (activity.transactionState === 'committed') return; // the thread has mail
+    const { transactional, limited } = activity.is;
+    const mayBeRivalled = activity.tokenGiven || transactional || (limited && activity.task !== null);
     if (thread === null || mayBeRivalled || !this.#threads.holds(thread)) {
       this.#record(activity, outcome);
     } else if (thread.stage !== 'parking' && thread.stage !== 'parked') {
@@ -433,24 +403,24 @@ export class ActivityRunner implements RunsAttempts {
     } else if (outcome.kind === 'outside' || delayMs === null || activity.task !== null) {
       this.#record(activity, outcome);
     } else {
-      const { attempt, unsentDetails: details } = activity;
-      this.#rows.make(thread, op, { attempt: attempt + 1, delayMs, lastFailure: outcome.failure, details });
+      const { is, unsentDetails: details } = activity;
+      this.#rows.make(thread, op, { attempt: is.attempt + 1, delayMs, lastFailure: outcome.failure, details });
     }
   }
 
   /** Into the task row, and from there into the inbox. Without a row its thread went elsewhere, and runs it again there. */
   #record(activity: RunningActivity, outcome: AttemptOutcome): void {
-    const { task, thread, op, bound } = activity;
+    const { task, thread, op, is } = activity;
     if (task === null) return;
     let finish: Finish;
     try {
       finish = this.#finishOf(activity, outcome);
     } catch (error) {
-      this.#unreadable(activity, activity, error, task.epoch);
+      this.#unreadable(activity, is, error, task.epoch);
       return;
     }
     const finished = this.#rows.finish(activity, finish, task.epoch);
-    if (!bound || thread === null || finish.kind === 'done' || finish.kind === 'fail') return;
+    if (!is.bound || thread === null || finish.kind === 'done' || finish.kind === 'fail') return;
     const rests = finish.kind === 'retry' ? finish.delayMs : null;
     void finished.then(() => {
       if (!this.#threads.holds(thread)) return;
@@ -464,7 +434,7 @@ export class ActivityRunner implements RunsAttempts {
     const { seal } = activity.serving;
     if (outcome.kind === 'done') return { kind: 'done', payload: seal.seal(outcome.text), delayMs: 0 };
     const details = seal.seal(activity.unsentDetails);
-    if (activity.transaction === 'interrupted') {
+    if (activity.transactionState === 'interrupted') {
       const unreadable = outcome.kind === 'failed' && outcome.failure.name === 'PayloadCodecError';
       return { kind: 'release', payload: null, delayMs: unreadable ? UNREADABLE_FOR_MS : RELEASED_FOR_MS, details };
     }
@@ -487,7 +457,7 @@ export class ActivityRunner implements RunsAttempts {
   }
 
   #tell(
-    { serving, name, attempt, workflowId, workflowName }: RunningActivity,
+    { is: { serving, name, attempt, workflowId, workflowName } }: RunningActivity,
     { failure }: Extract<AttemptOutcome, { kind: 'failed' }>,
     retryInMs: number | null,
   ): void {
@@ -499,7 +469,7 @@ export class ActivityRunner implements RunsAttempts {
 
   /** When a failed attempt is repeated; null when it is final. */
   #retryInMs(activity: RunningActivity, outcome: Extract<AttemptOutcome, { kind: 'failed' }>): number | null {
-    const { attempt, retry, closeAt } = activity;
+    const { attempt, retry, closeAt } = activity.is;
     if (!outcome.retryable || attempt > retry.maximumAttempts) return null;
     const delayMs = outcome.nextRetryMs ?? retryDelayMs({ ...retry, throwOnError: true }, attempt);
     return this.#host.monotonic() + delayMs >= closeAt ? null : delayMs;
@@ -529,23 +499,4 @@ function attemptLimits({ startToCloseMs, limits }: Limits, closeInMs: number | n
   if (startToCloseMs === null && limits === undefined) return null;
   const { scheduleToCloseMs = null, heartbeatMs = null } = limits ?? {};
   return { startToCloseMs, scheduleToCloseMs, heartbeatMs, closeInMs };
-}
-
-/** A call in the process of its workflow. */
-function callOf(
-  thread: ActiveThread,
-  spec: CommandSpec['activity'],
-  closeInMs: number | null,
-  heartbeatDetails: unknown,
-): Call {
-  return {
-    args: JSON.parse(spec.args) as unknown[],
-    headers: spec.headers === null ? {} : (decodePayload(spec.headers) as Record<string, unknown>),
-    taskQueue: spec.taskQueue,
-    workflowId: thread.info.workflowId,
-    workflowName: thread.info.workflowName,
-    limits: attemptLimits(spec, closeInMs),
-    heartbeatDetails,
-    trace: thread.info.trace,
-  };
 }

@@ -31,12 +31,21 @@ export interface BoundAttempt {
   readonly spec: CommandSpec['activity'];
   readonly serving: Serving;
   readonly run: UserFunction;
+  readonly known: KnownAttempt;
+}
+
+/** Which attempt it is, and what its row says. */
+export interface KnownAttempt {
   readonly attempt: number;
   readonly losses: number;
   readonly task: TaskOfAttempt | null;
+  /** What the last heartbeat said. */
   readonly details: string | null;
-  readonly closeInMs: number | null;
+  /** What is left of its scheduleToCloseTimeout; undefined: all. */
+  readonly closeInMs: number | null | undefined;
 }
+
+export const FIRST_ATTEMPT: KnownAttempt = { attempt: 1, losses: 0, task: null, details: null, closeInMs: undefined };
 
 export interface BoundActivitiesOptions {
   readonly host: HostContext;
@@ -71,8 +80,7 @@ export class BoundActivities {
       this.#wait(thread, op, () => this.start(thread, op));
       return;
     }
-    const closeInMs = operation.spec.limits?.scheduleToCloseMs ?? null;
-    this.#begin(thread, op, serving, { attempt: 1, losses: 0, task: null, details: null, closeInMs });
+    this.#begin(thread, op, serving, FIRST_ATTEMPT);
   }
 
   /** Something may be to be done for one that has a row: its retry is due, or somebody changed the row. */
@@ -128,18 +136,12 @@ export class BoundActivities {
     }
   }
 
-  #begin(
-    thread: ActiveThread,
-    op: number,
-    serving: Serving,
-    known: Pick<BoundAttempt, 'attempt' | 'losses' | 'task' | 'details' | 'closeInMs'>,
-  ): void {
+  #begin(thread: ActiveThread, op: number, serving: Serving, known: KnownAttempt): void {
     const operation = thread.open.get(op);
     if (operation?.kind !== 'activity') return;
     const { name, spec } = operation;
-    const { attempt, losses, task, details, closeInMs } = known;
     const run = this.#functionOf(thread, op, spec.taskQueue, name);
-    this.#options.begin({ thread, op, name, spec, serving, run, attempt, losses, task, details, closeInMs });
+    this.#options.begin({ thread, op, name, spec, serving, run, known });
   }
 
   /** What the call brought along; where changed code brings none any more, what the worker has under the name. */

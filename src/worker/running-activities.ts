@@ -6,14 +6,19 @@
  * with and without a row.
  */
 
-import type { AttemptPort } from '../activity/attempt.js';
+import { type Attempt, AttemptContext, type AttemptOutcome, type CallFacts } from '../activity/attempt.js';
+import type { ActivityContext, ActivityTransaction } from '../activity/context.js';
 import { LazyAbort } from '../activity/lazy-abort.js';
+import type { AttemptLimits, TimeLimits } from '../activity/time-limits.js';
 import { encodeTaskToken } from '../codec/task-token.js';
 import type { RetrySpec } from '../core/history.js';
-import type { Lineage } from '../core/lineage.js';
+import { idempotencyKey, type Lineage } from '../core/lineage.js';
+import type { Logger } from '../core/logger.js';
 import type { ActiveThread } from './active-thread.js';
 import { type OperationKey, operationKey } from './operation-key.js';
+import type { UserFunction } from './options.js';
 import type { Serving } from './serving.js';
+import type { AttemptSpan } from './span-reporter.js';
 
 /** What is known of an attempt when it begins. */
 export interface AttemptFacts {
@@ -23,8 +28,8 @@ export interface AttemptFacts {
   readonly name: string;
   readonly retry: RetrySpec;
   readonly attempt: number;
-  /** The run's, which begins its idempotency keys. */
-  readonly seed: string;
+  /** The run's request number, which begins its idempotency keys. */
+  readonly requestNo: number;
   /** Where the call may have been recorded first. */
   readonly lineage: Lineage | null;
   /** The thread it runs for while that is here; null once it is a task like any other. */
@@ -38,6 +43,16 @@ export interface AttemptFacts {
   readonly limited: boolean;
   /** When its scheduleToCloseTimeout is over, by the monotonic clock. */
   readonly closeAt: number;
+  readonly arguments: readonly unknown[];
+  /** Null: none. */
+  readonly headers: Record<string, unknown> | null;
+  readonly taskQueue: string;
+  readonly workflowId: string;
+  readonly workflowName: string;
+  readonly limits: AttemptLimits | null;
+  readonly heartbeatDetails: unknown;
+  /** The trace context of its run. */
+  readonly trace: string | null;
 }
 
 export interface TaskOfAttempt {
@@ -52,24 +67,21 @@ export interface RunsAttempts {
   beat(activity: RunningActivity): void;
   /** Somebody else needs its row. */
   makeRow(activity: RunningActivity): void;
+  attemptEnded(activity: RunningActivity, outcome: AttemptOutcome): void;
 }
 
-export class RunningActivity implements AttemptPort {
-  readonly threadNo: number;
-  readonly op: number;
-  readonly serving: Serving;
-  readonly name: string;
-  readonly retry: RetrySpec;
-  readonly attempt: number;
-  readonly seed: string;
-  readonly lineage: Lineage | null;
-  readonly bound: boolean;
-  readonly transactional: boolean;
-  readonly limited: boolean;
-  readonly closeAt: number;
+export class RunningActivity implements Attempt {
+  readonly is: AttemptFacts;
+  /** The function, within whatever is around it. */
+  run: UserFunction;
+  /** Of a transactional one, while it runs. */
+  transaction: (() => ActivityTransaction | null) | null = null;
   /** How its transaction ended: committed, or for reasons that are not its function's, as far as is known. */
-  transaction: 'open' | 'committed' | 'interrupted' = 'open';
-  readonly abort = new LazyAbort();
+  transactionState: 'open' | 'committed' | 'interrupted' = 'open';
+  timeLimits: TimeLimits | null = null;
+  span: AttemptSpan | null = null;
+  /** By the monotonic clock; 0 where nobody measures. */
+  begunAt = 0;
   thread: ActiveThread | null;
   task: TaskOfAttempt | null;
   /** Nobody waits for it any more. */
@@ -85,32 +97,80 @@ export class RunningActivity implements AttemptPort {
   /** What its end waits with until then. */
   whenRowSettled: (() => void) | null = null;
   readonly #runner: RunsAttempts;
-  /** Of its workflow. */
-  readonly workflowId: string;
-  readonly workflowName: string;
+  #abort: LazyAbort | null = null;
+  #context: ActivityContext | null = null;
 
-  constructor(
-    facts: AttemptFacts,
-    runner: RunsAttempts,
-    { workflowId, workflowName }: { readonly workflowId: string; readonly workflowName: string },
-  ) {
-    this.workflowId = workflowId;
-    this.workflowName = workflowName;
-    this.threadNo = facts.threadNo;
-    this.op = facts.op;
-    this.serving = facts.serving;
-    this.name = facts.name;
-    this.retry = facts.retry;
-    this.attempt = facts.attempt;
-    this.seed = facts.seed;
-    this.lineage = facts.lineage;
-    this.bound = facts.bound;
-    this.transactional = facts.transactional;
-    this.limited = facts.limited;
-    this.closeAt = facts.closeAt;
+  constructor(facts: AttemptFacts, run: UserFunction, runner: RunsAttempts) {
+    this.is = facts;
+    this.run = run;
     this.thread = facts.thread;
     this.task = facts.task;
     this.#runner = runner;
+  }
+
+  get threadNo(): number {
+    return this.is.threadNo;
+  }
+
+  get op(): number {
+    return this.is.op;
+  }
+
+  get serving(): Serving {
+    return this.is.serving;
+  }
+
+  get activityName(): string {
+    return this.is.name;
+  }
+
+  /** The run's, which begins its idempotency keys. */
+  get seed(): string {
+    return String(this.is.requestNo);
+  }
+
+  get arguments(): readonly unknown[] {
+    return this.is.arguments;
+  }
+
+  get limits(): AttemptLimits | null {
+    return this.is.limits;
+  }
+
+  get heartbeatDetails(): unknown {
+    return this.is.heartbeatDetails;
+  }
+
+  get nonRetryableErrorTypes(): readonly string[] {
+    return this.is.retry.nonRetryableErrorTypes ?? [];
+  }
+
+  get logger(): Logger {
+    return this.is.serving.logger;
+  }
+
+  get abort(): LazyAbort {
+    this.#abort ??= new LazyAbort();
+    return this.#abort;
+  }
+
+  get context(): ActivityContext {
+    this.#context ??= new AttemptContext(this);
+    return this.#context;
+  }
+
+  facts(): CallFacts {
+    const { headers, workflowId, workflowName, taskQueue, name, attempt, lineage, threadNo, op } = this.is;
+    return {
+      headers: headers ?? {},
+      workflowId,
+      workflowName,
+      workflowTopic: `${taskQueue}-${name}`,
+      taskQueue,
+      namespace: this.#runner.namespace,
+      attempt,
+      idempotencyKey: idempotencyKey(lineage, this.seed, threadNo, op),
+    };
   }
 
   heartbeat(details: string | null): void {
@@ -124,7 +184,11 @@ export class RunningActivity implements AttemptPort {
       this.tokenGiven = true;
       this.#runner.makeRow(this);
     }
-    return encodeTaskToken({ ...this, namespace: this.#runner.namespace });
+    return encodeTaskToken({ ...this.is, seed: this.seed, namespace: this.#runner.namespace });
+  }
+
+  ended(outcome: AttemptOutcome): void {
+    this.#runner.attemptEnded(this, outcome);
   }
 
   /** It is known whether there is a row. */

@@ -71,7 +71,7 @@ export function inTransaction(
         payload,
       });
     });
-    activity.transaction = 'committed';
+    activity.transactionState = 'committed';
     host.tell((rows[0] as { finish_in_transaction?: string } | undefined)?.finish_in_transaction ?? null);
     return value;
   };
@@ -92,7 +92,7 @@ function sealed(activity: RunningActivity, text: string | null): string | null {
   try {
     return activity.serving.seal.seal(text);
   } catch (error) {
-    activity.transaction = 'interrupted';
+    activity.transactionState = 'interrupted';
     throw error;
   }
 }
@@ -103,7 +103,7 @@ function failureOf(host: HostContext, activity: RunningActivity, error: unknown)
     const message = 'a transactional activity is completed by its own commit; call it without transactional';
     return Object.assign(new InvalidArgumentError(message), { nonRetryable: true });
   }
-  if (error instanceof PayloadCodecError && activity.transaction === 'interrupted') return error;
+  if (error instanceof PayloadCodecError && activity.transactionState === 'interrupted') return error;
   if (!(error instanceof NotCommitted)) return error;
   const { cause } = error;
   if (!(cause instanceof SqlError)) return interrupted(host, activity, error, messageOf(cause));
@@ -121,8 +121,8 @@ function failureOf(host: HostContext, activity: RunningActivity, error: unknown)
 }
 
 function interrupted(host: HostContext, activity: RunningActivity, error: NotCommitted, reason: string): NotCommitted {
-  activity.transaction = 'interrupted';
-  const { name: activityName, threadNo } = activity;
+  activity.transactionState = 'interrupted';
+  const { activityName, threadNo } = activity;
   const known = activity.abandoned || reason === '40001'; // who has it now is told of elsewhere
   host.logger[known ? 'debug' : 'warn'](
     { activityName, threadNo, reason },
