@@ -6,8 +6,7 @@
  * next one, and arrays as `pg` takes them: the same work as the engine's, written plainly. `bare rows`: no executions at all,
  * arrays of rows prepared in advance and encoded by hand in Postgres' binary format: what the server could take.
  *
- * The table has the columns and the key of `history` as it was when this was written, and bodies of the same size. It stays as
- * it is when the engine changes, so that figures of different versions share one measure.
+ * The table has the columns and the key of `history` as it was when this was written, and bodies like its own.
  */
 import pg from 'pg';
 import { answerParent } from './process.mjs';
@@ -102,7 +101,7 @@ async function append(rows) {
 
 /** What the engine writes for a step of its own run of this shape. @param {Row} row */
 function bodyOf({ seq, threadNo }) {
-  return `{"s":[{"t":${Date.now()},"e":["done",${seq},${threadNo}],"c":[["activity","addOne",1234567890,${seq},{"args":[${threadNo}]}]]}]}`;
+  return `[[${Date.now()},["done",${seq},${threadNo}],["bound","addOne",1234567890,${seq},[${threadNo}]]]]`;
 }
 
 /** @type {{ row: Row, committed: () => void }[]} */

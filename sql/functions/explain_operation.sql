@@ -47,8 +47,8 @@ begin
     return jsonb_build_object('reason', 'delivered', 'details', '{}'::jsonb,
       'message', format('has the outcome of operation %s in its inbox', p_op));
   end if;
-  return case v_command ->> 0
-    when 'activity' then jsonb_build_object('reason', 'activity-running',
+  return case
+    when v_command ->> 0 in ('activity', 'bound') then jsonb_build_object('reason', 'activity-running',
       'message', format('waits for activity "%s", which runs in the same process', v_command ->> 1),
       'details', jsonb_build_object('activity', v_command ->> 1))
     else jsonb_build_object('reason', 'operation',

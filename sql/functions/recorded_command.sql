@@ -11,10 +11,11 @@ begin
     select x.command
     from (
       select c.command, row_number() over (order by s.n, c.n) - 1 as nth
-      from json_array_elements(v_entry.body::json -> 's') with ordinality s (step, n)
-      cross join lateral json_array_elements(s.step -> 'c') with ordinality c (command, n)
-      -- these open no operation: opensOperation in src/core/history.ts
-      where c.command ->> 0 not in ('emit', 'trace', 'patch', 'complete', 'fail', 'continue')
+      from json_array_elements(v_entry.body::json) with ordinality s (step, n)
+      cross join lateral json_array_elements(s.step) with ordinality c (command, n)
+      where c.n > 2                                    -- behind the time and the event
+        -- these open no operation: opensOperation in src/core/history.ts
+        and c.command ->> 0 not in ('emit', 'trace', 'patch', 'complete', 'fail', 'continue')
     ) x
     where x.nth = p_op - v_entry.opened_from);
 exception when others then

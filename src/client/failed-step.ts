@@ -1,11 +1,11 @@
 /** Which step of a failed workflow its failure came from. */
 
+import { parseSteps } from '../codec/entry-text.js';
 import { decodeFailure } from '../codec/failure-text.js';
 import type { Seal } from '../codec/payload-codec.js';
 import type { Failure } from '../core/failure.js';
 import { type CommandKind, type CommandSpec, opensOperation } from '../core/history.js';
 import type { HistoryRow } from '../postgres/protocol/threads.js';
-import { stepsOf } from './reset-plan.js';
 
 export interface FailedStep {
   /** How many entries stand before the one that holds the failure. */
@@ -25,7 +25,7 @@ export function failedStep(rows: readonly HistoryRow[], ended: Failure, seal: Se
   let opened = 0;
   let found: FailedStep = { keep: Math.max(0, rows.length - 1), childId: null };
   for (const row of rows) {
-    for (const { e, c } of stepsOf(row)) {
+    for (const { e, c } of parseSteps(row.body)) {
       const [kind, op, failure] = e as [string, number, unknown];
       if (kind === 'fail' && isSame(decodeFailure(JSON.stringify(failure), seal), ended))
         found = { keep: row.seq, childId: children.get(op) ?? null };

@@ -4,7 +4,7 @@
  * Read from the stored texts without opening payloads: no key is needed to reset a workflow whose payloads are sealed.
  */
 
-import type { ParsedSteps } from '../codec/sealed-steps.js';
+import { parseSteps } from '../codec/entry-text.js';
 import { type CommandKind, type CommandSpec, opensOperation } from '../core/history.js';
 import type { ResetCut } from '../postgres/protocol/operations.js';
 import type { HistoryRow } from '../postgres/protocol/threads.js';
@@ -44,7 +44,7 @@ export function planReset(rows: readonly HistoryRow[], keep: number, keepOutcome
 
   for (const row of rows) {
     const kept = row.seq < keep;
-    for (const step of stepsOf(row)) {
+    for (const step of parseSteps(row.body)) {
       const [kind, op, value] = step.e as [string, number, unknown];
       for (const settled of settledBy(step.e)) if (kept) open.delete(settled);
       if (kind === 'cancel' && kept) cancelled = true;
@@ -91,11 +91,6 @@ export function planReset(rows: readonly HistoryRow[], keep: number, keepOutcome
   }
   const seen = rows.filter((row) => !row.closes).length - 1;
   return { keep, opened, seen, cancelled, ...plan, outcomes, signals, awaitsHookElsewhere };
-}
-
-/** The steps of an entry as they are stored; one that was ended from outside has none. */
-export function stepsOf(row: HistoryRow): ParsedSteps {
-  return (JSON.parse(row.body) as { s?: ParsedSteps }).s ?? [];
 }
 
 function settledBy(event: unknown[]): readonly number[] {

@@ -181,7 +181,7 @@ describe('an entry', () => {
 
   it('is one JSON value, with payloads in it as they are', () => {
     const step: Step = { event: { kind: 'done', op: 1, value: { a: [1] }, text: '{"a":[1]}' }, now: 5, commands: [] };
-    expect(encodeSteps([step], defaults)).toBe('{"s":[{"t":5,"e":["done",1,{"a":[1]}],"c":[]}]}');
+    expect(encodeSteps([step], defaults)).toBe('[[5,["done",1,{"a":[1]}]]]');
   });
 
   it('holds of an activity only what differs from the defaults', () => {
@@ -195,12 +195,10 @@ describe('an entry', () => {
       }) as Command;
     const stored = (spec: object) =>
       encodeSteps([{ event: { kind: 'start' }, now: 0, commands: [activity(spec)] }], defaults);
-    expect(stored({})).toContain('["activity","charge",1,2,{"args":[]}]');
-    expect(stored({ taskQueue: 'other' })).toContain('{"args":[],"taskQueue":"other"}');
-    expect(stored({ retry: { ...retry, maximumAttempts: 3 } })).toContain('{"args":[],"retry":{"maximumAttempts":3}}');
-    expect(stored({ startToCloseMs: 9, headers: '{"a":1}' })).toContain(
-      '{"args":[],"headers":{"a":1},"startToCloseMs":9}',
-    );
+    expect(stored({})).toContain('["activity","charge",1,2,[]]');
+    expect(stored({ taskQueue: 'other' })).toContain('["activity","charge",1,2,[],{"taskQueue":"other"}]');
+    expect(stored({ retry: { ...retry, maximumAttempts: 3 } })).toContain(',[],{"retry":{"maximumAttempts":3}}]');
+    expect(stored({ startToCloseMs: 9, headers: '{"a":1}' })).toContain(',[],{"headers":{"a":1},"startToCloseMs":9}]');
   });
 
   it('of a thread that was ended from outside has no steps', () => {

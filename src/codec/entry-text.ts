@@ -1,9 +1,13 @@
 /**
  * History entries <-> the text in `history.body`.
  *
- *     {"s":[{"t":<now>,"e":[kind, ...],"c":[[kind, name, fingerprint, counter, spec], ...]}, ...]}
+ *     [[now, event, command, ...], ...]        an entry: its steps
+ *     [kind, ...]                              an event
+ *     [kind, name, fingerprint, counter, spec]
+ *     ["activity" | "bound", name, fingerprint, counter, args, rest of the spec where it differs from the defaults]
  *
- * Payloads are valid JSON and stand in it raw, so that one JSON.parse reads an entry and no payload is escaped twice.
+ * Short, since every byte goes to the disk twice. Payloads are valid JSON and stand in it raw, so that one JSON.parse reads an
+ * entry and no payload is escaped twice. An entry that was ended from outside is `{}`.
  * Outcomes the database decided are not here but in `history.outcome` of the entry before: [[op, what, value?], ...].
  */
 
@@ -32,11 +36,26 @@ export interface ActivityDefaults {
 }
 
 export function encodeSteps(steps: readonly Step[], defaults: ActivityDefaults): string {
-  return `{"s":[${steps.map((step) => stepText(step, defaults)).join(',')}]}`;
+  let text = '[';
+  for (let index = 0; index < steps.length; index++) {
+    const { now, event, commands } = steps[index] as Step;
+    text += `${index === 0 ? '[' : ',['}${nowText(now)},${eventText(event)}`;
+    for (let at = 0; at < commands.length; at++) text += `,${commandText(commands[at] as Command, defaults)}`;
+    text += ']';
+  }
+  return `${text}]`;
 }
 
-function stepText(step: Step, defaults: ActivityDefaults): string {
-  return `{"t":${step.now},"e":${eventText(step.event)},"c":[${step.commands.map((command) => commandText(command, defaults)).join(',')}]}`;
+let lastNow = 0;
+let lastNowText = '0';
+
+/** Hundreds of steps share a millisecond. */
+function nowText(now: number): string {
+  if (now !== lastNow) {
+    lastNow = now;
+    lastNowText = String(now);
+  }
+  return lastNowText;
 }
 
 function eventText(event: Event): string {
@@ -62,13 +81,20 @@ function eventText(event: Event): string {
 }
 
 function commandText(command: Command, defaults: ActivityDefaults): string {
-  return `["${command.kind}",${JSON.stringify(command.name)},${command.fingerprint},${command.counter},${specText(command, defaults)}]`;
+  const { kind, name, fingerprint, counter } = command;
+  if (kind === 'activity')
+    return `["${command.spec.bound ? 'bound' : kind}",${nameText(name)},${fingerprint},${counter},${command.spec.args}${restText(command.spec, defaults)}]`;
+  return `["${kind}",${nameText(name)},${fingerprint},${counter},${specText(command)}]`;
 }
 
-function specText(command: Command, defaults: ActivityDefaults): string {
+const PLAIN_NAME = /^[\w.$-]*$/;
+
+function nameText(name: string): string {
+  return PLAIN_NAME.test(name) ? `"${name}"` : JSON.stringify(name);
+}
+
+function specText(command: Command): string {
   switch (command.kind) {
-    case 'activity':
-      return shortActivityText(command.spec, defaults);
     case 'signal':
       return `{"signalId":${JSON.stringify(command.spec.signalId)},"payload":${command.spec.payload ?? 'null'},"expireMs":${command.spec.expireMs}}`;
     case 'child':
@@ -99,17 +125,17 @@ function specText(command: Command, defaults: ActivityDefaults): string {
   }
 }
 
-function shortActivityText(spec: CommandSpec['activity'], defaults: ActivityDefaults): string {
-  let text = `{"args":${spec.args}`;
+/** What else an activity's spec holds, where it differs from the defaults; nothing, mostly. */
+function restText(spec: CommandSpec['activity'], defaults: ActivityDefaults): string {
+  let text = '';
   if (spec.headers !== null) text += `,"headers":${spec.headers}`;
   if (spec.taskQueue !== defaults.taskQueue) text += `,"taskQueue":${JSON.stringify(spec.taskQueue)}`;
   const retry = differences(spec.retry, defaults.retry);
   if (retry !== null) text += `,"retry":${JSON.stringify(retry)}`;
   if (spec.startToCloseMs !== null) text += `,"startToCloseMs":${spec.startToCloseMs}`;
   if (spec.limits !== undefined) text += `,"limits":${JSON.stringify(spec.limits)}`;
-  if (spec.bound) text += ',"bound":true';
   if (spec.transactional) text += ',"transactional":true';
-  return `${text}}`;
+  return text === '' ? '' : `,{${text.slice(1)}}`;
 }
 
 const retryFields = [
@@ -121,6 +147,7 @@ const retryFields = [
 ] as const;
 
 function differences(retry: RetrySpec, defaults: RetrySpec): Partial<RetrySpec> | null {
+  if (retry === defaults) return null;
   let found: Record<string, unknown> | null = null;
   for (const field of retryFields) {
     if (retry[field] === defaults[field]) continue;
@@ -228,10 +255,10 @@ export function decodeSteps(
   defaults: ActivityDefaults,
   seal: Seal = registeredSeal,
 ): { steps: RecordedStep[]; opened: number } {
-  const stored = JSON.parse(body) as { s?: ParsedSteps };
-  if (stored.s !== undefined && mayHoldSealed(body)) openSteps(stored.s, seal);
+  const stored = parseSteps(body);
+  if (mayHoldSealed(body)) openSteps(stored, seal);
   let next = opened;
-  const steps = (stored.s ?? []).map((step) => ({
+  const steps = stored.map((step) => ({
     entry,
     now: step.t,
     event: readEvent(step.e, outcome),
@@ -241,6 +268,25 @@ export function decodeSteps(
     }),
   }));
   return { steps, opened: next };
+}
+
+/** The steps of an entry as they are stored; one that was ended from outside has none. */
+export function parseSteps(body: string): ParsedSteps {
+  const stored: unknown = JSON.parse(body);
+  if (!Array.isArray(stored)) return [];
+  return (stored as [number, unknown[], ...unknown[][]][]).map(([t, e, ...c]) => ({ t, e, c: c.map(parsedCommand) }));
+}
+
+function parsedCommand(command: unknown[]): unknown[] {
+  const [kind, name, fingerprint, counter, args, rest] = command;
+  if (kind !== 'activity' && kind !== 'bound') return command;
+  return [
+    'activity',
+    name,
+    fingerprint,
+    counter,
+    { args, ...(rest as object), ...(kind === 'bound' && { bound: true }) },
+  ];
 }
 
 function readEvent(stored: unknown[], outcome: ReadonlyMap<number, Decision>): Event {

@@ -7,6 +7,7 @@ import {
   turns,
 } from '../../test/support/simulated-worker.js';
 import { SimulatedWorkflow } from '../../test/support/simulated-workflow.js';
+import { parseSteps } from '../codec/entry-text.js';
 import { PayloadCodecError } from '../core/errors.js';
 import type { Mail } from '../postgres/protocol/threads.js';
 import { workflow } from '../workflow/workflow.js';
@@ -36,7 +37,7 @@ async function begin(run: SimulatedFunction, options: { eager?: boolean } = {}) 
       await turns(3);
     },
     get entries() {
-      return store.rows.map(({ body }) => (JSON.parse(body) as { s: { e: unknown[] }[] }).s.map(({ e }) => e[0]));
+      return store.rows.map(({ body }) => parseSteps(body).map(({ e }) => e[0]));
     },
   };
 }

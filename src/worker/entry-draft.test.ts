@@ -365,7 +365,7 @@ describe('an entry', () => {
     expect(draft.empty).toBe(true);
     draft.consume(12);
     expect(draft.empty).toBe(false);
-    expect(draft.item(thread, defaults)).toMatchObject({ consumed: [12], body: '{"s":[]}' });
+    expect(draft.item(thread, defaults)).toMatchObject({ consumed: [12], body: '[]' });
   });
 
   it('is full when it is long, or large', () => {

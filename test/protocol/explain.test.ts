@@ -64,7 +64,7 @@ const retries = (most: number) =>
   });
 
 /** What an entry's body holds of one command. */
-const body = (...command: unknown[]) => JSON.stringify({ s: [{ t: 0, e: ['start'], c: [command] }] });
+const body = (...command: unknown[]) => JSON.stringify([[0, ['start'], command]]);
 
 onEveryDatabase('a workflow that does not move', (session) => {
   it('is not there', async () => {
@@ -140,7 +140,7 @@ onEveryDatabase('a workflow that does not move', (session) => {
       details: { worker: worker.no, description: 'a test' },
       waitsFor: [],
     });
-    await step(session(), thread, { opens: 1, body: body('activity', 'charge', 1, 1, { args: [] }) });
+    await step(session(), thread, { opens: 1, body: body('activity', 'charge', 1, 1, []) });
     expect(await why(session(), 'a')).toMatchObject({
       reason: 'running',
       message: expect.stringMatching(
@@ -395,7 +395,7 @@ onEveryDatabase('a workflow that does not move', (session) => {
     expect(found.message).toMatch(/attempt 2 of 5, due in 1[12] s\.$/);
     expect(found.details).toMatchObject({ lastError: { message: '\0' } });
     const broken = await running(session(), worker, 'c');
-    await step(session(), broken, { opens: 1, body: body('activity', 'a', 1, 1, { args: ['\0'] }) });
+    await step(session(), broken, { opens: 1, body: body('activity', 'a', 1, 1, ['\0']) });
     expect(await why(session(), 'c')).toMatchObject({ reason: 'running' });
   });
 });

@@ -42,7 +42,7 @@ onEveryDatabase('reset', (session) => {
     const worker = await register(session());
     const a = await running(session(), worker, 'a');
     await step(session(), a, { opens: 1, effects: [wait(0, 'go')] });
-    await step(session(), a, { body: '{"s":[{"t":0,"e":["signal",0,1],"c":[]}]}' });
+    await step(session(), a, { body: '[[0,["signal",0,1]]]' });
     expect(await reset(session(), a.run_no, { keep: 1, opened: 1, seen: 0 })).toEqual({ status: 'moved', runNo: 0 });
     await complete(session(), a); // it is still its owner's
   });
