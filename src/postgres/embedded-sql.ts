@@ -95,7 +95,7 @@ create table execution (
   trace text,                                      -- W3C trace context that its spans belong to; null: nobody traces
   on_parent_close text,                            -- terminate | cancel; null: it outlives the chain that started it
   unique (workflow_id, run)
-) with (fillfactor = 85);
+) with (fillfactor = 50);                           -- its end is written beside its beginning: no index changes, and no page more
 
 create index execution_children on execution (parent_thread, parent_op) where parent_thread is not null;
 create index execution_of_chain on execution (parent_chain) where parent_chain is not null;
@@ -155,7 +155,7 @@ create table thread (
   excluded int[],                                  -- workers whose code cannot run it
   paused boolean not null default false,           -- with its run; an owned one until its worker has given it up
   resume_at timestamptz                            -- of a paused one that was not to begin yet: when it may
-) with (fillfactor = 70);
+) with (fillfactor = 50);
 
 create index thread_claimable on thread (service_no, ready_at) where ready_at is not null;
 create index thread_owned on thread (owner, claim_no) where owner is not null;

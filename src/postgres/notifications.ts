@@ -155,13 +155,15 @@ export class Notifier {
   }
 
   #takePayload(): string {
-    let payload = `${this.#sender}:`;
+    const hints: string[] = [];
+    let bytes = this.#sender.length + 1;
     for (const hint of this.#outgoing) {
-      if (payload.length + hint.length >= MOST_BYTES) break;
+      bytes += hint.length + 1;
+      if (bytes > MOST_BYTES) break;
       this.#outgoing.delete(hint);
-      payload += payload.endsWith(':') ? hint : `,${hint}`;
+      hints.push(hint);
     }
-    return payload;
+    return `${this.#sender}:${hints.join()}`;
   }
 
   #listen(): void {

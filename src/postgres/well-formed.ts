@@ -7,10 +7,14 @@
  */
 import { InvalidArgumentError } from '../core/errors.js';
 
+/** Native checks: 0.02 µs for 2 KB of Latin-1, 2.3 µs for 2 KB of emoji; the regular expression below 1.2 and 7.3 µs. */
+export function isStorable(text: string): boolean {
+  return text.isWellFormed() && !text.includes('\0');
+}
+
 /** @throws InvalidArgumentError naming the position of the first lone surrogate or NUL; `what` names the value. */
 export function assertWellFormed(text: string, what: () => string): void {
-  // Native checks: 0.02 µs for 2 KB of Latin-1, 2.3 µs for 2 KB of emoji; the regular expression below 1.2 and 7.3 µs.
-  if (text.isWellFormed() && !text.includes('\0')) return;
+  if (isStorable(text)) return;
   const position = text.search(/[\0\p{Surrogate}]/u);
   const found = text[position] === '\0' ? 'a NUL character' : 'half of a surrogate pair';
   throw new InvalidArgumentError(

@@ -18,6 +18,7 @@ import { fingerprint } from '../core/fingerprint.js';
 import { type Command, closesThread, type Event, opensOperation } from '../core/history.js';
 import { type Lineage, seedOf } from '../core/lineage.js';
 import type { RetryPolicy } from '../core/retry-policy.js';
+import { SmallMap } from '../core/small-map.js';
 import { unawaited } from '../core/unawaited.js';
 import { drain } from './drain.js';
 import {
@@ -92,7 +93,7 @@ const settled: ReadEvent<Settled> = (event, command) => ({ event, command });
 export class Instance {
   readonly info: ExecutionInfo;
   /** Operations that wait for an event. */
-  readonly pending = new Map<number, PendingOperation>();
+  readonly pending = new SmallMap<number, PendingOperation>();
   now: number;
   /** What random values come from. */
   seed: string;

@@ -17,6 +17,7 @@ import { decodeOutcome } from '../codec/entry-text.js';
 import { registeredSeal, type Seal } from '../codec/payload-codec.js';
 import type { Failure } from '../core/failure.js';
 import type { Event, RecordedStep, TraceAttributes } from '../core/history.js';
+import { SmallMap } from '../core/small-map.js';
 import type { Caller } from '../postgres/batcher.js';
 import type { CommitAnswer, CommitItem } from '../postgres/protocol/commit.js';
 import type { ClaimedThread, HistoryRow, Mail } from '../postgres/protocol/threads.js';
@@ -26,7 +27,7 @@ import { replay } from '../replay/replay.js';
 import type { TracedStart } from '../telemetry/spans.js';
 import { type ChildTraces, type EagerChoice, EntryDraft } from './entry-draft.js';
 import { type Delivery, Mailbox } from './mailbox.js';
-import type { OpenOperation } from './open-operation.js';
+import type { OpenOperation, OpenOperations } from './open-operation.js';
 import { nodeReplayPort } from './replay-port.js';
 import { decisions, eventOf, readHistory, type ThreadHistory } from './thread-history.js';
 import type { Turning, TurnLoop } from './turn-loop.js';
@@ -89,7 +90,7 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
   claimNo: number;
   /** Inbox rows that are here and not consumed yet. */
   readonly knownMail = new Set<number>();
-  readonly open = new Map<number, OpenOperation>();
+  readonly open: OpenOperations = new SmallMap<number, OpenOperation>();
   /** When its timers are due, by the monotonic clock. */
   readonly dueAt = new Map<number, number>();
   idleSince = 0;

@@ -15,7 +15,7 @@ import type { CommitItem, Effect } from '../postgres/protocol/commit.js';
 import { randomNumber } from '../postgres/protocol/commit.js';
 import type { ProducedCommand } from '../replay/instance.js';
 import type { TracedStart } from '../telemetry/spans.js';
-import { type OpenOperation, openedBy } from './open-operation.js';
+import { type OpenOperations, openedBy } from './open-operation.js';
 
 /** Past this an entry is committed even though more events wait. */
 const MAX_ENTRY_BYTES = 8 * 1_048_576;
@@ -62,7 +62,7 @@ export class EntryDraft {
   #effects: readonly Effect[] = NONE;
   #resolved: readonly number[] = NONE;
   #consumed: readonly number[] = NONE;
-  readonly #open: Map<number, OpenOperation>;
+  readonly #open: OpenOperations;
   readonly #chooseEager: EagerChoice;
   eager: readonly number[] = NONE;
   timers: readonly ArmedTimer[] = NONE;
@@ -87,7 +87,7 @@ export class EntryDraft {
   #unsealable: unknown = null;
 
   constructor(
-    open: Map<number, OpenOperation>,
+    open: OpenOperations,
     chooseEager: EagerChoice,
     seal: Seal = registeredSeal,
     traces: ChildTraces = untraced,

@@ -5,7 +5,7 @@
  */
 
 import type { Event } from '../core/history.js';
-import type { OpenOperation } from './open-operation.js';
+import type { OpenOperations } from './open-operation.js';
 
 export interface Delivery {
   readonly event: Event;
@@ -17,11 +17,11 @@ export interface Delivery {
 type Ending = Extract<Event, { kind: 'cancel' | 'cancelled' | 'fire' }>;
 
 export class Mailbox {
-  readonly #open: ReadonlyMap<number, OpenOperation>;
+  readonly #open: OpenOperations;
   #waiting: Delivery[] = [];
 
   /** @param open Operations of the thread that nothing has settled yet. */
-  constructor(open: ReadonlyMap<number, OpenOperation>) {
+  constructor(open: OpenOperations) {
     this.#open = open;
   }
 

@@ -25,6 +25,18 @@ export type OpenOperation =
   | { readonly kind: 'search' | 'entity' }
   | { readonly kind: 'retry' };
 
+/** By number, in the order in which they were opened. A Map, or what behaves like one: see core/small-map.ts. */
+export interface OpenOperations extends Iterable<[number, OpenOperation]> {
+  readonly size: number;
+  get(op: number): OpenOperation | undefined;
+  has(op: number): boolean;
+  set(op: number, operation: OpenOperation): unknown;
+  delete(op: number): boolean;
+  clear(): void;
+  keys(): Iterable<number>;
+  values(): Iterable<OpenOperation>;
+}
+
 /** The operation a command opens. */
 export function openedBy({ command }: ProducedCommand): OpenOperation | null {
   switch (command.kind) {
@@ -59,7 +71,7 @@ export function resolvedBy(event: Event): readonly number[] {
 }
 
 /** Takes recorded steps into account, in order. */
-export function replayOpen(open: Map<number, OpenOperation>, steps: readonly RecordedStep[]): void {
+export function replayOpen(open: OpenOperations, steps: readonly RecordedStep[]): void {
   for (const step of steps) {
     for (const op of resolvedBy(step.event)) open.delete(op);
     for (const command of step.commands) {

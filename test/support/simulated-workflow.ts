@@ -7,7 +7,7 @@ import { type Failure, failureFromError } from '../../src/core/failure.js';
 import type { Command, RecordedStep } from '../../src/core/history.js';
 import { defaultRetryPolicy, type RetryPolicy } from '../../src/core/retry-policy.js';
 import type { Instance } from '../../src/replay/instance.js';
-import type { OpenOperation } from '../../src/worker/open-operation.js';
+import type { OpenOperations } from '../../src/worker/open-operation.js';
 import { readHistory } from '../../src/worker/thread-history.js';
 import { SimulatedStore } from './simulated-store.js';
 import { type SimulatedFunction, SimulatedWorker, turn } from './simulated-worker.js';
@@ -150,7 +150,7 @@ export class SimulatedWorkflow {
     throw new Error(`nothing of the name ${name} is under way`);
   }
 
-  get open(): ReadonlyMap<number, OpenOperation> {
+  get open(): OpenOperations {
     return this.worker.thread?.open ?? new Map();
   }
 
