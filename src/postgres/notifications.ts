@@ -15,6 +15,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Database, DatabaseLogger, Lane, Listener } from './database.js';
 import { messageOf } from './patience.js';
+import type { ResultRow } from './protocol/executions.js';
 
 /** "Anything may have been missed": after the listening connection was made, or made again. Never comes from outside. */
 export const ANYTHING = '*';
@@ -58,6 +59,7 @@ export class Notifier {
   /** Marks what this notifier sent. Functions that notify by themselves, in a caller's transaction, send bare hints. */
   readonly #sender = randomBytes(6).toString('hex');
   readonly #subscribers = new Set<(hint: string) => void>();
+  readonly #endings = new Set<(ending: ResultRow) => void>();
   #users = 1;
   #isRemote: boolean;
 
@@ -98,6 +100,16 @@ export class Notifier {
     this.#subscribers.add(heard);
     this.#listen();
     return () => this.#subscribers.delete(heard);
+  }
+
+  /** A chain has ended, durably, and this process knows how: whoever waits for it here need not ask. */
+  ended(ending: ResultRow): void {
+    for (const heard of this.#endings) heard(ending);
+  }
+
+  onEnded(heard: (ending: ResultRow) => void): () => void {
+    this.#endings.add(heard);
+    return () => this.#endings.delete(heard);
   }
 
   /** One user less; the last one ends both connections. */

@@ -2,6 +2,7 @@
 
 import type { Logger } from '../core/logger.js';
 import type { Database, Lane, RunTransaction } from '../postgres/database.js';
+import type { ResultRow } from '../postgres/protocol/executions.js';
 import type { ClaimNumbers } from './claim-numbers.js';
 import type { DueHeap } from './due-heap.js';
 import type { Metrics } from './metrics.js';
@@ -43,6 +44,8 @@ export interface HostContext {
   listening(): boolean;
   /** Passes hints on: to this process, and to others unless only this one can act on them. */
   tell(hints: string | null, options?: { readonly others: boolean }): void;
+  /** A chain has ended here, durably: passes its outcome on to whoever waits in this process. */
+  ended(ending: ResultRow): void;
   /** A call of the host itself failed. */
   callFailed(call: string, error: unknown): void;
 }

@@ -15,7 +15,7 @@ import { untilFree } from '../postgres/held-row.js';
 import { assertMigrated, migrate } from '../postgres/migrate.js';
 import { schemaName } from '../postgres/namespace.js';
 import { ANYTHING, LOST, type Notifier, openNotifier } from '../postgres/notifications.js';
-import { descend } from '../postgres/protocol/executions.js';
+import { descend, type ResultRow } from '../postgres/protocol/executions.js';
 import { fetchOwnGrants } from '../postgres/protocol/roles.js';
 import { expireTasks } from '../postgres/protocol/tasks.js';
 import { expireRuns, fetchUnserved, reap, retireWorker, takeOver, tidy } from '../postgres/protocol/workers.js';
@@ -173,6 +173,10 @@ export class Host implements HostContext {
 
   listening(): boolean {
     return this.#heard;
+  }
+
+  ended(ending: ResultRow): void {
+    this.#notifier.ended(ending);
   }
 
   /** Whether opening it made or upgraded the schema; told once. */

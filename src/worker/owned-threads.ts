@@ -353,6 +353,9 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
     }
     if (info.hookNo === null) this.#eventsOf(thread.row.service_no)?.workflow(item.closing ?? 'terminated', info);
     this.#drop(thread);
+    const { closing, result } = item;
+    if (info.hookNo === null && closing !== null && closing !== 'continued')
+      this.#host.ended({ chain_no: thread.row.chain_no, run_no: info.runNo, state: closing, result });
   }
 
   attemptFailed(thread: ActiveThread, attempt: number, failure: Failure | null, retryInMs: number): void {
