@@ -13,7 +13,7 @@ export class Patience {
   /** Whether this caller gives up at all: only then is a failure to connect ever shown to it. */
   readonly limited: boolean;
   readonly #signal: AbortSignal | undefined;
-  readonly #timer: NodeJS.Timeout | undefined;
+  #timer: NodeJS.Timeout | undefined;
   readonly #onAbort = () => this.lose(this.#signal?.reason);
   readonly #losers = new Set<() => void>();
   #lost: { readonly reason: unknown } | null = null;
@@ -22,11 +22,7 @@ export class Patience {
   constructor({ giveUpAfterMs, signal }: Pick<QueryOptions, 'giveUpAfterMs' | 'signal'>) {
     this.limited = giveUpAfterMs !== undefined;
     this.#signal = signal;
-    if (giveUpAfterMs !== undefined) {
-      const late = () =>
-        this.lose(connectionError(this.#lastFailure ?? new Error(`no answer within ${giveUpAfterMs} ms`)));
-      this.#timer = setTimeout(late, giveUpAfterMs);
-    }
+    if (giveUpAfterMs !== undefined) this.giveUpAfter(giveUpAfterMs);
     if (signal?.aborted) {
       this.lose(signal.reason);
     } else if (signal !== undefined) {
@@ -38,6 +34,13 @@ export class Patience {
 
   get isLost(): boolean {
     return this.#lost !== null;
+  }
+
+  /** From now on. Without effect on a caller that waits no longer. */
+  giveUpAfter(ms: number): void {
+    if (this.isLost) return;
+    const late = () => this.lose(connectionError(this.#lastFailure ?? new Error(`no answer within ${ms} ms`)));
+    this.#timer = setTimeout(late, ms);
   }
 
   /** Remembered as the cause for when the caller gives up. */

@@ -2,6 +2,8 @@ import { PGlite } from '@electric-sql/pglite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openDatabase } from './connection.js';
 import type { Database, Lane } from './database.js';
+import { PgliteDatabase } from './pglite-database.js';
+import type { Opened } from './pglite-source.js';
 
 const VALUES = `select now() as at, '{"a":1}'::json as json, array[1, 2] as list, 3::int8 as big, true as yes,
   1.5::float8 as float, '\\x01'::bytea as bytes, null as nothing, $1::int8[]::text as numbers, $2::text[]::text as texts, $3::boolean as no`;
@@ -86,5 +88,40 @@ describe.each([
       'left',
     );
     expect(await run("select to_regclass('never')::text as name")).toEqual([{ name: null }]);
+  });
+});
+
+describe('a PGlite that takes long to start', () => {
+  const SHORT_MS = 20;
+
+  /** The start ends, or fails, when the test says so. */
+  function starting() {
+    const start = { end: () => {}, fail: (_error: Error) => {} };
+    const query = (text: string) => (text === 'stuck' ? new Promise(() => {}) : Promise.resolve({ rows: [{ text }] }));
+    const opened = new Promise<Opened>((resolve, reject) => {
+      start.end = () => resolve({ db: { query } as unknown as Opened['db'], options: {} });
+      start.fail = reject;
+    });
+    const lane = new PgliteDatabase({ open: () => opened, close: async () => {} }).lane('test');
+    const ask = (text: string, signal?: AbortSignal) =>
+      lane.query({ text, values: [] }, { giveUpAfterMs: SHORT_MS, ...(signal && { signal }) });
+    return { start, ask };
+  }
+
+  it('uses up nobody’s limit, which runs from then on', async () => {
+    const { start, ask } = starting();
+    const answers = Promise.all([ask('first'), ask('second')]);
+    await new Promise((resolve) => setTimeout(resolve, 3 * SHORT_MS));
+    start.end();
+    expect(await answers).toEqual([[{ text: 'first' }], [{ text: 'second' }]]);
+    await expect(ask('stuck')).rejects.toThrow(`no answer within ${SHORT_MS} ms`);
+  });
+
+  it('is not waited for by who has left, and its failure is what callers see', async () => {
+    const { start, ask } = starting();
+    await expect(ask('first', AbortSignal.timeout(1))).rejects.toThrow('timeout');
+    const second = ask('second');
+    start.fail(new Error('no memory'));
+    await expect(second).rejects.toThrow('postgres-provider-connection-failed: no memory');
   });
 });

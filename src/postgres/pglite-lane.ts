@@ -21,6 +21,7 @@ export class PgliteLane implements Lane {
   readonly #leave: () => void;
   #last: Promise<unknown> = Promise.resolve();
   #closed = false;
+  #opened = false;
 
   constructor(open: () => Promise<Opened>, leave: () => void) {
     this.#open = open;
@@ -65,7 +66,7 @@ export class PgliteLane implements Lane {
   }
 
   async #inTurn<T>(options: QueryOptions, job: (opened: Opened, patience: Patience) => Promise<T>): Promise<T> {
-    const patience = new Patience(options);
+    const patience = this.#patienceOf(options);
     const turn = this.#last.then(async () => {
       if (this.#closed) throw new ConnectionError('this lane was closed');
       patience.throwIfLost();
@@ -84,6 +85,24 @@ export class PgliteLane implements Lane {
     } finally {
       patience.end();
     }
+  }
+
+  /**
+   * Nobody's limit runs while PGlite starts: that is work of this process (4 s of CPU time, more than 30 s where many
+   * start at once), not an answer that may never come.
+   */
+  #patienceOf(options: QueryOptions): Patience {
+    const { giveUpAfterMs, signal } = options;
+    if (this.#opened || this.#closed || giveUpAfterMs === undefined) return new Patience(options);
+    const patience = new Patience(signal === undefined ? {} : { signal });
+    this.#open().then(
+      () => {
+        this.#opened = true;
+        patience.giveUpAfter(giveUpAfterMs);
+      },
+      () => {}, // the turn fails with it
+    );
+    return patience;
   }
 }
 
