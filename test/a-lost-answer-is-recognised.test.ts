@@ -254,9 +254,10 @@ describe('a task whose queueing was not answered', () => {
     const name = /durable"?[._]queue_tasks\b/;
     const cut = proxy.cutNextQuery('at-answer', (request) => name.test(request.toString('latin1')));
     const handle = await engine.start('flakyOnce', [id]);
-    const second = await engine.addWorker({ workflow: { flakyOnce }, activities });
     await cut;
     proxy.refuse(true); // the first worker stays away until the second has run the task
+    // Not before: it might have taken the workflow itself.
+    const second = await engine.addWorker({ workflow: { flakyOnce }, activities });
     await until('the second attempt has run', () => journal.count(id) === 2);
     await pause(300);
     proxy.refuse(false);

@@ -25,7 +25,7 @@ it('sends hints that come together in one statement, and those that come meanwhi
   await macrotask();
   notifier.notify('w3');
   notifier.notify('q1');
-  await vi.waitFor(() => expect(sent).toHaveLength(2));
+  await vi.waitFor(() => expect(sent).toHaveLength(2), { timeout: 20_000 });
   expect(sent.map(hintsOf)).toEqual(['q1,q2', 'w3,q1']);
   await notifier.close();
 });
@@ -46,7 +46,9 @@ it('splits what does not fit into one payload', async () => {
   const { database, sent } = fakeDatabase();
   const notifier = openNotifier(database, 's');
   for (let n = 0; n < 3_000; n++) notifier.notify(`q${1e9 + n}`);
-  await vi.waitFor(() => expect(sent.flatMap((query) => hintsOf(query).split(','))).toHaveLength(3_000));
+  await vi.waitFor(() => expect(sent.flatMap((query) => hintsOf(query).split(','))).toHaveLength(3_000), {
+    timeout: 20_000,
+  });
   for (const query of sent) expect(payloadOf(query).length).toBeLessThan(8_000);
   await notifier.close();
 });
@@ -70,7 +72,7 @@ it('hears hints of others, not its own that come back, and nothing that is no hi
   const heard: string[] = [];
   notifier.subscribe((hint) => heard.push(hint));
   notifier.notify('q1');
-  await vi.waitFor(() => expect(sent).toHaveLength(1));
+  await vi.waitFor(() => expect(sent).toHaveLength(1), { timeout: 20_000 });
   heard.length = 0;
   arrive(payloadOf(sent[0]!));
   arrive('other:q2,w7');
@@ -105,7 +107,7 @@ it('goes on when a subscriber throws or nothing can be sent', async () => {
   });
   notifier.subscribe((hint) => heard.push(hint));
   notifier.notify('q1');
-  await vi.waitFor(() => expect(warn).toHaveBeenCalledTimes(2));
+  await vi.waitFor(() => expect(warn).toHaveBeenCalledTimes(2), { timeout: 20_000 });
   expect(heard).toEqual(['q1']);
   await notifier.close();
 });

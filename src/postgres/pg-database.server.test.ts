@@ -46,12 +46,12 @@ describe.skipIf(!hasServer)('of a Pool', () => {
       () => heard.push('*'),
     );
     expect(listener !== null).toBe(listens);
-    if (listens) await vi.waitFor(() => expect(heard).toEqual(['*']));
+    if (listens) await vi.waitFor(() => expect(heard).toEqual(['*']), { timeout: 20_000 });
 
     await onAll('select pg_sleep(0.01)');
     expect(pool.totalCount).toBe(held);
     await pool.query("select pg_notify('perdure_x', 'q1')");
-    if (listens) await vi.waitFor(() => expect(heard).toEqual(['*', 'q1']));
+    if (listens) await vi.waitFor(() => expect(heard).toEqual(['*', 'q1']), { timeout: 20_000 });
   });
 
   it('the lanes and the listener come back when all backends were ended', async () => {
@@ -62,15 +62,15 @@ describe.skipIf(!hasServer)('of a Pool', () => {
       (payload) => heard.push(payload),
       () => heard.push('*'),
     );
-    await vi.waitFor(() => expect(heard).toEqual(['*']));
+    await vi.waitFor(() => expect(heard).toEqual(['*']), { timeout: 20_000 });
     await onAll('select 1');
     await pool.query(
       'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
     );
     await onAll('select 1');
-    await vi.waitFor(() => expect(heard).toEqual(['*', '*']));
+    await vi.waitFor(() => expect(heard).toEqual(['*', '*']), { timeout: 20_000 });
     await pool.query("select pg_notify('perdure_x', 'q1')");
-    await vi.waitFor(() => expect(heard).toEqual(['*', '*', 'q1']));
+    await vi.waitFor(() => expect(heard).toEqual(['*', '*', 'q1']), { timeout: 20_000 });
   });
 
   it('an idle client that breaks does not end the process', async () => {
@@ -82,7 +82,7 @@ describe.skipIf(!hasServer)('of a Pool', () => {
       text: 'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
       values: [],
     });
-    await vi.waitFor(() => expect(pool.idleCount).toBe(0));
+    await vi.waitFor(() => expect(pool.idleCount).toBe(0), { timeout: 20_000 });
   });
 
   it('no client with our settings is given back to the user', async () => {
@@ -113,8 +113,8 @@ describe.skipIf(!hasServer)('of a Pool', () => {
     const ours = openDatabase({ class: pg.Pool, options: { connectionString: test.url, max: 4 } });
     expect(await ours.lane('x').query({ text: 'select 1 as n', values: [] })).toEqual([{ n: 1 }]);
     await ours.release();
-    const left = "select from pg_stat_activity where application_name = 'perdure x'";
-    await vi.waitFor(async () => expect((await pool.query(left)).rowCount).toBe(0));
+    const left = "select from pg_stat_activity where datname = current_database() and application_name = 'perdure x'";
+    await vi.waitFor(async () => expect((await pool.query(left)).rowCount).toBe(0), { timeout: 20_000 });
   });
 });
 

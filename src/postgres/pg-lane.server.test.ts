@@ -84,11 +84,11 @@ describe.skipIf(!hasServer)('a lane', () => {
     await query;
     expect(await effects()).toBe('1');
     const left =
-      "select count(*)::int as n from pg_stat_activity where state = 'active' and query like 'select pg_sleep(60)%'";
+      "select count(*)::int as n from pg_stat_activity where datname = current_database() and state = 'active' and query like 'select pg_sleep(60)%'";
     await expect(
       lane.query({ text: 'select pg_sleep(60)', values: [] }, { deadlineMs: 100, giveUpAfterMs: 150 }),
     ).rejects.toThrow();
-    await vi.waitFor(async () => expect((await admin.query(left)).rows).toEqual([{ n: 0 }]), { timeout: 5_000 });
+    await vi.waitFor(async () => expect((await admin.query(left)).rows).toEqual([{ n: 0 }]), { timeout: 20_000 });
   });
 
   it('frees a caller that aborts at once, and the next query has its own answer', async () => {
@@ -188,10 +188,13 @@ describe.skipIf(!hasServer)('a lane', () => {
       await client.query('select pg_reload_conf()');
     };
     const whileWaiting = async (act: string) => {
-      await vi.waitFor(async () => {
-        const waiting = `select ${act}(pid) from pg_stat_activity where application_name = 'perdure test' and wait_event = 'SyncRep'`;
-        expect((await client.query(waiting)).rowCount).toBe(1);
-      });
+      await vi.waitFor(
+        async () => {
+          const waiting = `select ${act}(pid) from pg_stat_activity where application_name = 'perdure test' and wait_event = 'SyncRep'`;
+          expect((await client.query(waiting)).rowCount).toBe(1);
+        },
+        { timeout: 20_000 },
+      );
     };
     for (const [id, act] of ['pg_cancel_backend', 'pg_terminate_backend'].entries()) {
       await set('nobody');
@@ -201,9 +204,12 @@ describe.skipIf(!hasServer)('a lane', () => {
         .query({ text: 'insert into effect values ($1::int) on conflict do nothing', values: [id] })
         .then(answered);
       await whileWaiting(act);
-      await vi.waitFor(async () => {
-        expect((await client.query('select from effect where id = $1', [id])).rowCount).toBe(1);
-      });
+      await vi.waitFor(
+        async () => {
+          expect((await client.query('select from effect where id = $1', [id])).rowCount).toBe(1);
+        },
+        { timeout: 20_000 },
+      );
       await whileWaiting('');
       expect(answered).not.toHaveBeenCalled();
       await set('');

@@ -26,7 +26,7 @@ function begin() {
   });
   /** It was lost so many times, and is back. */
   const isBack = async (times: number) => {
-    await vi.waitFor(() => expect(back).toHaveBeenCalledTimes(times));
+    await vi.waitFor(() => expect(back).toHaveBeenCalledTimes(times), { timeout: 20_000 });
     await new Promise((resolve) => setImmediate(resolve));
     expect(registration.workerNo).toBe(times + 1);
     expect(lost).toHaveBeenCalledTimes(times);
