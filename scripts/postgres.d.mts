@@ -3,6 +3,8 @@ export interface ClusterOptions {
   dir?: string;
   /** Default: a free one. */
   port?: number;
+  /** The temporary folder is in memory, if there is enough for it. For tests: figures would be none of a disk. Default: no. */
+  inMemory?: boolean;
   /** Server settings, over the defaults in postgres.mjs (among them `fsync: 'off'`). */
   settings?: Record<string, string | number>;
   /** Begin as a standby of this one. */

@@ -6,6 +6,8 @@ import { describe, expect, it } from 'vitest';
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('..', import.meta.url));
+// Half of an example's CPU time would be PGlite's initdb, and the rest of it the compiler for WebAssembly.
+const flags = ['--liftoff-only', '--import', `${root}/test/support/use-quick-pglite.mjs`];
 const examples = readdirSync(`${root}/examples`).filter((file) => file.endsWith('.mjs'));
 
 describe.concurrent('an example prints what its last lines say, and exits by itself', () => {
@@ -14,7 +16,7 @@ describe.concurrent('an example prints what its last lines say, and exits by its
     const [, promised = ''] = source.split('// Prints:\n');
     // What the engine says goes to stderr; what else comes there is none of its doing.
     const env = { ...process.env, HMSH_LOGLEVEL: 'silent' };
-    const { stdout, stderr } = await run(process.execPath, [`examples/${file}`], { cwd: root, env });
+    const { stdout, stderr } = await run(process.execPath, [...flags, `examples/${file}`], { cwd: root, env });
     expect(stdout).toBe(promised.replaceAll(/^\/\/ /gm, ''));
     expect(stderr).toBe('');
   });

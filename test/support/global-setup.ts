@@ -1,6 +1,9 @@
-/** One database cluster for the whole run, whichever projects take part. */
+/** One database cluster for the whole run, whichever projects take part, and a place for the image of a new PGlite. */
 
 import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import pg from 'pg';
 import type { TestProject } from 'vitest/node';
 import { type Cluster, startCluster } from '../../scripts/postgres.mjs';
@@ -17,6 +20,9 @@ declare module 'vitest' {
     cluster: TestCluster;
   }
 }
+
+/** Small, as it may be in memory. Each database dropped forces a checkpoint, behind which every page would go to the WAL whole. */
+const SETTINGS = { max_wal_size: '256MB', full_page_writes: 'off' };
 
 interface Shared {
   users: number;
@@ -43,9 +49,27 @@ export default async function setup(project: TestProject): Promise<() => Promise
 async function open() {
   const prefix = `perdure_test_${randomBytes(4).toString('hex')}`;
   const url = process.env.PERDURE_TEST_URL;
-  if (url) return { cluster: { url, prefix }, close: () => dropDatabases(url, prefix) };
-  const cluster: Cluster = await startCluster();
-  return { cluster: { url: cluster.url, prefix }, close: () => cluster.remove() };
+  const removeImage = placeForImage();
+  if (url) {
+    const close = async () => {
+      removeImage();
+      await dropDatabases(url, prefix);
+    };
+    return { cluster: { url, prefix }, close };
+  }
+  const cluster: Cluster = await startCluster({ inMemory: true, settings: SETTINGS });
+  const close = async () => {
+    removeImage();
+    await cluster.remove();
+  };
+  return { cluster: { url: cluster.url, prefix }, close };
+}
+
+/** The environment reaches test files and the processes that they start. The first that needs the image makes it. */
+function placeForImage(): () => void {
+  const folder = mkdtempSync(join(tmpdir(), 'perdure-pglite-image-'));
+  process.env.PERDURE_PGLITE_IMAGE = join(folder, 'data.tar');
+  return () => rmSync(folder, { recursive: true, force: true });
 }
 
 /** A server that lasts (PERDURE_TEST_URL) is left as it was found, but for the roles. */

@@ -8,7 +8,8 @@ export type { Cluster, ClusterOptions, StopMode } from '../../scripts/postgres.m
 /** Removed when the running test ends; started in a hook, call `remove()` in the matching after-hook. */
 export async function startPrivateCluster(options?: ClusterOptions): Promise<Cluster> {
   // Tests run beside others on small machines: the shared cluster alone has the large buffers.
-  const cluster = await startCluster({ ...options, settings: { shared_buffers: '64MB', ...options?.settings } });
+  const settings = { shared_buffers: '64MB', max_wal_size: '256MB', ...options?.settings };
+  const cluster = await startCluster({ inMemory: true, ...options, settings });
   whenTestFinished(() => cluster.remove());
   return cluster;
 }
