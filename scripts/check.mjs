@@ -1,7 +1,9 @@
 /** npm run check: everything but the tests, exactly as CI runs it. Prints a line each, then what the failed ones said. */
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { installIfNeeded } from './dependencies.mjs';
 
 process.chdir(join(import.meta.dirname, '..'));
@@ -9,26 +11,44 @@ installIfNeeded();
 
 const folders = ['src', 'test', 'bench', 'demo', 'examples', 'scripts'].filter((folder) => existsSync(folder));
 
-/** The build refreshes the embedded SQL, so whether that is fresh is looked at before. Those behind it look at the build. */
+/** The build refreshes the embedded SQL, so whether that is fresh is looked at before. Longest first among those that may start. */
 const checks = [
-  ['format and lint', 'biome ci --error-on-warnings --colors=off .'],
-  ['types', 'tsc -p tsconfig.json'],
-  ['embedded SQL is fresh', 'node scripts/embed-sql.mjs --check'],
-  ['dead code', 'knip --no-progress'],
-  ['build', 'npm run --silent build'],
-  ['layers and cycles', `depcruise --config .dependency-cruiser.cjs vitest.config.ts ${folders.join(' ')}`],
-  ['types of examples', 'tsc -p tsconfig.programs.json'],
-  ['package shape', 'publint --strict'],
-  ['package installs', 'node scripts/check-package.mjs'],
+  { name: 'types', command: 'tsc -p tsconfig.json' },
+  { name: 'embedded SQL is fresh', command: 'node scripts/embed-sql.mjs --check' },
+  { name: 'build', command: 'npm run --silent build', after: 'embedded SQL is fresh' },
+  { name: 'package installs', command: 'node scripts/check-package.mjs', after: 'build' },
+  {
+    name: 'layers and cycles',
+    command: `depcruise --config .dependency-cruiser.cjs vitest.config.ts ${folders.join(' ')}`,
+    after: 'build',
+  },
+  { name: 'types of examples', command: 'tsc -p tsconfig.programs.json', after: 'build' },
+  { name: 'package shape', command: 'publint --strict', after: 'build' },
+  { name: 'format and lint', command: 'biome ci --error-on-warnings --colors=off .' },
+  { name: 'dead code', command: 'knip --no-progress' },
 ];
 
 const failed = [];
-for (const [name, command] of checks) {
+const ended = new Set();
+const waiting = [...checks];
+await Promise.all(Array.from({ length: Math.min(availableParallelism(), 4) }, takeTurns));
+
+/** One check at a time. Whoever finds none that may start waits for another's end. */
+async function takeTurns() {
+  while (waiting.length > 0) {
+    const next = waiting.findIndex(({ after }) => after === undefined || ended.has(after));
+    if (next === -1) await sleep(50);
+    else await carryOut(waiting.splice(next, 1)[0]);
+  }
+}
+
+async function carryOut({ name, command }) {
   const started = performance.now();
   const { status, output } = await run(command);
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   console.log(`${status === 0 ? 'ok  ' : 'FAIL'}  ${name.padEnd(22)} ${seconds.padStart(5)} s`);
   if (status !== 0) failed.push({ name, output });
+  ended.add(name);
 }
 
 for (const { name, output } of failed) console.log(`\n--- ${name}\n${output.trim()}`);
