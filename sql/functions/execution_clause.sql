@@ -10,6 +10,7 @@
 --   startedFrom, startedTo, closedFrom, closedTo      ms since the epoch; `To` excluded
 --   search, where                [{ field, op, value }] on search fields and entity document: search_clause, document_clause
 --   blocked                      whether any of its threads is
+--   quarantined                  whether any of its threads is: a part of those that are blocked
 --   paused                       whether it is
 -- Raises PD003 for what is no object, and for other keys: a filter of a newer client must not select more than it says.
 create or replace function execution_clause(p_filter jsonb) returns text
@@ -40,6 +41,8 @@ begin
       when 'blocked' then case when (p_filter -> 'blocked')::boolean then '' else 'not ' end
         -- `excluded`: its index holds few threads
         || 'exists (select from thread t where t.run_no = e.run_no and t.excluded is not null and t.state = ''blocked'')'
+      when 'quarantined' then case when (p_filter -> 'quarantined')::boolean then '' else 'not ' end
+        || 'exists (select from thread t where t.run_no = e.run_no and t.excluded is not null and t.excluded = ''{}'' and t.state = ''blocked'')'
       when 'paused' then 'e.paused_at is ' || case when (p_filter -> 'paused')::boolean then 'not null' else 'null' end
       when 'search' then null
       when 'where' then null

@@ -7,6 +7,7 @@ declare
   v_now timestamptz := clock();
   t thread;
   v_worker worker;
+  v_suspect suspect;
   v_last timestamptz;
   v_ops int[];
   v_waits jsonb := '[]';
@@ -16,6 +17,15 @@ declare
 begin
   select x.* into t from thread x where x.thread_no = p_thread_no;
   v_last := (select h.at from history h where h.thread_no = p_thread_no order by h.seq desc limit 1);
+  if t.state = 'blocked' and (t.excluded is null or t.excluded = '{}') then
+    select x.* into v_suspect from suspect x where x.thread_no = p_thread_no;
+    return case when t.excluded is null then jsonb_build_object('reason', 'suspect', 'message',
+        format('may be what ends its workers: %s died with it in a row; it is tried again apart from others', v_suspect.deaths))
+      else jsonb_build_object('reason', 'quarantined', 'message',
+        format('is quarantined: it %s; handle.resume() tries it again', t.blocked_reason)) end
+      || jsonb_build_object('waitsFor', '[]'::jsonb, 'details', jsonb_strip_nulls(jsonb_build_object(
+        'deaths', v_suspect.deaths, 'sinceAt', moment_in_utc(v_suspect.since), 'lastStepAt', moment_in_utc(v_last))));
+  end if;
   if t.state = 'blocked' then
     return jsonb_build_object('reason', 'blocked', 'waitsFor', '[]'::jsonb,
       'message', format('is blocked: %s; each newly started worker tries it once, and all do after handle.resume()', t.blocked_reason),

@@ -7,7 +7,7 @@ begin
   from (
     select b.thread_no from thread b
     where b.service_no = any(p_services) and b.excluded is not null and b.state = 'blocked'
-      and not p_worker_no = any(b.excluded)
+      and not p_worker_no = any(b.excluded) and b.excluded <> '{}'    -- quarantined: see try_suspect
     order by b.thread_no for no key update skip locked
   ) b
   where t.thread_no = b.thread_no;

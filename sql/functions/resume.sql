@@ -1,8 +1,8 @@
 -- Lets paused workflows go on: all their threads become ready, whoever claims one finds what came meanwhile, and tasks of
 -- theirs that were laid aside may be taken again. A thread that is blocked, paused or not, is tried once more by every worker
--- that serves it. Idempotent by request number for ten minutes.
+-- that serves it; one that is quarantined begins a new count. Idempotent by request number for ten minutes.
 -- Answers per item: resumed | again (nothing of it was paused or blocked) | unknown | inactive; hints on item 0.
--- Locks: request slot and rows; the executions; their threads; the tasks of those (each sorted). Raises PD001, 40001.
+-- Locks: request slot and rows; the executions; their threads; the tasks of those (each sorted); suspects. Raises PD001, 40001.
 create or replace function resume(p_patient boolean, p_request_no bigint[], p_workflow_id text[])
 returns table (item int, status text)
 language plpgsql as $$
@@ -29,6 +29,7 @@ begin
   perform from activity_task a where a.thread_no = any(v_threads) order by a.thread_no, a.op for no key update;
   -- pause: tasks
   delete from inbox i where i.thread_no = any(v_threads) and i.kind = 'pause';
+  delete from suspect s where s.thread_no = any(v_threads);
   with freed as (
     update activity_task a set ready_at = clock()
     where a.thread_no = any(v_threads) and a.owner is null and not a.outside and a.service_no <> 0 and a.ready_at is null

@@ -32,5 +32,6 @@ begin
     v_hints := v_hints || 't'::text;                 -- there may be more: at once, not at the next round
   end if;
   delete from worker w where w.released_at < clock() - interval '1 day';
+  perform forget_suspects();
   return array_to_string(v_hints, ',');
 end $$;

@@ -67,6 +67,10 @@ select 'I7 a parked thread sleeps past its timer', t.thread_no::text from thread
 where t.state = 'parked'
   and t.ready_at is distinct from (select min(m.due_at) from timer m where m.thread_no = t.thread_no)
 union all
+select 'I7 a suspect that is never tried', t.thread_no::text from thread t
+where t.state = 'blocked' and t.excluded is null
+  and not exists (select from suspect s where s.thread_no = t.thread_no and s.state = 'waiting')
+union all
 select 'I8 a parked thread has mail', t.thread_no::text from thread t
 where t.state = 'parked' and exists (select from inbox i where i.thread_no = t.thread_no)
 union all

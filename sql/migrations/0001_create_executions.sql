@@ -28,6 +28,7 @@ create table worker (
   registered_at timestamptz not null,
   lease_until timestamptz not null,
   died_at timestamptz,
+  retired boolean not null default false,          -- it said so itself: its process lives, or ended in order
   released_at timestamptz,                         -- set when nothing belongs to the dead worker any more
   schema_version int                               -- that its library brings along; null: it does not say
 ) with (fillfactor = 50);
@@ -155,6 +156,21 @@ create index thread_claimable on thread (service_no, ready_at) where ready_at is
 create index thread_owned on thread (owner, claim_no) where owner is not null;
 create index thread_of_run on thread (run_no);
 create index thread_excluded on thread (service_no) where excluded is not null;
+
+-- Threads that workers died with: what ends its process each time is found among them, and kept from it. A row goes when its
+-- thread gets on. See count_deaths, try_suspect.
+create table suspect (
+  thread_no bigint primary key,
+  service_no int not null,
+  deaths int not null,                             -- in a row, without an entry in between
+  last_seq int,                                    -- of its history at the last of them; null: none
+  lost_with int,                                   -- the worker that died with it last
+  tried_by int,                                    -- the worker that took it as its only suspect last
+  since timestamptz not null,
+  state text not null                              -- counted | waiting (to be tried) | tried | quarantined
+);
+
+create index suspect_waiting on suspect (service_no, deaths, thread_no) where state = 'waiting';
 
 -- What the further threads of a run are: functions opened beside the main one, each its thread's service.
 create table hook (

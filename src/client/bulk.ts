@@ -125,12 +125,13 @@ export function bulkCalls(reach: Reach, sealOf: () => Seal) {
       return await run({ name: 'bulk.pause', filter: stored, options: rest, act: pause });
     },
 
-    /** Resumes workflows, each as `handle.resume`: those that are paused, unless the filter says `paused` or `blocked` itself. */
+    /** Resumes workflows, each as `handle.resume`: those that are paused, unless the filter says `paused`, `blocked` or `quarantined` itself. */
     resume: async (filter: ExecutionFilter, options: BulkOptions = {}): Promise<BulkResult> => {
       const name = 'bulk.resume';
       const rest = parseOptions(name, plainShape, options);
       const given = selected(name, filter, 'open');
-      const which = 'paused' in given || 'blocked' in given ? given : { ...given, paused: true };
+      const says = ['paused', 'blocked', 'quarantined'].some((key) => key in given);
+      const which = says ? given : { ...given, paused: true };
       const resume: Act = (link, { workflow_id }) => resumeWorkflow(link, workflow_id);
       return await run({ name, filter: which, options: rest, act: resume });
     },

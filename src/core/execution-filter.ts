@@ -54,6 +54,8 @@ export interface ExecutionFilter {
   readonly entity?: string | { readonly label?: string; readonly where?: EntityConditions };
   /** Whether one of its threads is blocked: no live worker's code fits its history. */
   readonly blocked?: boolean;
+  /** Whether one of its threads is quarantined: it ended its workers too often. Quarantined ones are also blocked. */
+  readonly quarantined?: boolean;
   /** Whether it is paused. */
   readonly paused?: boolean;
 }
@@ -99,6 +101,7 @@ const filterShape = v.strictObject({
   search: v.exactOptional(conditions),
   entity: v.exactOptional(v.union([identifier, entityShape], entityRule)),
   blocked: v.exactOptional(v.boolean('true or false')),
+  quarantined: v.exactOptional(v.boolean('true or false')),
   paused: v.exactOptional(v.boolean('true or false')),
 });
 
@@ -118,6 +121,7 @@ export interface StoredFilter {
   readonly search?: readonly EntityCondition[];
   readonly where?: readonly EntityCondition[];
   readonly blocked?: boolean;
+  readonly quarantined?: boolean;
   readonly paused?: boolean;
 }
 

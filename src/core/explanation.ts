@@ -55,6 +55,10 @@ export interface ReasonDetails {
   readonly paused: { readonly pausedAt: Date; readonly pauseReason?: string };
   /** No live worker's code fits its history, or can read it. `entry` is the history entry that differs. */
   readonly blocked: { readonly cause: string; readonly entry?: number; readonly triedBy?: readonly number[] };
+  /** Workers died with it, twice or more in a row: it is tried again apart from others. */
+  readonly suspect: { readonly deaths: number; readonly sinceAt: Date; readonly lastStepAt?: Date };
+  /** It ended its workers too often, and is not tried again before it is resumed. */
+  readonly quarantined: { readonly deaths: number; readonly sinceAt: Date; readonly lastStepAt?: Date };
   /** Nobody serves its function, or the queue of its activity. */
   readonly 'no-worker': Partial<ActivityDetails> & {
     readonly taskQueue: string;

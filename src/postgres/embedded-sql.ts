@@ -34,6 +34,7 @@ create table worker (
   registered_at timestamptz not null,
   lease_until timestamptz not null,
   died_at timestamptz,
+  retired boolean not null default false,          -- it said so itself: its process lives, or ended in order
   released_at timestamptz,                         -- set when nothing belongs to the dead worker any more
   schema_version int                               -- that its library brings along; null: it does not say
 ) with (fillfactor = 50);
@@ -161,6 +162,21 @@ create index thread_claimable on thread (service_no, ready_at) where ready_at is
 create index thread_owned on thread (owner, claim_no) where owner is not null;
 create index thread_of_run on thread (run_no);
 create index thread_excluded on thread (service_no) where excluded is not null;
+
+-- Threads that workers died with: what ends its process each time is found among them, and kept from it. A row goes when its
+-- thread gets on. See count_deaths, try_suspect.
+create table suspect (
+  thread_no bigint primary key,
+  service_no int not null,
+  deaths int not null,                             -- in a row, without an entry in between
+  last_seq int,                                    -- of its history at the last of them; null: none
+  lost_with int,                                   -- the worker that died with it last
+  tried_by int,                                    -- the worker that took it as its only suspect last
+  since timestamptz not null,
+  state text not null                              -- counted | waiting (to be tried) | tried | quarantined
+);
+
+create index suspect_waiting on suspect (service_no, deaths, thread_no) where state = 'waiting';
 
 -- What the further threads of a run are: functions opened beside the main one, each its thread's service.
 create table hook (
@@ -1585,6 +1601,33 @@ begin
   return array(select 'q' || s from unnest(v_services) s);
 end $$;
 ` },
+  { name: 'count_deaths', sql: `-- Blames deaths of workers on what they had: each of the threads p_threads that one of p_dead owns is counted, unless the
+-- worker was trying a suspect (try_suspect): then that one alone. A thread with a task that is lost in the same moment is
+-- passed over: the task counts the loss itself, and fails by it. Entries in between, which are progress, end a count: hence
+-- nothing has to be written when there is progress.
+-- The caller holds the workers and the threads, and has not released them yet. Locks: suspects, behind threads.
+create or replace function count_deaths(p_dead int[], p_threads bigint[]) returns void
+language plpgsql as $$
+-- plans: index only
+begin
+  insert into suspect as s (thread_no, service_no, deaths, last_seq, lost_with, since, state)
+  select t.thread_no, t.service_no, 1, h.seq, t.owner, clock(), 'counted'
+  from unnest(p_threads) u (thread_no)
+  cross join lateral (
+    select x.thread_no, x.service_no, x.owner from thread x
+    where x.thread_no = u.thread_no and x.owner = any(p_dead) and x.state = 'owned' offset 0) t
+  left join lateral (
+    select x.seq from history x where x.thread_no = t.thread_no order by x.seq desc limit 1) h on true
+  where (not t.owner = any(trying(p_dead))
+      or exists (select from suspect k where k.thread_no = t.thread_no and k.tried_by = t.owner))
+    and not exists (select from activity_task a where a.thread_no = t.thread_no and a.owner = t.owner)
+  order by t.thread_no
+  on conflict (thread_no) do update set
+    deaths = case when s.last_seq is not distinct from excluded.last_seq then s.deaths + 1 else 1 end,
+    since = case when s.last_seq is not distinct from excluded.last_seq then s.since else excluded.since end,
+    last_seq = excluded.last_seq, lost_with = excluded.lost_with, state = 'counted';
+end $$;
+` },
   { name: 'count_executions', sql: `-- How many executions a filter selects: see execution_clause.
 create or replace function count_executions(p_filter jsonb) returns bigint
 language plpgsql stable as $$
@@ -2344,6 +2387,7 @@ $$;
 --   startedFrom, startedTo, closedFrom, closedTo      ms since the epoch; \`To\` excluded
 --   search, where                [{ field, op, value }] on search fields and entity document: search_clause, document_clause
 --   blocked                      whether any of its threads is
+--   quarantined                  whether any of its threads is: a part of those that are blocked
 --   paused                       whether it is
 -- Raises PD003 for what is no object, and for other keys: a filter of a newer client must not select more than it says.
 create or replace function execution_clause(p_filter jsonb) returns text
@@ -2374,6 +2418,8 @@ begin
       when 'blocked' then case when (p_filter -> 'blocked')::boolean then '' else 'not ' end
         -- \`excluded\`: its index holds few threads
         || 'exists (select from thread t where t.run_no = e.run_no and t.excluded is not null and t.state = ''blocked'')'
+      when 'quarantined' then case when (p_filter -> 'quarantined')::boolean then '' else 'not ' end
+        || 'exists (select from thread t where t.run_no = e.run_no and t.excluded is not null and t.excluded = ''{}'' and t.state = ''blocked'')'
       when 'paused' then 'e.paused_at is ' || case when (p_filter -> 'paused')::boolean then 'not null' else 'null' end
       when 'search' then null
       when 'where' then null
@@ -2763,6 +2809,7 @@ declare
   v_now timestamptz := clock();
   t thread;
   v_worker worker;
+  v_suspect suspect;
   v_last timestamptz;
   v_ops int[];
   v_waits jsonb := '[]';
@@ -2772,6 +2819,15 @@ declare
 begin
   select x.* into t from thread x where x.thread_no = p_thread_no;
   v_last := (select h.at from history h where h.thread_no = p_thread_no order by h.seq desc limit 1);
+  if t.state = 'blocked' and (t.excluded is null or t.excluded = '{}') then
+    select x.* into v_suspect from suspect x where x.thread_no = p_thread_no;
+    return case when t.excluded is null then jsonb_build_object('reason', 'suspect', 'message',
+        format('may be what ends its workers: %s died with it in a row; it is tried again apart from others', v_suspect.deaths))
+      else jsonb_build_object('reason', 'quarantined', 'message',
+        format('is quarantined: it %s; handle.resume() tries it again', t.blocked_reason)) end
+      || jsonb_build_object('waitsFor', '[]'::jsonb, 'details', jsonb_strip_nulls(jsonb_build_object(
+        'deaths', v_suspect.deaths, 'sinceAt', moment_in_utc(v_suspect.since), 'lastStepAt', moment_in_utc(v_last))));
+  end if;
   if t.state = 'blocked' then
     return jsonb_build_object('reason', 'blocked', 'waitsFor', '[]'::jsonb,
       'message', format('is blocked: %s; each newly started worker tries it once, and all do after handle.resume()', t.blocked_reason),
@@ -3088,6 +3144,30 @@ begin
   where r.signal_id = x.signal_id;
 end $$;
 ` },
+  { name: 'forget_suspects', sql: `-- Forgets suspects that got on: their history has grown, they wait for something, or have ended.
+-- Locks: threads (held ones skipped), then suspects.
+create or replace function forget_suspects() returns void
+language plpgsql as $$
+-- plans: index only
+declare
+  v_suspects bigint[] := array(select s.thread_no from suspect s order by s.thread_no limit 5000);
+  v_locked bigint[];
+begin
+  if v_suspects = '{}' then
+    return;
+  end if;
+  v_locked := array(
+    select t.thread_no from thread t where t.thread_no = any(v_suspects) order by t.thread_no for no key update skip locked);
+  -- pause: locked
+  delete from suspect s
+  where s.thread_no = any(v_locked) and exists (
+    select from thread t
+    where t.thread_no = s.thread_no and (t.state = 'done' or s.state in ('counted', 'tried') and (t.state = 'parked'
+      or s.last_seq is distinct from (select h.seq from history h where h.thread_no = t.thread_no order by h.seq desc limit 1))));
+  delete from suspect s                              -- of runs that were pruned
+  where s.thread_no = any(v_suspects) and not exists (select from thread t where t.thread_no = s.thread_no);
+end $$;
+` },
   { name: 'grant_access', sql: `-- Lets a role do what its kind needs, and nothing else: 'client', 'worker' (any queue), 'observer' or 'dashboard'; docs/roles.md says
 -- what that is. A role may have several. Upgrades renew it. Taken back by withdraw_access.
 -- For the owner of the schema and superusers: select durable.grant_access('app', 'client'). Raises PD003.
@@ -3248,6 +3328,22 @@ language sql immutable as $$
     (p_terms ->> 'pendingMs')::double precision, (p_terms ->> 'executionTimeoutMs')::double precision,
     (p_terms ->> 'runTimeoutMs')::double precision) < 5000 then 'o' end
 $$;
+` },
+  { name: 'hold_suspects', sql: `-- Keeps threads that workers died with twice or more from being claimed: from now on they are tried, one at a time
+-- (try_suspect). The caller holds the threads and has released them.
+create or replace function hold_suspects(p_threads bigint[]) returns void
+language plpgsql as $$
+-- plans: index only
+begin
+  update suspect s set state = 'waiting'
+  from unnest(p_threads) u (thread_no)
+  where s.thread_no = u.thread_no and s.deaths >= 2 and s.state = 'counted'
+    and exists (select from thread t where t.thread_no = u.thread_no and t.state = 'ready');
+  update thread t set state = 'blocked', ready_at = null,
+    blocked_reason = format('%s workers died with it in a row; it is tried again apart from others', s.deaths)
+  from suspect s
+  where t.thread_no = any(p_threads) and t.state = 'ready' and s.thread_no = t.thread_no and s.state = 'waiting';
+end $$;
 ` },
   { name: 'hook', sql: `-- Opens hooks in workflows, for clients. Idempotent by request number, which stays on the hook's row; a call that was
 -- refused had no effect, so its repetition is a call of its own.
@@ -3873,7 +3969,7 @@ begin
   from (
     select b.thread_no from thread b
     where b.service_no = any(p_services) and b.excluded is not null and b.state = 'blocked'
-      and not p_worker_no = any(b.excluded)
+      and not p_worker_no = any(b.excluded) and b.excluded <> '{}'    -- quarantined: see try_suspect
     order by b.thread_no for no key update skip locked
   ) b
   where t.thread_no = b.thread_no;
@@ -4357,7 +4453,9 @@ begin
     -- a time limit of an activity is near: see expire_tasks
     || case when exists (select from activity_task a where a.expires_at < clock() + interval '2 s') then array['x'] else '{}' end
     -- a timeout of a workflow, or the end of a reservation: see expire_runs
-    || case when exists (select from execution e where e.due_at < clock() + interval '2 s') then array['o'] else '{}' end,
+    || case when exists (select from execution e where e.due_at < clock() + interval '2 s') then array['o'] else '{}' end
+    -- threads that workers died with: see try_suspect
+    || case when exists (select from suspect s where s.state = 'waiting') then array['u'] else '{}' end,
     ',');
 end $$;
 ` },
@@ -4516,7 +4614,8 @@ begin
 end $$;
 ` },
   { name: 'release_dead_workers', sql: `-- Gives back what dead workers own. A thread held by someone's open transaction is left for the next look.
--- Locks: dead workers, then their threads and the threads of their tasks (sorted, held ones skipped).
+-- What has its workers die one after the other is told from its neighbours, see count_deaths: workers that retired are no deaths.
+-- Locks: dead workers, then their threads and the threads of their tasks (sorted, held ones skipped), then suspects.
 create or replace function release_dead_workers() returns text[]
 language plpgsql as $$
 -- plans: index only
@@ -4525,6 +4624,8 @@ declare
   v_threads bigint[];
   v_hints text[];
   v_more text[];
+  v_crashed int[];
+  v_trying int[] := '{}';        -- of those: a suspect is to blame, not what ran beside it
 begin
   v_dead := array(
     select worker_no from worker where released_at is null and died_at is not null
@@ -4539,6 +4640,11 @@ begin
       union select a.thread_no from activity_task a where a.owner = any(v_dead))
     order by t.thread_no for no key update skip locked);
   -- pause: locked
+  v_crashed := array(select w.worker_no from worker w where w.worker_no = any(v_dead) and not w.retired);
+  if v_crashed <> '{}' then
+    v_trying := trying(v_crashed);
+    perform count_deaths(v_crashed, v_threads);
+  end if;
   with released as (
     update thread set
       state = case when paused then 'paused' else 'ready' end, ready_at = case when not paused then clock() end,
@@ -4548,7 +4654,9 @@ begin
   )
   select array_agg(distinct 'q' || service_no) into v_hints from released where not paused;
   with released as (
-    update activity_task set owner = null, claim_no = null, losses = losses + 1,
+    update activity_task set owner = null, claim_no = null, losses = losses + case
+        when owner = any(v_trying) and not exists (
+          select from suspect s where s.thread_no = activity_task.thread_no and s.tried_by = owner) then 0 else 1 end,
       ready_at = case when service_no <> 0 then clock() end  -- a bound one goes with its thread
     where thread_no = any(v_threads) and owner = any(v_dead)
     returning service_no
@@ -4556,6 +4664,9 @@ begin
   select array_agg(distinct 'q' || service_no) into v_more from released where service_no <> 0;
   update activity_task a set expires_at = task_expiry(a)
   where a.thread_no = any(v_threads) and a.limits is not null and a.owner is null;
+  if v_crashed <> '{}' then
+    perform hold_suspects(v_threads);
+  end if;
   update worker w set released_at = clock()
   where w.worker_no = any(v_dead)
     and not exists (select from thread t where t.owner = w.worker_no)
@@ -4905,9 +5016,9 @@ end $$;
 ` },
   { name: 'resume', sql: `-- Lets paused workflows go on: all their threads become ready, whoever claims one finds what came meanwhile, and tasks of
 -- theirs that were laid aside may be taken again. A thread that is blocked, paused or not, is tried once more by every worker
--- that serves it. Idempotent by request number for ten minutes.
+-- that serves it; one that is quarantined begins a new count. Idempotent by request number for ten minutes.
 -- Answers per item: resumed | again (nothing of it was paused or blocked) | unknown | inactive; hints on item 0.
--- Locks: request slot and rows; the executions; their threads; the tasks of those (each sorted). Raises PD001, 40001.
+-- Locks: request slot and rows; the executions; their threads; the tasks of those (each sorted); suspects. Raises PD001, 40001.
 create or replace function resume(p_patient boolean, p_request_no bigint[], p_workflow_id text[])
 returns table (item int, status text)
 language plpgsql as $$
@@ -4934,6 +5045,7 @@ begin
   perform from activity_task a where a.thread_no = any(v_threads) order by a.thread_no, a.op for no key update;
   -- pause: tasks
   delete from inbox i where i.thread_no = any(v_threads) and i.kind = 'pause';
+  delete from suspect s where s.thread_no = any(v_threads);
   with freed as (
     update activity_task a set ready_at = clock()
     where a.thread_no = any(v_threads) and a.owner is null and not a.outside and a.service_no <> 0 and a.ready_at is null
@@ -4978,7 +5090,12 @@ begin
   perform begin_write(true);
   -- FOR UPDATE excludes a late commit of its own; the update alone would not (see lock_lease)
   perform from worker w where w.worker_no = p_worker_no and w.role = session_user for update;
-  update worker set died_at = clock() where worker_no = p_worker_no and role = session_user and died_at is null;
+  update worker set died_at = coalesce(died_at, clock()), retired = true where worker_no = p_worker_no and role = session_user;
+  if found then
+    -- declared dead, and here it is: it was cut off, or too busy, and nobody is to blame for its end
+    update suspect set deaths = deaths - 1, lost_with = null
+    where lost_with = p_worker_no and state in ('counted', 'waiting') and deaths > 0;
+  end if;
   perform release_dead_workers();
 end $$;
 ` },
@@ -6428,6 +6545,7 @@ begin
     v_hints := v_hints || 't'::text;                 -- there may be more: at once, not at the next round
   end if;
   delete from worker w where w.released_at < clock() - interval '1 day';
+  perform forget_suspects();
   return array_to_string(v_hints, ',');
 end $$;
 ` },
@@ -6446,6 +6564,81 @@ language sql stable as $$
     when 'SCHEDULE_TO_CLOSE' then 'scheduleToClose' when 'SCHEDULE_TO_START' then 'scheduleToStart'
     when 'START_TO_CLOSE' then 'startToClose' else 'heartbeat' end) x (field)
 $$;
+` },
+  { name: 'try_suspect', sql: `-- Lets a worker try a suspect, a thread that workers died with: one at a time, so that the next death, should there be one,
+-- has a culprit. What died p_quarantine_after times (0: never enough) is quarantined instead: blocked, until it is resumed.
+-- p_survived: those that it tried and that got on, or have nothing left to do: they are above suspicion.
+-- The one to try is ready from now on, and left to this worker for half a second, which claims it as it does late commands.
+-- Answers rows: those that were quarantined, and the one to try. Locks: own worker, then threads (held ones skipped), then suspects.
+create or replace function try_suspect(p_worker_no int, p_services int[], p_survived bigint[], p_quarantine_after int)
+returns table (thread_no bigint, quarantined boolean, deaths int, workflow_id text, run int, hook_no int, service_no int,
+  parent_workflow_id text, origin_id text, last_commit_no bigint)
+language plpgsql as $$
+-- plans: index only
+#variable_conflict use_column
+declare
+  v_suspects bigint[];
+  v_bad bigint[];
+  v_next bigint;
+begin
+  perform begin_write(false);
+  perform lock_lease(p_worker_no);
+  if p_survived <> '{}' then
+    delete from suspect s where s.thread_no = any(p_survived) and s.tried_by = p_worker_no and s.state = 'tried';
+  end if;
+  v_suspects := array(
+    select r.thread_no
+    from unnest(p_services) u (service_no)
+    cross join lateral (
+      select s.thread_no, s.deaths from suspect s
+      where s.service_no = u.service_no and s.state = 'waiting' order by s.deaths, s.thread_no limit 20) r
+    order by r.deaths, r.thread_no limit 20);
+  if v_suspects = '{}' then
+    return;
+  end if;
+  v_suspects := array(
+    select t.thread_no from thread t where t.thread_no = any(v_suspects) order by t.thread_no for no key update skip locked);
+  -- pause: locked
+  -- looked at again behind the locks
+  select coalesce(array_agg(s.thread_no) filter (where bad), '{}'),
+    (array_agg(s.thread_no order by s.deaths, s.thread_no) filter (where not bad))[1]
+  into v_bad, v_next
+  from (
+    select x.thread_no, x.deaths, p_quarantine_after > 0 and x.deaths >= p_quarantine_after as bad
+    from suspect x
+    cross join lateral (select y.state, y.excluded from thread y where y.thread_no = x.thread_no offset 0) t
+    where x.thread_no = any(v_suspects) and x.state = 'waiting' and t.state = 'blocked' and t.excluded is null
+  ) s;
+  update suspect s set state = 'quarantined' where s.thread_no = any(v_bad);
+  -- nobody's code is excluded, and yet it is: who is newly registered does not try it, see offer_blocked_threads
+  update thread t set excluded = '{}',
+    blocked_reason = format('ended its worker %s times', (select s.deaths from suspect s where s.thread_no = t.thread_no))
+  where t.thread_no = any(v_bad);
+  update suspect s set state = 'tried', tried_by = p_worker_no where s.thread_no = v_next;
+  update thread t set state = 'ready', ready_at = clock(), blocked_reason = null, affinity = p_worker_no
+  where t.thread_no = v_next;
+  return query
+  select t.thread_no, t.thread_no is distinct from v_next, s.deaths, e.workflow_id, e.run, k.hook_no, t.service_no,
+    e.parent_workflow_id, e.origin_id,
+    (select h.commit_no from history h where h.thread_no = t.thread_no order by h.seq desc limit 1)
+  from unnest(v_bad || v_next) u (no)
+  cross join lateral (select x.thread_no, x.run_no, x.service_no from thread x where x.thread_no = u.no offset 0) t
+  join suspect s on s.thread_no = t.thread_no
+  join execution e on e.run_no = t.run_no
+  left join hook k on k.thread_no = t.thread_no;
+end $$;
+` },
+  { name: 'trying', sql: `-- Those of dead workers that had a suspect under trial when they died: it still belongs to them, or was counted already.
+create or replace function trying(p_dead int[]) returns int[]
+language plpgsql stable as $$
+-- plans: index only
+begin
+  return array(
+    select distinct s.tried_by
+    from suspect s
+    cross join lateral (select x.owner from thread x where x.thread_no = s.thread_no offset 0) t
+    where s.tried_by = any(p_dead) and (t.owner = s.tried_by or s.lost_with = s.tried_by));
+end $$;
 ` },
   { name: 'unserved', sql: `-- Functions of workflows on the queues that a worker serves which no live worker serves, though threads have waited for them
 -- for some seconds: a misspelt name, or a deploy that forgot one. Answers how many wait, 1,000 standing for more.
@@ -6583,6 +6776,10 @@ union all
 select 'I7 a parked thread sleeps past its timer', t.thread_no::text from thread t
 where t.state = 'parked'
   and t.ready_at is distinct from (select min(m.due_at) from timer m where m.thread_no = t.thread_no)
+union all
+select 'I7 a suspect that is never tried', t.thread_no::text from thread t
+where t.state = 'blocked' and t.excluded is null
+  and not exists (select from suspect s where s.thread_no = t.thread_no and s.state = 'waiting')
 union all
 select 'I8 a parked thread has mail', t.thread_no::text from thread t
 where t.state = 'parked' and exists (select from inbox i where i.thread_no = t.thread_no)

@@ -36,10 +36,11 @@ import { Services } from './services.js';
 import type { Serving } from './serving.js';
 import { SpanReporter } from './span-reporter.js';
 import { watchStrayRejections } from './stray-rejections.js';
+import { Suspects } from './suspects.js';
 import { UnservedWatch } from './unserved-watch.js';
 
-/** Hints of work that the process which hears them first does: tidying, deadlines of tasks and runs, descendants to end, runs to prune. */
-const HOUSEKEEPING = new Set(['t', 'x', 'o', 'd', 'p']);
+/** Hints of work that the process which hears them first does: tidying, deadlines of tasks and runs, descendants to end, runs to prune, suspects. */
+const HOUSEKEEPING = new Set(['t', 'x', 'o', 'd', 'p', 'u']);
 
 /** Taken before anybody puts something in its place: it is asked several times a step. */
 const monotonicMs = performance.now.bind(performance);
@@ -82,6 +83,7 @@ export class Host implements HostContext {
     runs: new Deadlines(this, { name: 'expire_runs', send: expireRuns }),
   };
   readonly #pruner = new Pruner(this);
+  readonly #suspects: Suspects;
   readonly #unserved = new UnservedWatch();
   #deployed = false;
   readonly #scoped: boolean;
@@ -120,6 +122,11 @@ export class Host implements HostContext {
     });
     this.metrics = new Metrics(namespace, () => this.#threads.holdings);
     this.#threads = new OwnedThreads(this);
+    this.#suspects = new Suspects({
+      host: this,
+      trial: (threadNo) => this.#threads.trial(threadNo),
+      want: (threadNo) => this.#threads.want(threadNo),
+    });
     this.#notifier = openNotifier(database, this.schema, { remote: tuning.notifications, logger: this.logger });
     this.#unsubscribe = this.#notifier.subscribe((hint) => this.#hear(hint));
     watchStrayRejections(this.logger);
@@ -395,6 +402,8 @@ export class Host implements HostContext {
       this.#descend().catch((error) => this.callFailed('descend', error));
     } else if (hint === 'p') {
       this.#pruner.look();
+    } else if (hint === 'u') {
+      this.#suspects.look().catch((error) => this.callFailed('try_suspect', error));
     } else if (hint === 't') {
       this.#tidy().catch((error) => this.callFailed('tidy', error));
     }

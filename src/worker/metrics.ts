@@ -35,6 +35,7 @@ interface Instruments {
   readonly workflowDuration: Histogram;
   readonly activityDuration: Histogram;
   readonly blocked: Counter;
+  readonly quarantined: Counter;
   readonly leasesLost: Counter;
   readonly reaped: Counter;
   readonly executions: Gauge;
@@ -108,6 +109,10 @@ export class Metrics {
     this.#to()?.blocked.add(1, { ...this.#common, 'workflow.name': workflowName });
   }
 
+  quarantined(workflowName: string): void {
+    this.#to()?.quarantined.add(1, { ...this.#common, 'workflow.name': workflowName });
+  }
+
   leaseLost(): void {
     this.#to()?.leasesLost.add(1, this.#common);
   }
@@ -163,6 +168,11 @@ function instrumentsOf(meter: Meter): Instruments {
     workflowDuration: histogram('perdure.workflow.duration', 's', LONG_S, 'From the start of a run to its end'),
     activityDuration: histogram('perdure.activity.duration', 's', LONG_S, 'Of one attempt of an activity'),
     blocked: counter('perdure.workflow.blocked', '{block}', 'Histories that did not fit the code of a worker'),
+    quarantined: counter(
+      'perdure.workflow.quarantined',
+      '{workflow}',
+      'Workflows whose workers died with them too often',
+    ),
     leasesLost: counter('perdure.worker.leases.lost', '{lease}', 'Times this process was declared dead and began anew'),
     reaped: counter('perdure.worker.reaped', '{worker}', 'Workers that this process declared dead'),
     executions: gauge('perdure.worker.executions', '{execution}', 'Workflow threads in memory'),

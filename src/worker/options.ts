@@ -62,6 +62,12 @@ export interface WorkerTuning extends RetryOptions {
   readonly maxCachedWorkflows?: number;
   /** Without a sign of life for this long the process counts as dead. Default `'10s'`; a process's workers share the first one given. */
   readonly leaseDuration?: string | number;
+  /**
+   * Workers that may die with a workflow in a row, without a step in between, before it is quarantined: from the second death on
+   * it is tried apart from others, and after this many it is not run until it is resumed. 0: it is tried for ever. Default 5; a
+   * process's workers share the first one given.
+   */
+  readonly quarantineAfter?: number;
   /** Nothing may happen for this long before a workflow is parked. Default `'1s'`. */
   readonly parkAfter?: string | number;
   /** How long replay waits at least for a command that was recorded late. Default `'10s'`. */
@@ -88,6 +94,7 @@ const tuningShape = v.strictObject({
   maxConcurrentActivities: v.optional(wholeNumber(0, 1_000_000)),
   maxCachedWorkflows: v.optional(wholeNumber(0, 10_000_000)),
   leaseDuration: v.optional(interval),
+  quarantineAfter: v.optional(wholeNumber(0, 1_000)),
   parkAfter: v.optional(interval),
   lateCommandTimeout: v.optional(interval),
   shutdownGrace: v.optional(interval),
@@ -123,6 +130,7 @@ export interface ResolvedTuning {
   readonly maxConcurrentActivities: number;
   readonly maxCachedWorkflows: number;
   readonly leaseMs: number;
+  readonly quarantineAfter: number;
   readonly parkAfterMs: number;
   readonly lateCommandMs: number;
   readonly shutdownGraceMs: number;
@@ -210,6 +218,7 @@ export function resolveTuning(call: string, options: unknown): ResolvedTuning {
     maxConcurrentActivities: given.maxConcurrentActivities ?? 1_000,
     maxCachedWorkflows: given.maxCachedWorkflows ?? 10_000,
     leaseMs: Math.max(1_000, given.leaseDuration ?? 10_000),
+    quarantineAfter: given.quarantineAfter ?? 5,
     parkAfterMs: given.parkAfter ?? 1_000,
     lateCommandMs: given.lateCommandTimeout ?? 10_000,
     shutdownGraceMs: given.shutdownGrace ?? 10_000,

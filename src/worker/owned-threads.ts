@@ -46,6 +46,7 @@ import { isLeaseLost } from './registration.js';
 import type { ServedWorkflow } from './services.js';
 import type { Serving } from './serving.js';
 import type { TracedWorkflow } from './span-reporter.js';
+import type { Trial } from './suspects.js';
 import { TurnLoop } from './turn-loop.js';
 
 /** A thread whose next timer is due this soon stays here: parking and claiming it again would cost more. */
@@ -413,6 +414,13 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
   get atRest(): number | null {
     for (const thread of this.#threads.values()) if (!thread.quiet) return null;
     return this.#threads.size;
+  }
+
+  /** How a thread under trial stands: see suspects.ts. */
+  trial(threadNo: number): Trial | null {
+    const thread = this.#threads.get(threadNo);
+    if (thread === undefined) return null;
+    return { lastCommitNo: thread.lastCommitNo, idleSince: thread.quiet ? thread.idleSince : null };
   }
 
   // ---- letting go

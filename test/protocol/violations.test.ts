@@ -167,6 +167,7 @@ const PLANTED: Record<string, string[]> = {
     `update durable.thread set ready_at = null where ${THREAD('parked')}`,
     `update durable.thread set ready_at = ready_at + interval '1 hour' where ${THREAD('parked')}`,
   ],
+  'I7 a suspect that is never tried': [`update durable.thread set excluded = null where ${THREAD('blocked')}`],
   'I8 a parked thread has mail': [`insert into durable.inbox (thread_no, kind) values (${of('parked')}, 'cancel')`],
   'I9 an open operation is missing from blocked_on': [
     `update durable.thread set blocked_on = '{0}' where ${THREAD('parked')}`,

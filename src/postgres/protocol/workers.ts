@@ -1,7 +1,7 @@
 /** Calls about worker processes: registering, the lease, the dead. */
 
 import type { Lane } from '../database.js';
-import { call, int, text, texts } from './call.js';
+import { bigints, call, int, ints, text, texts } from './call.js';
 
 export interface Service {
   readonly kind: 'workflow' | 'activity';
@@ -64,6 +64,41 @@ export async function reap(
   const [row] = await lane.query<{ hints: string | null; reaped: string }>(call(schema, 'reap', [int(workerNo)]));
   const reaped = JSON.parse(row?.reaped ?? '[]') as [number, string][];
   return { hints: row?.hints ?? null, reaped: reaped.map(([no, description]) => ({ workerNo: no, description })) };
+}
+
+/** A thread that workers died with. */
+export interface Suspect {
+  readonly thread_no: number;
+  /** It died too often, and is not tried any more; false: it is this worker's to try. */
+  readonly quarantined: boolean;
+  readonly deaths: number;
+  readonly workflow_id: string;
+  readonly run: number;
+  readonly hook_no: number | null;
+  readonly service_no: number;
+  readonly parent_workflow_id: string | null;
+  readonly origin_id: string | null;
+  /** Of the last entry of its history; null: it has none. */
+  readonly last_commit_no: number | null;
+}
+
+/** Takes the next suspect to be tried, and says which ones are quarantined now. */
+export function trySuspect(
+  lane: Lane,
+  schema: string,
+  request: {
+    workerNo: number;
+    services: readonly number[];
+    /** Tried, and alive. */
+    survived: readonly number[];
+    /** 0: never. */
+    quarantineAfter: number;
+  },
+): Promise<Suspect[]> {
+  const { workerNo, services, survived, quarantineAfter } = request;
+  return lane.query<Suspect>(
+    call(schema, 'try_suspect', [int(workerNo), ints(services), bigints(survived), int(quarantineAfter)]),
+  );
 }
 
 /** A workflow function that no live worker serves, though threads wait for it. */
