@@ -21,10 +21,12 @@ begin
   end if;
   v_suspects := array(
     select r.thread_no
-    from unnest(p_services) u (service_no)
+    from worker w
+    cross join lateral unnest(p_services) u (service_no)
     cross join lateral (
       select s.thread_no, s.deaths from suspect s
       where s.service_no = u.service_no and s.state = 'waiting' order by s.deaths, s.thread_no limit 20) r
+    where w.worker_no = p_worker_no and u.service_no = any(w.services)
     order by r.deaths, r.thread_no limit 20);
   if v_suspects = '{}' then
     return;

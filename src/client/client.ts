@@ -14,7 +14,7 @@ import {
 import { type EventsConfig, eventsOption, LifecycleEvents } from '../core/lifecycle-events.js';
 import type { Logger } from '../core/logger.js';
 import { nameOfError } from '../core/name-of-error.js';
-import { identifier, parseOptions } from '../core/options.js';
+import { identifier, parseOptions, wholeNumber } from '../core/options.js';
 import { type RetryOptions, resolveRetryPolicy } from '../core/retry-policy.js';
 import { searchTexts } from '../core/search-fields.js';
 import { shownValue } from '../core/shown-value.js';
@@ -31,10 +31,12 @@ import {
 import { SCHEMA_VERSION } from '../postgres/migrate.js';
 import { schemaName } from '../postgres/namespace.js';
 import { randomNumber } from '../postgres/protocol/commit.js';
+import type { StartAnswer, StartItem } from '../postgres/protocol/executions.js';
 import { givenTrace } from '../telemetry/carrier.js';
 import { logLevel, resolveLogger } from '../telemetry/logger.js';
 import { beginStart, startAttributes } from '../telemetry/spans.js';
 import { ActivityCompletion } from './activity-completion.js';
+import { Backlog, type BacklogLimit, type CountWaiting } from './backlog.js';
 import { bulkCalls } from './bulk.js';
 import { transactionOf } from './caller-transactions.js';
 import { defaultExpireS } from './default-expire.js';
@@ -73,6 +75,16 @@ export interface ClientOptions {
   readonly options?: {
     /** As that of workers: `silent`, `error`, `warn`, `info`, `debug`, `trace`. */
     readonly logLevel?: string;
+    /**
+     * So much may wait on a task queue (workflows that may go on, and tasks of activities) before its workflows are not started
+     * any more: see `onFull`. Counted at most every 250 ms; a start in a `transaction` of yours is not held up. Default: no limit.
+     */
+    readonly maxBacklog?: number;
+    /**
+     * What `start` and `signalWithStart` do then: `'reject'` throws a QueueFullError at once, `'wait'` waits for room, for at
+     * most 30 s. Default `'reject'`.
+     */
+    readonly onFull?: 'reject' | 'wait';
   };
 }
 
@@ -81,7 +93,13 @@ const clientShape = v.strictObject({
   namespace: v.optional(v.string('text')),
   events: v.optional(eventsOption),
   logger: v.optional(v.unknown()),
-  options: v.optional(v.strictObject({ logLevel: v.optional(logLevel) })),
+  options: v.optional(
+    v.strictObject({
+      logLevel: v.optional(logLevel),
+      maxBacklog: v.optional(wholeNumber(1, 1_000_000)),
+      onFull: v.optional(v.picklist(['reject', 'wait'], "'reject' or 'wait'")),
+    }),
+  ),
 });
 
 const open = new Set<Client>();
@@ -100,6 +118,9 @@ export class Client {
   readonly #logger: Logger;
   readonly #seal: Seal;
   readonly #links = new Map<string, LinkUse>();
+  /** Null: whatever waits, more is started. */
+  readonly #limit: BacklogLimit | null;
+  readonly #backlogs = new Map<string, Backlog>();
   /** What the user gave, also to be read. */
   readonly events: EventsConfig | undefined;
   readonly #guid = guid();
@@ -114,6 +135,8 @@ export class Client {
     this.events = options.events;
     this.#logger = resolveLogger('Client', given.logger, given.options?.logLevel);
     this.#seal = new Seal(codecOf(options.connection));
+    const { maxBacklog, onFull = 'reject' } = given.options ?? {};
+    this.#limit = maxBacklog === undefined ? null : { maxBacklog, onFull };
     watchConnection(options.connection);
     this.activity = new ActivityCompletion((namespace) => this.#link(namespace), this.#seal);
     this.#namespace = given.namespace ?? 'durable';
@@ -137,6 +160,7 @@ export class Client {
      * @throws {DuplicateJobError} when the id is taken, as far as the policies do not allow it: by a workflow that runs
      *   (`workflowIdConflictPolicy`) or has ended (`workflowIdReusePolicy`).
      * @throws {IsolationLevelError}, {TransactionError} when it cannot be part of `transaction`.
+     * @throws {QueueFullError} (429) when as much waits on the task queue as `maxBacklog` of the client allows.
      * @throws {InvalidArgumentError}, {PayloadError}, {PayloadTooLargeError} before anything is sent.
      * @throws {ConnectionError} when the database did not answer for 30 s; the start may have happened.
      */
@@ -277,15 +301,38 @@ export class Client {
       originId: given.originJobId ?? null,
       trace: traced?.trace ?? continued,
     };
-    const answer = await link
-      .then((open) => open.start(item, transaction))
-      .catch((error: unknown) => {
-        traced?.end(nameOfError(error));
-        throw error;
-      });
+    const started =
+      this.#limit === null || transaction !== undefined
+        ? link.then((open) => open.start(item, transaction))
+        : this.#startWithin(this.#limit, link, item, given.namespace);
+    const answer = await started.catch((error: unknown) => {
+      traced?.end(nameOfError(error));
+      throw error;
+    });
     traced?.end(answer.status === 'duplicate' ? 'DuplicateJobError' : undefined);
     if (answer.status === 'duplicate') throw new DuplicateJobError(workflowId);
     return this.#handle(link, given.namespace, workflowId, `${taskQueue}-${workflowName}`, answer.runNo);
+  }
+
+  /** @throws {QueueFullError} */
+  async #startWithin(
+    limit: BacklogLimit,
+    link: Promise<Link>,
+    item: StartItem,
+    namespace = this.#namespace,
+  ): Promise<StartAnswer> {
+    let backlog = this.#backlogs.get(namespace);
+    if (backlog === undefined) {
+      const count: CountWaiting = async (queue, most) => (await this.#link(namespace)).backlog(queue, most);
+      backlog = new Backlog(limit, count);
+      this.#backlogs.set(namespace, backlog);
+    }
+    const answered = await backlog.admit(item.taskQueue);
+    try {
+      return await (await link).start(item);
+    } finally {
+      answered();
+    }
   }
 
   async #hook(options: ClientHookOptions): Promise<string> {

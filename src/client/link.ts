@@ -65,6 +65,7 @@ import { type Marked, makeDue, prune } from '../postgres/protocol/retention.js';
 import { answerTask, type TaskAnswer, type TaskAnswerStatus } from '../postgres/protocol/tasks.js';
 import { type HistoryRow, loadHistory } from '../postgres/protocol/threads.js';
 import {
+  countBacklog,
   countExecutions,
   createSearchIndex,
   explainWorkflow,
@@ -363,6 +364,11 @@ export class Link {
 
   explain(workflowId: string, chainNo: number | null): Promise<string | null> {
     return explainWorkflow(this.#lanes.read, this.schema, workflowId, chainNo, patience);
+  }
+
+  /** How much waits on a task queue; `limit` stands for more. */
+  backlog(taskQueue: string, limit: number): Promise<number> {
+    return countBacklog(this.#lanes.read, this.schema, taskQueue, limit, patience);
   }
 
   /** On a connection of its own: it may take long, and what it asks is the user's. */

@@ -27,6 +27,7 @@ import {
   PayloadError,
   PayloadTooLargeError,
   PermissionError,
+  QueueFullError,
   SharedPromiseError,
   TransactionError,
   WorkflowContextError,
@@ -239,6 +240,15 @@ export const errorTable: readonly ErrorEntry[] = [
     sqlState: null,
     meaning: 'The workflow cannot be paused, reset or retried as it stands; `reason` says why. Nothing was changed.',
     remedy: 'See `reason` and the message: it names what is possible, e.g. the entries to go back to.',
+  },
+  {
+    type: 'QueueFullError',
+    errorClass: QueueFullError,
+    family: 'misuse',
+    code: 429,
+    sqlState: null,
+    meaning: 'As much waits on the task queue as `maxBacklog` of the client allows. Nothing was started.',
+    remedy: 'Start it later, add workers, or let the client wait for room (`onFull`).',
   },
   {
     type: 'DocumentError',

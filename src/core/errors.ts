@@ -28,6 +28,7 @@ export {
   type PayloadSize,
   PayloadTooLargeError,
   PermissionError,
+  QueueFullError,
   SharedPromiseError,
   TransactionError,
   type TransactionErrorReason,

@@ -257,3 +257,23 @@ export class TransactionError extends PerdureError {
     super(message);
   }
 }
+
+/** More waits on the task queue than `maxBacklog` of the client allows. Nothing was started. */
+export class QueueFullError extends PerdureError {
+  readonly code = 429;
+  static {
+    markErrorClass(this, 'QueueFullError');
+  }
+
+  /** @param waiting How much waited: workflows that may go on, and tasks of activities. */
+  constructor(
+    readonly taskQueue: string,
+    readonly waiting = 0,
+    readonly maxBacklog = 0,
+  ) {
+    super(
+      `start: ${waiting} workflows and activities wait on task queue "${taskQueue}", and ${maxBacklog} may. ` +
+        'Start it later, or add workers',
+    );
+  }
+}

@@ -600,6 +600,26 @@ begin
   where u.kind = 'uncall');
 end $$;
 ` },
+  { name: 'backlog', sql: `-- How much waits on a task queue for a worker with room: workflows that may go on, and tasks of activities. p_limit stands for
+-- that or more, and bounds the cost. Changes nothing, locks nothing.
+create or replace function backlog(p_task_queue text, p_limit int) returns int
+language plpgsql stable as $$
+-- plans: index only
+begin
+  return (
+    select count(*)
+    from (
+      select from (select s.service_no from service s where s.kind = 'workflow' and s.task_queue = p_task_queue) s
+      cross join lateral (
+        select from thread t where t.service_no = s.service_no and t.ready_at <= clock() limit p_limit) t
+      union all
+      select from (select s.service_no from service s where s.kind = 'activity' and s.task_queue = p_task_queue) s
+      cross join lateral (
+        select from activity_task a where a.service_no = s.service_no and a.ready_at <= clock() limit p_limit) a
+      limit p_limit
+    ) waiting);
+end $$;
+` },
   { name: 'begin_run', sql: `-- Makes a run (see next_run), its main thread and its document, as its terms say. Answers false when its place was taken
 -- meanwhile.
 -- Locks: new rows (unique id).
@@ -6588,10 +6608,12 @@ begin
   end if;
   v_suspects := array(
     select r.thread_no
-    from unnest(p_services) u (service_no)
+    from worker w
+    cross join lateral unnest(p_services) u (service_no)
     cross join lateral (
       select s.thread_no, s.deaths from suspect s
       where s.service_no = u.service_no and s.state = 'waiting' order by s.deaths, s.thread_no limit 20) r
+    where w.worker_no = p_worker_no and u.service_no = any(w.services)
     order by r.deaths, r.thread_no limit 20);
   if v_suspects = '{}' then
     return;

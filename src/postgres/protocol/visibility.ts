@@ -81,3 +81,15 @@ export async function explainWorkflow(
   );
   return rows[0]?.explain ?? null;
 }
+
+/** How much waits on a task queue, `limit` standing for more. */
+export async function countBacklog(
+  lane: Lane,
+  schema: string,
+  taskQueue: string,
+  limit: number,
+  options?: QueryOptions,
+): Promise<number> {
+  const rows = await lane.query<{ backlog: number }>(call(schema, 'backlog', [text(taskQueue), int(limit)]), options);
+  return rows[0]?.backlog ?? 0;
+}
