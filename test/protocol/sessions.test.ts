@@ -64,6 +64,7 @@ import {
   terminate,
   terms,
   timer,
+  tryNext,
   wait,
 } from '../support/protocol.js';
 import { failureOf, SCHEMA, type Session } from '../support/protocol-session.js';
@@ -257,6 +258,7 @@ onEveryDatabase('a transaction that is not read committed', (session) => {
         take_over: () => takeOver(session(), SCHEMA),
         reap: () => reapDead(session()),
         tidy: () => keepHouse(session()),
+        try_suspect: () => tryNext(session(), worker),
         declare_workflow: () => session().sql(`select ${SCHEMA}.declare_workflow('flow', 'queue')`),
         prune: () => pruneSome(session()),
         take_due_runs: () => takeDue(session()),

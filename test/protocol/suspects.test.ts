@@ -1,7 +1,6 @@
 /** What workers die with is told from its neighbours, tried apart from them, and quarantined in the end. */
 
 import { expect, it } from 'vitest';
-import { trySuspect } from '../../src/postgres/protocol/workers.js';
 import {
   claim,
   claimOnly,
@@ -21,6 +20,7 @@ import {
   task,
   taskItem,
   timer,
+  tryNext,
   type Worker,
 } from '../support/protocol.js';
 import { SCHEMA } from '../support/protocol-session.js';
@@ -37,14 +37,7 @@ onEveryDatabase('a thread that workers die with', (session) => {
     return JSON.parse(row?.why ?? 'null');
   };
   const attempt = async (worker: Worker, survived: number[] = []) =>
-    (
-      await trySuspect(session(), SCHEMA, {
-        workerNo: worker.no,
-        services: worker.services,
-        survived,
-        quarantineAfter: LIMIT,
-      })
-    ).map(({ workflow_id, quarantined, deaths }) => ({ id: workflow_id, quarantined, deaths }));
+    (await tryNext(session(), worker, { survived, quarantineAfter: LIMIT })).map(({ workflow_id, quarantined, deaths }) => ({ id: workflow_id, quarantined, deaths }));
 
   /** Workers die with all of it, so many times in a row. */
   async function dieWith(ids: readonly string[], times: number): Promise<void> {

@@ -72,6 +72,7 @@ import {
   retireWorker,
   type Service,
   tidy,
+  trySuspect,
 } from '../../src/postgres/protocol/workers.js';
 import { createMigratedDatabase } from './database.js';
 import { openEmbeddedSession, openSession, SCHEMA, type Session } from './protocol-session.js';
@@ -378,6 +379,12 @@ export const renew = (session: Session, worker: Worker) => renewLease(session, S
 export const retire = (session: Session, worker: Worker) => retireWorker(session, SCHEMA, worker.no);
 /** `by` has nothing to do with the dead: threads that are blocked are offered to it. */
 export const reapDead = async (session: Session, by?: Worker) => (await reap(session, SCHEMA, by?.no ?? 0)).hints;
+/** Takes the next suspect, or quarantines those that died `quarantineAfter` times. */
+export const tryNext = (
+  session: Session,
+  { no: workerNo, services }: Worker,
+  { survived = [], quarantineAfter = 3 }: { survived?: readonly number[]; quarantineAfter?: number } = {},
+) => trySuspect(session, SCHEMA, { workerNo, services, survived, quarantineAfter });
 /** Ends what is due. @returns hints. */
 export const endDue = async (session: Session): Promise<string | null> => (await expireRuns(session, SCHEMA)).hints;
 
