@@ -420,7 +420,8 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
   trial(threadNo: number): Trial | null {
     const thread = this.#threads.get(threadNo);
     if (thread === undefined) return null;
-    return { lastCommitNo: thread.lastCommitNo, idleSince: thread.quiet ? thread.idleSince : null };
+    const { lastCommitNo, quiet, idleSince, hasSources } = thread;
+    return { lastCommitNo, idleSince: quiet ? idleSince : null, rests: quiet && hasSources };
   }
 
   // ---- letting go

@@ -16,6 +16,8 @@ export interface Trial {
   readonly lastCommitNo: number | null;
   /** When it last had something to do, by the monotonic clock; null: it has now. */
   readonly idleSince: number | null;
+  /** All it waits for is durable, and wakes it: its code has nothing to do. */
+  readonly rests: boolean;
 }
 
 export interface SuspectsOptions {
@@ -25,7 +27,9 @@ export interface SuspectsOptions {
   readonly want: (threadNo: number) => void;
 }
 
-/** For a thread that is to be parked soon or has a timer soon; what code does beyond that is no part of a trial. */
+/** What would end the process once it wakes is there at once in the next trial: a timer that is due, a signal in its inbox. */
+const RESTS_MS = 100;
+/** Its code awaits something that is not durable, which may take long. */
 const QUIET_MS = 7_000;
 /** Another worker took it, or it was paused or ended meanwhile. */
 const UNCLAIMED_MS = 2_000;
@@ -83,7 +87,8 @@ export class Suspects {
       } else {
         here = true;
         if (now.lastCommitNo !== last_commit_no) return true;
-        if (now.idleSince !== null && host.monotonic() - now.idleSince > QUIET_MS) return true;
+        const quietMs = now.idleSince === null ? 0 : host.monotonic() - now.idleSince;
+        if (quietMs > (now.rests ? RESTS_MS : QUIET_MS)) return true;
       }
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     }
