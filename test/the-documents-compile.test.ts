@@ -18,6 +18,7 @@ const documents = [
   'lifecycle-events.md',
   'visibility.md',
   'explain.md',
+  'overload.md',
   'names.md',
   'high-availability.md',
   'roles.md',

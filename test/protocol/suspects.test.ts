@@ -37,7 +37,9 @@ onEveryDatabase('a thread that workers die with', (session) => {
     return JSON.parse(row?.why ?? 'null');
   };
   const attempt = async (worker: Worker, survived: number[] = []) =>
-    (await tryNext(session(), worker, { survived, quarantineAfter: LIMIT })).map(({ workflow_id, quarantined, deaths }) => ({ id: workflow_id, quarantined, deaths }));
+    (await tryNext(session(), worker, { survived, quarantineAfter: LIMIT })).map(
+      ({ workflow_id, quarantined, deaths }) => ({ id: workflow_id, quarantined, deaths }),
+    );
 
   /** Workers die with all of it, so many times in a row. */
   async function dieWith(ids: readonly string[], times: number): Promise<void> {
