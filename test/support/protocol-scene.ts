@@ -5,6 +5,7 @@
  * `kid` has an activity that rests bound to it (operation 0), and one that runs eagerly (1). `sibling` is
  * parked behind the parent, waiting for `go` too. A signal `kept` waits for somebody, and one of id `back` was put back by a run that
  * ended, and may be pruned. `late`, behind `sibling`, has exceeded its timeout. `orphan` belongs to w3, whose lease is over.
+ * Two workers died with `culprit`.
  */
 
 import type { CommitItem } from '../../src/postgres/protocol/commit.js';
@@ -27,6 +28,7 @@ import {
   claimOnly,
   commitOne,
   complete,
+  die,
   emit,
   end,
   endDue,
@@ -70,6 +72,7 @@ import {
   terminate,
   terms,
   timer,
+  tryNext,
   uncall,
   untask,
   unwait,
@@ -148,6 +151,7 @@ const CALLS: Record<string, SceneCall> = {
   'the parent is blocked': async (session, { parent }) => void (await block(session, parent)),
   'the task is done': async (session, { w2, outcome }) => void (await finish(session, w2, [outcome])),
   'the reaper comes': async (session) => void (await reapDead(session)),
+  'a suspect is tried': async (session, { w1 }) => void (await tryNext(session, w1)),
   'the house is kept': async (session) => void (await keepHouse(session)),
   'a claim': async (session, { w1, numbers }, side) => void (await claim(session, w1, { claimNo: numbers[side]! })),
   'a start in the place of the child': async (session, { replacing: items }, side) =>
@@ -231,6 +235,12 @@ const PUT_BACK = `do $$
   end $$`;
 
 async function play(control: Session): Promise<Scene> {
+  const doomed = await register(control, 'doomed 1');
+  await running(control, doomed, 'culprit');
+  await die(control, doomed);
+  const doomedToo = await register(control, 'doomed 2');
+  await claimOnly(control, doomedToo, 'culprit');
+  await die(control, doomedToo);
   const [w1, w2, w3] = [await register(control, 'w1'), await register(control, 'w2'), await register(control, 'w3')];
   await running(control, w3, 'orphan');
   await expireLease(control, w3);
