@@ -20,10 +20,10 @@ async function timesOut(ms: number) {
 async function lateness(engine: Engine, handles: readonly WorkflowHandle[]): Promise<number[]> {
   const rows = await engine.sql<{ late: number }>(
     `select extract(epoch from fired.at - armed.at)::float8 * 1000
-       - coalesce(armed.body::json #>> '{s,0,c,0,4,ms}', armed.body::json #>> '{s,0,c,0,4,timeoutMs}')::float8 as late
+       - coalesce(armed.body::json #>> '{0,2,4,ms}', armed.body::json #>> '{0,2,4,timeoutMs}')::float8 as late
      from history fired join history armed on armed.thread_no = fired.thread_no and armed.seq = fired.seq - 1
      join execution e on e.run_no = fired.thread_no
-     where e.workflow_id = any($1) and fired.body::json #>> '{s,0,e,0}' = 'fire'`,
+     where e.workflow_id = any($1) and fired.body::json #>> '{0,1,0}' = 'fire'`,
     [handles.map(({ workflowId }) => workflowId)],
   );
   return rows.map(({ late }) => late).sort((a, b) => a - b);

@@ -14,7 +14,7 @@ import type { Database, Lane, QueryOptions, Row } from '../postgres/database.js'
 import { untilFree } from '../postgres/held-row.js';
 import { assertMigrated, migrate } from '../postgres/migrate.js';
 import { schemaName } from '../postgres/namespace.js';
-import { LOST, type Notifier, openNotifier } from '../postgres/notifications.js';
+import { LOST, type Notifier, openNotifier, type SendStarts } from '../postgres/notifications.js';
 import {
   createEntityIndex,
   type FoundEntity,
@@ -183,7 +183,7 @@ export class Link {
         side,
         bytes: (item) => 200 + item.args.length + (item.search?.length ?? 0) + (item.terms?.length ?? 0),
         asideBytes: LARGE_ITEM_BYTES,
-        send: async (lane, items) => this.#told(await startExecutions(lane, this.schema, items, patience)),
+        send: (lane, items) => this.#sendStarts(lane, items),
       });
     this.#starts = starts();
     this.#startsOnTerms = starts();
@@ -241,6 +241,12 @@ export class Link {
     const deployed = this.#deployed;
     this.#deployed = false;
     return deployed;
+  }
+
+  #sendStarts(lane: Lane, items: readonly StartItem[]): Promise<StartAnswer[]> {
+    const send: SendStarts = async (here) =>
+      this.#told(await startExecutions(lane, this.schema, items, patience, here));
+    return this.#notifier.startsHere?.start(items, send) ?? send(null);
   }
 
   /**

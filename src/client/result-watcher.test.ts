@@ -1,11 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Lane, Query } from '../postgres/database.js';
 import { ANYTHING, type Notifier } from '../postgres/notifications.js';
+import type { ResultRow } from '../postgres/protocol/executions.js';
 import { ResultWatcher } from './result-watcher.js';
 
 const ended = new Map<number, string>();
 const asked: number[][] = [];
 let fails = 0;
+let hearEnd: (ending: ResultRow) => void;
 let hear: (hint: string) => void;
 let watcher: ResultWatcher;
 
@@ -23,6 +25,10 @@ const lane = {
 const notifier = {
   subscribe(heard: (hint: string) => void) {
     hear = heard;
+    return () => {};
+  },
+  onEnded(heard: (ending: ResultRow) => void) {
+    hearEnd = heard;
     return () => {};
   },
 } as unknown as Notifier;
@@ -64,6 +70,15 @@ it('asks only for what a hint names', async () => {
   await pass(1);
   expect(await resultOf(outcomes[1] as (typeof outcomes)[number])).toBe('b');
   expect(asked).toEqual([[2]]);
+});
+
+it('asks for nothing that ended in this process, with its outcome', async () => {
+  const outcomes = [1, 2].map((chain) => outcomeOf(chain, true));
+  hearEnd({ chain_no: 2, run_no: 2, state: 'completed', result: 'here' });
+  hear('r2');
+  await pass(1);
+  expect(await resultOf(outcomes[1] as (typeof outcomes)[number])).toBe('here');
+  expect(asked).toEqual([]);
 });
 
 it('remembers an end that was heard of before anybody waited', async () => {

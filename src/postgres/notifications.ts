@@ -15,7 +15,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Database, DatabaseLogger, Lane, Listener } from './database.js';
 import { messageOf } from './patience.js';
-import type { ResultRow } from './protocol/executions.js';
+import type { ResultRow, StartAnswer, StartItem, TakenHere } from './protocol/executions.js';
 
 /** "Anything may have been missed": after the listening connection was made, or made again. Never comes from outside. */
 export const ANYTHING = '*';
@@ -38,6 +38,17 @@ export interface NotifierOptions {
   readonly logger?: DatabaseLogger | undefined;
 }
 
+/** A worker of this process, as clients of this process see it. */
+export interface StartsHere {
+  /**
+   * Sends starts as calls under a claim of the worker's, as far as it serves their workflows and has room: what was started
+   * is here at once.
+   */
+  start(items: readonly StartItem[], send: SendStarts): Promise<StartAnswer[]>;
+}
+
+export type SendStarts = (here: TakenHere | null) => Promise<StartAnswer[]>;
+
 const shared = new WeakMap<Database, Map<string, Notifier>>();
 
 /** The notifier of a schema, one per database and process. Each caller closes it once. */
@@ -59,6 +70,8 @@ export class Notifier {
   /** Marks what this notifier sent. Functions that notify by themselves, in a caller's transaction, send bare hints. */
   readonly #sender = randomBytes(6).toString('hex');
   readonly #subscribers = new Set<(hint: string) => void>();
+  /** Set while this process has a worker. */
+  startsHere: StartsHere | null = null;
   readonly #endings = new Set<(ending: ResultRow) => void>();
   #users = 1;
   #isRemote: boolean;

@@ -35,6 +35,7 @@ import { keepWithin } from './scope.js';
 import { Services } from './services.js';
 import type { Serving } from './serving.js';
 import { SpanReporter } from './span-reporter.js';
+import { StartsOfProcess } from './starts-here.js';
 import { watchStrayRejections } from './stray-rejections.js';
 import { Suspects } from './suspects.js';
 import { UnservedWatch } from './unserved-watch.js';
@@ -128,7 +129,13 @@ export class Host implements HostContext {
       want: (threadNo) => this.#threads.want(threadNo),
     });
     this.#notifier = openNotifier(database, this.schema, { remote: tuning.notifications, logger: this.logger });
-    this.#unsubscribe = this.#notifier.subscribe((hint) => this.#hear(hint));
+    const unsubscribe = this.#notifier.subscribe((hint) => this.#hear(hint));
+    const startsHere = new StartsOfProcess(this, (rows, claimNo) => this.#threads.adopt(rows, claimNo));
+    this.#notifier.startsHere = startsHere;
+    this.#unsubscribe = () => {
+      unsubscribe();
+      if (this.#notifier.startsHere === startsHere) this.#notifier.startsHere = null;
+    };
     watchStrayRejections(this.logger);
   }
 

@@ -122,12 +122,7 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
           wanted,
         });
         if (registration.workerNo !== workerNo) return { count: 0, dueInMs: null }; // claimed by who we were before
-        const answeredAt = this.monotonic();
-        for (const row of rows) {
-          this.#clockOffset = row.clock_ms - answeredAt;
-          this.#adopt(row, claimNo);
-        }
-        this.#host.metrics.claimed('workflow', rows.length);
+        this.adopt(rows, claimNo);
         return { count: rows.length, dueInMs };
       } catch (error) {
         for (const threadNo of wanted) this.#wanted.add(threadNo);
@@ -140,6 +135,16 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
   #inTurn(services: number[]): number[] {
     const first = this.#turn++ % services.length;
     return [...services.slice(first), ...services.slice(0, first)];
+  }
+
+  /** Takes in what this process owns since a moment ago. */
+  adopt(rows: readonly ClaimedThread[], claimNo: number): void {
+    const answeredAt = this.monotonic();
+    for (const row of rows) {
+      this.#clockOffset = row.clock_ms - answeredAt;
+      this.#adopt(row, claimNo);
+    }
+    this.#host.metrics.claimed('workflow', rows.length);
   }
 
   #adopt(row: ClaimedThread, claimNo: number): void {

@@ -55,6 +55,16 @@ export class Services {
     return this.#workflows.get(serviceNo);
   }
 
+  /** A workflow by name, where a worker of this process serves it. */
+  ofWorkflow(taskQueue: string, name: string): { readonly serving: Serving; readonly serviceNo: number } | null {
+    for (const serving of this.#servings) {
+      const serviceNo = serving.taskQueue === taskQueue ? serving.workflowServices.get(name) : undefined;
+      // Of several worker objects for the same, the one that claims of it are for.
+      if (serviceNo !== undefined && this.#workflows.get(serviceNo)?.serving === serving) return { serving, serviceNo };
+    }
+    return null;
+  }
+
   /** Whether this process has room for work of a service right now. */
   hasRoom(serviceNo: number): boolean {
     if ((this.#workflows.get(serviceNo)?.serving.freeThreads ?? 0) > 0) return true;

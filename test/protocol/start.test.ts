@@ -1,18 +1,23 @@
 import { describe, expect, it } from 'vitest';
-import { describeWorkflow, fetchResults } from '../../src/postgres/protocol/executions.js';
+import { describeWorkflow, fetchResults, type StartItem } from '../../src/postgres/protocol/executions.js';
 import {
   claim,
   claimOnly,
   complete,
+  expireLease,
   onEveryDatabase,
+  reapDead,
   register,
+  release,
   running,
   setClock,
   signal,
   start,
   startAll,
+  startHere,
   startItem,
   step,
+  type Thread,
   terminate,
   terms,
   wait,
@@ -22,6 +27,58 @@ import { stateOf } from '../support/protocol-state.js';
 
 onEveryDatabase('start', (session) => {
   const look = (workflowId: string) => describeWorkflow(session(), SCHEMA, workflowId, null);
+
+  describe('by a process that serves the workflow', () => {
+    it('gives it to that process at once: nobody is told, and no claim finds it', async () => {
+      const [here, other] = [await register(session(), 'here'), await register(session(), 'other')];
+      const { answers, hints } = await startHere(session(), here, [startItem('a')], 7);
+      expect(answers).toMatchObject([{ status: 'started', owned: { serviceNo: here.services[0] } }]);
+      expect(hints).toBe('');
+      expect(await look('a')).toMatchObject({ thread_state: 'owned' });
+      expect(await claim(session(), other)).toEqual([]);
+      // Its claim, asked for again.
+      const [thread] = await claim(session(), here, { claimNo: 7 });
+      expect(thread).toMatchObject({ workflow_id: 'a', epoch: 1, last_seq: null });
+      await complete(session(), thread as Thread);
+      expect(await look('a')).toMatchObject({ state: 'completed' });
+    });
+
+    it('leaves to others what it does not serve, what is on terms, and what fills a reservation', async () => {
+      const here = await register(session());
+      await startAll(session(), [startItem('reserved', { terms: terms({ pendingMs: 60_000 }) })]);
+      const started = async (item: StartItem, services = here.services) =>
+        (await startHere(session(), { ...here, services }, [item])).answers[0];
+      expect(await started(startItem('a'), [])).not.toHaveProperty('owned');
+      expect(await started(startItem('b', { terms: terms({ delayMs: 0 }) }))).not.toHaveProperty('owned');
+      expect(await started(startItem('reserved'))).not.toHaveProperty('owned');
+      expect((await claim(session(), here)).map(({ workflow_id }) => workflow_id).sort()).toEqual([
+        'a',
+        'b',
+        'reserved',
+      ]);
+    });
+
+    it('answers what is, when it is asked again', async () => {
+      const here = await register(session());
+      const item = startItem('a');
+      const first = await startHere(session(), here, [item], 7);
+      expect(await startHere(session(), here, [item], 7)).toMatchObject({ answers: first.answers });
+      const [thread] = await claim(session(), here, { claimNo: 7 });
+      await release(session(), thread as Thread);
+      await claimOnly(session(), here, 'a');
+      const again = await startHere(session(), here, [item], 7);
+      expect(again.answers[0]).toMatchObject({ status: 'started' });
+      expect(again.answers[0]).not.toHaveProperty('owned');
+    });
+
+    it('starts nothing for a worker that has lost its lease', async () => {
+      const here = await register(session());
+      await expireLease(session(), here);
+      await expect(startHere(session(), here, [startItem('a')])).rejects.toMatchObject({ code: 'PD002' });
+      expect(await look('a')).toBeNull();
+      await reapDead(session());
+    });
+  });
 
   it('makes a run that holds what was given, and waits for a worker', async () => {
     const runNo = await start(session(), 'a', {

@@ -27,8 +27,8 @@ export const hookBugs: readonly PlantedBug[] = [
       ['commit', "v_kinds && '{hook}' and not hooked_runs(", "v_kinds && '{hook}' and false and not hooked_runs("],
       [
         'start_hooks',
-        'else latest_run(u.id) end',
-        'else (select min(e.run_no) from execution e where e.workflow_id = u.id) end',
+        'then latest_run(u.id) end',
+        'then (select min(e.run_no) from execution e where e.workflow_id = u.id) end',
       ],
     ],
     caughtBy: 'a hook goes into the run that is there',

@@ -21,6 +21,11 @@ export const plantedBugs: readonly PlantedBug[] = [
     caughtBy: 'R15 a commit without effects / the same call again',
   },
   {
+    name: 'B1 what was started here is taken for owned without a look at its claim',
+    edits: [['start', ' and t.claim_no = p_claim_no and t.epoch = 1', '']],
+    caughtBy: 'a start that is asked again says whose it is now',
+  },
+  {
     name: 'B2 the predecessor is not looked at',
     edits: [
       ['commit', 'and u.seq = coalesce(l.seq + 1, 0) and l.commit_no is not distinct from u.previous_commit_no', ''],
@@ -444,7 +449,13 @@ export const plantedBugs: readonly PlantedBug[] = [
   },
   {
     name: 'a worker retires under its own commit',
-    edits: [['retire_worker', 'perform from worker w where w.worker_no = p_worker_no for update;', '']],
+    edits: [
+      [
+        'retire_worker',
+        'perform from worker w where w.worker_no = p_worker_no and w.role = session_user for update;',
+        '',
+      ],
+    ],
     caughtBy: 'R5 stopping in order / its own late commit',
   },
   ...hookBugs,

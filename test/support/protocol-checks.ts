@@ -47,8 +47,10 @@ import {
   signalItem,
   start,
   startAll,
+  startHere,
   startItem,
   step,
+  type Thread,
   take,
   takeTasks,
   task,
@@ -95,6 +97,16 @@ const written: Record<string, Check> = {
     expect(await loadHistory(control, SCHEMA, thread.thread_no)).toHaveLength(1);
   },
 
+  'a start that is asked again says whose it is now': async ({ control }) => {
+    const here = await register(control);
+    const item = startItem('a');
+    const first = await startHere(control, here, [item], 7);
+    expect(first.answers[0]).toHaveProperty('owned');
+    const [thread] = await claim(control, here, { claimNo: 7 });
+    await release(control, thread as Thread);
+    await claim(control, here);
+    expect((await startHere(control, here, [item], 7)).answers[0]).not.toHaveProperty('owned');
+  },
   'an entry follows the one it builds on': async ({ control }) => {
     const thread = await running(control, await register(control), 'a');
     await step(control, thread);

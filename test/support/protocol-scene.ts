@@ -62,6 +62,7 @@ import {
   signalAll,
   signalItem,
   startAll,
+  startHere,
   startItem,
   step,
   type Thread,
@@ -92,6 +93,7 @@ interface Scene {
   readonly answers: readonly TaskAnswer[];
   readonly hooks: readonly HookItem[];
   readonly started: StartItem;
+  readonly startedHere: StartItem;
   /** Takes the id of `kid`, with a signal. One for each side. */
   readonly replacing: readonly StartItem[];
   /** One for each side. */
@@ -177,6 +179,8 @@ const CALLS: Record<string, SceneCall> = {
   'the parent’s owner stops': async (session, { w1 }) => void (await retire(session, w1)),
   'what is due is pruned': async (session) => void (await pruneSome(session)),
   'a start': async (session, { started }) => (await startAll(session, [started])).map(({ status }) => status),
+  'a start beside the parent’s owner': async (session, { w1, startedHere, numbers }, side) =>
+    (await startHere(session, w1, [startedHere], numbers[side])).answers.map(({ status }) => status),
 };
 
 /** To the entry in which the parent began to wait. */
@@ -275,6 +279,7 @@ async function play(control: Session): Promise<Scene> {
     answers: [answerItem(parent, 3, { payload: '1' }), answerItem(parent, 3, { payload: '2' })],
     hooks: [hookItem('parent', { args: '[1]' }), hookItem('parent', { args: '[2]' })],
     started: startItem('new'),
+    startedHere: startItem('newer'),
     replacing: [replacing('"1"'), replacing('"2"')],
     signals: [signalItem('go', { payload: '1' }), signalItem('go', { payload: '2' })],
     numbers: [nextNumber(), nextNumber()],

@@ -217,6 +217,16 @@ export async function startAll(session: Session, items: readonly StartItem[]): P
   return (await startExecutions(session, SCHEMA, items)).answers;
 }
 
+/** Starts what a worker of the same process takes at once. */
+export async function startHere(
+  session: Session,
+  { no: workerNo, services }: Worker,
+  items: readonly StartItem[],
+  claimNo = nextNumber(),
+): Promise<{ answers: StartAnswer[]; hints: string | null }> {
+  return await startExecutions(session, SCHEMA, items, {}, { workerNo, claimNo, services });
+}
+
 /** Starts one that must be new. @returns its run's number. */
 export async function start(session: Session, workflowId: string, given: Partial<StartItem> = {}): Promise<number> {
   const [answer] = await startAll(session, [startItem(workflowId, given)]);

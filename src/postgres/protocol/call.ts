@@ -8,7 +8,7 @@ type ScalarType = 'int' | 'bigint' | 'text' | 'boolean' | 'double precision';
 /** A parameter with its type as Postgres names it. */
 export type Argument = { readonly cast: string; readonly value: Parameter };
 
-export const int = (value: number): Argument => ({ cast: 'int', value });
+export const int = (value: number | null): Argument => ({ cast: 'int', value });
 export const bigint = (value: number | null): Argument => ({ cast: 'bigint', value });
 export const text = (value: string | null): Argument => ({ cast: 'text', value });
 export const boolean = (value: boolean): Argument => ({ cast: 'boolean', value });

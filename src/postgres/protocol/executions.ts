@@ -2,7 +2,7 @@
 
 import type { HookRefusal } from '../../core/history.js';
 import type { Lane, QueryOptions } from '../database.js';
-import { bigint, bigints, boolean, booleans, call, double, doubles, text, texts } from './call.js';
+import { bigint, bigints, boolean, booleans, call, double, doubles, int, ints, text, texts } from './call.js';
 
 export interface StartItem {
   readonly requestNo: number;
@@ -27,6 +27,15 @@ export interface StartAnswer {
   readonly status: 'started' | 'existing' | 'duplicate';
   /** The first run of the chain that was begun, or is used; the newest run of an id that is taken. */
   readonly runNo: number;
+  /** Set where the worker that the call named has it. */
+  readonly owned?: { readonly serviceNo: number; readonly createdMs: number };
+}
+
+/** A worker of this process, which takes what is started of these services. */
+export interface TakenHere {
+  readonly workerNo: number;
+  readonly claimNo: number;
+  readonly services: readonly number[];
 }
 
 export async function startExecutions(
@@ -34,8 +43,16 @@ export async function startExecutions(
   schema: string,
   items: readonly StartItem[],
   options?: QueryOptions,
+  here: TakenHere | null = null,
 ): Promise<{ answers: StartAnswer[]; hints: string | null }> {
-  const rows = await lane.query<{ item: number; status: string; run_no: number }>(
+  const rows = await lane.query<{
+    item: number;
+    status: string;
+    run_no: number;
+    service_no: number;
+    at_ms: number;
+    owned: boolean;
+  }>(
     call(
       schema,
       'start',
@@ -55,6 +72,9 @@ export async function startExecutions(
         texts(items.map((item) => item.parentWorkflowId)),
         texts(items.map((item) => item.originId)),
         texts(items.map((item) => item.trace)),
+        int(here?.workerNo ?? null),
+        bigint(here?.claimNo ?? null),
+        ints(here?.services ?? []),
       ],
       { prepare: true },
     ),
@@ -63,6 +83,7 @@ export async function startExecutions(
   return answersByItem(rows, items.length, (row) => ({
     status: row.status as StartAnswer['status'],
     runNo: row.run_no,
+    ...(row.owned && { owned: { serviceNo: row.service_no, createdMs: row.at_ms } }),
   }));
 }
 
