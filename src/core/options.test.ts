@@ -122,6 +122,22 @@ describe('parseOptions', () => {
     );
   });
 
+  it('says so when a getter throws', () => {
+    const cause = new Error('mine');
+    const given = {
+      get expire(): never {
+        throw cause;
+      },
+    };
+    expect(() => parseOptions('signal', v.strictObject({ expire: v.optional(duration) }), given)).toThrow(
+      expect.objectContaining({
+        name: 'InvalidArgumentError',
+        cause,
+        message: expect.stringContaining('cannot be read'),
+      }),
+    );
+  });
+
   it('never shows a password', () => {
     expect(() => parse({ workflowId: 'a', workerCredentials: { user: 'a', password: 12345 } })).toThrow(
       'start: workerCredentials.password must be text; got a number',

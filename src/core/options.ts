@@ -4,6 +4,7 @@
  */
 import * as v from 'valibot';
 import { durationMs, durationRule, maxDurationMs } from './duration.js';
+import { InvalidArgumentError } from './errors.js';
 import { identifierRuleFor, isIdentifier } from './identifier.js';
 import { nearestName } from './nearest.js';
 import { refusal } from './refusal.js';
@@ -29,9 +30,19 @@ export function parseOptions<S extends v.GenericSchema>(
 ): v.InferOutput<S> {
   // To valibot an array is an object.
   if (Array.isArray(value)) throw refusal(call, path === '' ? 'options' : path, { must: 'an object' }, value);
-  const parsed = v.safeParse(schema, value);
+  const parsed = read(call, schema, value, path);
   if (parsed.success) return parsed.output;
   throw refusedOption(call, schema, parsed.issues, path);
+}
+
+/** A getter among the options may throw. Its error is the caller's own and may be anything, so it is the cause and no more. */
+function read<S extends v.GenericSchema>(call: string, schema: S, value: unknown, path: string): v.SafeParseResult<S> {
+  try {
+    return v.safeParse(schema, value);
+  } catch (cause) {
+    const message = `${call}: ${path === '' ? 'options' : path} cannot be read: a getter of it threw`;
+    throw Object.assign(new InvalidArgumentError(message), { cause });
+  }
 }
 
 /** A length of time in the grammar of `ms`, or in milliseconds. Comes out in milliseconds; zero and less as 0. */
