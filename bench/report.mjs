@@ -25,7 +25,7 @@ export function table(report) {
   return [
     ...head,
     '',
-    ...columns([['figure', '', 'median', 'least - most', 'first mark'], ...rows]),
+    ...columns([['figure', '', 'median', 'least - most', 'mark'], ...rows]),
     '',
     'Not measured:',
     ...notMeasured.map((line) => `- ${line}`),

@@ -20,7 +20,17 @@ import { ledger } from './workflows.mjs';
 
 export const TASK_QUEUE = 'bench';
 
-export const scenarios = { sequential, latency, remote: latency, history, parallel, signal, timers, children };
+export const scenarios = {
+  sequential,
+  latency,
+  remote: latency,
+  history,
+  parallel,
+  signal,
+  timers,
+  children,
+  starts,
+};
 
 /** @param {Scene} scene @param {{ workflows: number, steps: number }} size @returns {Promise<Outcome>} */
 async function sequential({ client, observer, callsMade }, { workflows, steps }) {
@@ -199,6 +209,40 @@ async function children({ client }, { children: count, repeats }) {
     const right = results.length === count && results.every((result, index) => result === index * 2);
     return right ? [] : ['children: the results are not those of the children'];
   });
+}
+
+/**
+ * Starts on a queue that nobody serves, so that nothing else is measured.
+ *
+ * @param {Scene} scene @param {{ inFlight: number, inOneCall: number }} size @returns {Promise<Outcome>}
+ */
+async function starts({ client, observer }, { inFlight, inOneCall }) {
+  const started = performance.now();
+  const handles = await Promise.all(
+    Array.from({ length: inFlight }, (_, index) =>
+      client.workflow.start({ taskQueue: 'nobody', workflowName: 'sequence', args: [index, 1] }),
+    ),
+  );
+  const singleMs = performance.now() - started;
+  const called = performance.now();
+  const { rows } = await observer.query(
+    `with n as materialized (select array_agg(i) as no, array_agg('start ' || $2 || i) as id, array_agg('nobody'::text) as queue,
+         array_agg('sequence'::text) as name, array_agg('[1,1]'::text) as args, array_agg(null::text) as nothing,
+         array_agg(null::float8) as no_number, array_agg(true) as yes from generate_series(1, $1::int) i)
+     select count(*) filter (where s.status = 'started')::int as count from n, durable.start(false,
+       (select array_agg((random() * 1e14)::bigint) from unnest(n.no)), n.id, n.queue, n.name, n.args, n.nothing, n.no_number, n.yes,
+       n.nothing, n.nothing, n.nothing, n.nothing, n.nothing, n.nothing) s`,
+    [inOneCall, randomUUID()],
+  );
+  const oneCallMs = performance.now() - called;
+  const ids = new Set(handles.map(({ workflowId }) => workflowId)).size;
+  return {
+    figures: { singlePerSecond: (inFlight / singleMs) * 1_000, inOneCallPerSecond: (inOneCall / oneCallMs) * 1_000 },
+    wrong: [
+      ...(ids === inFlight ? [] : [`starts: ${ids} of ${inFlight} workflows`]),
+      ...(rows[0]?.count === inOneCall ? [] : [`starts: ${rows[0]?.count} of ${inOneCall} in one call`]),
+    ],
+  };
 }
 
 /** @param {import('perdure').Client} client @param {string} workflowName @param {unknown[]} args */
