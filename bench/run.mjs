@@ -177,25 +177,33 @@ function figuresOf(names, samples, quick) {
     return Object.entries(measures[name]?.figures ?? {}).flatMap(([figure, about]) => {
       const values = rounds.get(`${name}.${figure}`);
       if (values === undefined) return [];
-      const value = median(values);
-      return [
-        {
-          name: `${name}.${figure}`,
-          ...about,
-          label: about.label.replaceAll(/\{(\w+)\}/g, (_, field) => (size[field] ?? 0).toLocaleString('en')),
-          median: value,
-          least: Math.min(...values),
-          most: Math.max(...values),
-          rounds: values,
-          ...(about.mark !== undefined && { reached: reaches(value, about.mark) }),
-        },
-      ];
+      return [figureOf(`${name}.${figure}`, about, values, size)];
     });
   });
 }
 
+/**
+ * One figure of a report.
+ *
+ * @param {string} name @param {import('./measures.mjs').Figure} about @param {number[]} values of each round
+ * @param {Record<string, number>} size
+ */
+export function figureOf(name, about, values, size) {
+  const value = median(values);
+  return {
+    name,
+    ...about,
+    label: about.label.replaceAll(/\{(\w+)\}/g, (_, field) => (size[field] ?? 0).toLocaleString('en')),
+    median: value,
+    least: Math.min(...values),
+    most: Math.max(...values),
+    rounds: values,
+    ...(about.mark !== undefined && { reached: reaches(value, about.mark) }),
+  };
+}
+
 /** @param {number} value @param {{ least?: number, most?: number }} mark */
-export function reaches(value, { least = Number.NEGATIVE_INFINITY, most = Number.POSITIVE_INFINITY }) {
+function reaches(value, { least = Number.NEGATIVE_INFINITY, most = Number.POSITIVE_INFINITY }) {
   return value >= least && value <= most;
 }
 

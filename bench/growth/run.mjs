@@ -1,7 +1,6 @@
 /** One curve from an empty cluster to a report. */
 import { loadavg } from 'node:os';
-import { machineFacts, reaches, versionOf } from '../run.mjs';
-import { median } from '../statistics.mjs';
+import { figureOf, machineFacts, versionOf } from '../run.mjs';
 import { Stage } from './stage.mjs';
 
 /**
@@ -42,18 +41,6 @@ function figuresOf(name, { figures }, samples, size) {
   return Object.entries(figures).flatMap(([figure, about]) => {
     const values = samples.get(figure);
     if (values === undefined) return [];
-    const value = median(values);
-    return [
-      {
-        name: `${name}.${figure}`,
-        ...about,
-        label: about.label.replaceAll(/\{(\w+)\}/g, (_, field) => (size[field] ?? 0).toLocaleString('en')),
-        median: value,
-        least: Math.min(...values),
-        most: Math.max(...values),
-        rounds: values,
-        ...(about.mark !== undefined && { reached: reaches(value, about.mark) }),
-      },
-    ];
+    return [figureOf(`${name}.${figure}`, about, values, size)];
   });
 }
