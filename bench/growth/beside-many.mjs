@@ -21,7 +21,6 @@ export const figures = {
   startCallX: { label: 'time in the server: start, per call of one', unit: 'x', digits: 2, mark: { most: 1.3 } },
   startRowX: { label: 'time in the server: start, per row of a batch', unit: 'x', digits: 2, mark: { most: 1.3 } },
   claimCallX: { label: 'time in the server: claim, per call of one', unit: 'x', digits: 2, mark: { most: 1.3 } },
-  claimRowX: { label: 'time in the server: claim, per row of a batch', unit: 'x', digits: 2, mark: { most: 1.3 } },
   commitRowX: { label: 'time in the server: commit, per row of a batch', unit: 'x', digits: 2, mark: { most: 1.3 } },
   signalCallX: { label: 'time in the server: signal, per call of one', unit: 'x', digits: 2, mark: { most: 1.3 } },
   stepsPerSecond: { label: 'sequential steps beside many', unit: '/s' },
@@ -80,7 +79,6 @@ async function measure(stage, side, { workflows, steps, single }) {
     oneStepP50: percentile(times, 0.5),
     signalP50: percentile(signalled, 0.5),
     startRow: perRow(batched, 'start'),
-    claimRow: perRow(batched, 'claim'),
     commitRow: perRow(batched, 'commit'),
     startCall: perCall(alone, 'start'),
     claimCall: perCall(alone, 'claim'),
@@ -94,7 +92,7 @@ function note(stage, little, much) {
   stage.note('stepsShare', 100 * times('stepsPerSecond'));
   stage.note('oneStepX', times('oneStepP50'));
   stage.note('signalX', times('signalP50'));
-  for (const name of ['startRow', 'claimRow', 'commitRow', 'startCall', 'claimCall', 'signalCall'])
+  for (const name of ['startRow', 'commitRow', 'startCall', 'claimCall', 'signalCall'])
     stage.note(`${name}X`, times(name));
   for (const name of ['stepsPerSecond', 'oneStepP50', 'signalP50']) stage.note(name, much[name] ?? Number.NaN);
 }
