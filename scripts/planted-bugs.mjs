@@ -8,18 +8,10 @@
  */
 import { spawnSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
-import { createViteServer } from 'vitest/node';
+import { withTypeScript } from './typescript-module.mjs';
 
 const { values } = parseArgs({ options: { code: { type: 'boolean' }, only: { type: 'string' } } });
-const server = await createViteServer({
-  server: { middlewareMode: true, hmr: false, ws: false, watch: null },
-  optimizeDeps: { noDiscovery: true },
-  appType: 'custom',
-  logLevel: 'error',
-  configFile: false,
-});
-const { codeBugs } = await server.ssrLoadModule('/test/support/code-bugs.ts');
-await server.close();
+const codeBugs = await withTypeScript('/test/support/code-bugs.ts', (module) => module.codeBugs);
 
 const chosen = codeBugs.filter(({ name }) => values.only === undefined || name.startsWith(values.only));
 const vitest = (project, file, env = {}) =>

@@ -8,7 +8,7 @@
  */
 
 import { parseArgs } from 'node:util';
-import { createViteServer } from 'vitest/node';
+import { withTypeScript } from './typescript-module.mjs';
 
 const { values } = parseArgs({
   options: { seed: { type: 'string' }, seeds: { type: 'string' }, minutes: { type: 'string' } },
@@ -25,15 +25,7 @@ const several = minutes === Infinity ? 10_000 : Infinity;
 const count = number('seeds', values.seed !== undefined && minutes === Infinity ? 1 : several);
 const seed = number('seed', Date.now() % 1_000_000_000);
 
-const server = await createViteServer({
-  server: { middlewareMode: true, hmr: false, ws: false, watch: null },
-  optimizeDeps: { noDiscovery: true },
-  appType: 'custom',
-  logLevel: 'error',
-  configFile: false,
-});
-try {
-  const { simulate } = await server.ssrLoadModule('/test/support/simulate.ts');
+await withTypeScript('/test/support/simulate.ts', async ({ simulate }) => {
   const began = performance.now();
   const { seeds, calls, happened, failure } = await simulate({ seed, count, withinMs: minutes * 60_000 });
   const seconds = (performance.now() - began) / 1_000;
@@ -53,6 +45,4 @@ try {
     console.log(`\nagain: npm run simulate -- --seed ${failure.seed}`);
     process.exitCode = 1;
   }
-} finally {
-  await server.close();
-}
+});

@@ -1,9 +1,10 @@
 /**
  * Waits for the outcomes of workflows: one watcher per database and namespace, whatever the number of waiters.
  *
- * What ends in this process says so, with its outcome. What ends elsewhere names itself in a hint (`r12`: chain 12), and only that is asked for, so that cost grows with completions. In
- * case its hint was lost each chain is also asked for by itself: a few times soon, then in turn with all that have waited
- * long, so many a second and no more, however many wait. Without hints from other processes that is how ends are found.
+ * What ends in this process says so, with its outcome. What ends elsewhere names itself in a hint (`r12`: chain 12), and only
+ * that is asked for, so that cost grows with completions. In case its hint was lost each chain is also asked for by itself: a
+ * few times soon, then in turn with all that have waited long, so many a second and no more, however many wait. Without
+ * hints from other processes that is how ends are found.
  */
 
 import { ConnectionError } from '../core/errors.js';

@@ -8,7 +8,7 @@
  */
 import { createHash, randomUUID } from 'node:crypto';
 import * as v from 'valibot';
-import { errorFromSqlState, InvalidArgumentError, PermissionError } from '../core/errors.js';
+import { InvalidArgumentError, PermissionError } from '../core/errors.js';
 import { flag, identifier, parseOptions } from '../core/options.js';
 import { type ConnectionOptions, type ConnectionsByRole, openDatabase } from '../postgres/connection.js';
 import type { Lane } from '../postgres/database.js';
@@ -24,7 +24,7 @@ import {
 } from '../postgres/protocol/roles.js';
 import { quoteIdentifier, quoteText } from '../postgres/quoting.js';
 import { scramVerifier } from '../postgres/scram.js';
-import { SqlError } from '../postgres/sql-error.js';
+import { knownError, SqlError } from '../postgres/sql-error.js';
 
 interface RoleOptions {
   /** As a superuser, or as a role that may make roles and is a member of the schema's owner. */
@@ -275,7 +275,7 @@ async function asAdmin<T>(
       await lane.close();
     }
   } catch (error) {
-    throw error instanceof SqlError ? (errorFromSqlState(error.code, error.message) ?? error) : error;
+    throw knownError(error);
   } finally {
     await database.release();
   }

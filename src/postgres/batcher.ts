@@ -13,10 +13,10 @@
  *    lane until it passes, in turn with the others there, never passed over.
  */
 
-import { ConnectionError, errorFromSqlState, IsolationLevelError, LeaseLostError } from '../core/errors.js';
+import { ConnectionError, IsolationLevelError, LeaseLostError } from '../core/errors.js';
 import type { Lane } from './database.js';
 import { isHeld, restFromHeldRow } from './held-row.js';
-import { SqlError } from './sql-error.js';
+import { knownError } from './sql-error.js';
 
 export interface BatcherOptions<Item, Answer> {
   readonly main: Lane;
@@ -152,7 +152,7 @@ export class Batcher<Item, Answer> {
         for (let index = 0; index < batch.length; index++) batch[index]?.caller.answered(answers[index] as Answer);
       };
     } catch (error) {
-      const known = error instanceof SqlError ? (errorFromSqlState(error.code, error.message) ?? error) : error;
+      const known = knownError(error);
       const single = batch.length === 1 && !isHeld(error);
       if (single || concernsAll(known)) {
         return () => {

@@ -4,7 +4,7 @@
  * Owns: deciding whether anything is to be done, and starting over when another process was faster.
  * Does not own: the SQL (migration-script.ts).
  */
-import { ConnectionError, errorFromSqlState, InvalidArgumentError, SchemaVersionError } from '../core/errors.js';
+import { ConnectionError, InvalidArgumentError, SchemaVersionError } from '../core/errors.js';
 import { backoffMs } from './backoff.js';
 import type { Database, Lane, QueryOptions } from './database.js';
 import { functions, migrations } from './embedded-sql.js';
@@ -12,7 +12,7 @@ import { foldedNames, migrationStatements, type SchemaSource, versionOf } from '
 import { schemaName } from './namespace.js';
 import { Patience } from './patience.js';
 import { quoteIdentifier } from './quoting.js';
-import { SqlError } from './sql-error.js';
+import { knownError, SqlError } from './sql-error.js';
 
 /** The oldest library whose schema version still works with the schema of this one. Raised when old code is left behind. */
 const OLDEST_CLIENT = 1;
@@ -150,5 +150,5 @@ function translated(error: unknown): unknown {
       'the schema could not be upgraded: a transaction that is open for long holds one of its tables. End it (pg_stat_activity), then try again',
       { cause: error },
     );
-  return error instanceof SqlError ? (errorFromSqlState(error.code, error.message) ?? error) : error;
+  return knownError(error);
 }

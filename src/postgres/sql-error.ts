@@ -1,4 +1,5 @@
 /** An error that Postgres answered with, from either driver. */
+import { errorFromSqlState } from '../core/errors.js';
 
 /** What `pg` and PGlite put on the errors they make of an ErrorResponse. */
 interface ServerError extends Error {
@@ -31,4 +32,9 @@ export function isServerError(error: unknown): error is ServerError {
   if (!(error instanceof Error)) return false;
   const { code, severity } = error as Partial<ServerError>;
   return typeof severity === 'string' && typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code);
+}
+
+/** The error of ours that an SQLSTATE stands for; anything else as it is. */
+export function knownError(error: unknown): unknown {
+  return error instanceof SqlError ? (errorFromSqlState(error.code, error.message) ?? error) : error;
 }

@@ -10,11 +10,11 @@
 
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import { errorFromSqlState, LeaseLostError } from '../core/errors.js';
+import { LeaseLostError } from '../core/errors.js';
 import type { Lane } from '../postgres/database.js';
 import { SCHEMA_VERSION } from '../postgres/migrate.js';
 import { registerWorker, renewLease, retireWorker, type Service } from '../postgres/protocol/workers.js';
-import { SqlError } from '../postgres/sql-error.js';
+import { knownError } from '../postgres/sql-error.js';
 
 export interface RegistrationOptions {
   readonly lane: Lane;
@@ -112,7 +112,7 @@ export class Registration {
         registered(asked, serviceNos);
         return;
       } catch (error) {
-        if (!isLeaseLost(error)) throw known(error);
+        if (!isLeaseLost(error)) throw knownError(error);
         this.#key = randomUUID();
       }
     }
@@ -124,10 +124,6 @@ export function isLeaseLost(error: unknown): boolean {
 }
 
 function leaseLost(error: unknown): LeaseLostError | null {
-  const found = known(error);
+  const found = knownError(error);
   return found instanceof LeaseLostError ? found : null;
-}
-
-function known(error: unknown): unknown {
-  return error instanceof SqlError ? (errorFromSqlState(error.code, error.message) ?? error) : error;
 }
