@@ -9,13 +9,18 @@
  * 2. Whoever loses its lease meanwhile starts all the same, for others to claim.
  */
 
-import { errorFromSqlState, LeaseLostError } from '../core/errors.js';
 import type { SendStarts, StartsHere } from '../postgres/notifications.js';
 import type { StartAnswer, StartItem } from '../postgres/protocol/executions.js';
 import type { ClaimedThread } from '../postgres/protocol/threads.js';
-import { SqlError } from '../postgres/sql-error.js';
 import type { HostContext } from './host-context.js';
+import { isLeaseLost } from './registration.js';
 import type { Serving } from './serving.js';
+
+/** Services of which all that a call starts is taken, and how many threads of each worker object that makes. */
+interface Room {
+  readonly services: readonly number[];
+  readonly servings: ReadonlyMap<Serving, number>;
+}
 
 export class StartsOfProcess implements StartsHere {
   readonly #host: HostContext;
@@ -31,31 +36,40 @@ export class StartsOfProcess implements StartsHere {
     const { registration, claims } = this.#host;
     const room = registration.alive && !this.#host.closed ? this.#roomFor(items) : null;
     if (room === null) return send(null);
-    const { services, servings } = room;
-    for (const [serving, count] of servings) serving.threads += count;
     try {
-      return await claims.claim(async (claimNo) => {
-        const { workerNo } = registration;
-        const answers = await send({ workerNo, claimNo, services });
-        // What was started by who we were before goes on with the next to claim it.
-        if (registration.workerNo === workerNo && !this.#host.closed) {
-          for (const [serving, count] of servings) serving.threads -= count;
-          servings.clear();
-          this.#adopt(rowsOf(items, answers), claimNo);
-        }
-        return answers;
-      });
+      return await claims.claim((claimNo) => this.#startUnder(claimNo, items, room, send));
     } catch (error) {
       if (!isLeaseLost(error)) throw error;
       this.#host.callFailed('start', error);
       return await send(null);
+    }
+  }
+
+  async #startUnder(claimNo: number, items: readonly StartItem[], { services, servings }: Room, send: SendStarts) {
+    const { registration } = this.#host;
+    const { workerNo } = registration;
+    let kept = 0;
+    for (const [serving, count] of servings) {
+      serving.threads += count;
+      kept += count;
+    }
+    let rows: ClaimedThread[] = [];
+    try {
+      const answers = await send({ workerNo, claimNo, services });
+      rows = rowsOf(items, answers);
+      return answers;
     } finally {
       for (const [serving, count] of servings) serving.threads -= count;
+      // What was started by who we were before goes on with the next to claim it.
+      if (registration.workerNo === workerNo && !this.#host.closed) this.#adopt(rows, claimNo);
+      // Whoever looked for work meanwhile may have found no room.
+      if (rows.length < kept)
+        for (const serving of servings.keys()) if (serving.freeThreads > 0) serving.threadClaims?.poke();
     }
   }
 
   /** The services of which all that the call starts has room here; null: none. */
-  #roomFor(items: readonly StartItem[]): { services: number[]; servings: Map<Serving, number> } | null {
+  #roomFor(items: readonly StartItem[]): Room | null {
     const wanted = new Map<number, { readonly serving: Serving; count: number }>();
     for (const { taskQueue, workflowName, terms } of items) {
       if (terms !== null) return null;
@@ -110,8 +124,4 @@ function rowsOf(items: readonly StartItem[], answers: readonly StartAnswer[]): C
       mail: null,
     };
   });
-}
-
-function isLeaseLost(error: unknown): boolean {
-  return error instanceof SqlError && errorFromSqlState(error.code, error.message) instanceof LeaseLostError;
 }
