@@ -2,7 +2,7 @@
 
 import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { uuid, type WorkflowHandle, workflow } from '../src/index.js';
+import { uuid, Worker, type WorkflowHandle, workflow } from '../src/index.js';
 import { Engine, gate, Journal, kept, pause, until } from './support/worker.js';
 import { within } from './support/worker-fleet.js';
 
@@ -246,4 +246,43 @@ describe('while a caller’s transaction holds a workflow', () => {
     for (const n of [0, 1, 2]) await handle.signal(`${id} ${n}`, n);
     expect(await engine.result(handle)).toEqual([0, 1, 2]);
   });
+});
+
+it('an activity whose outcome waits to be recorded is not given back meanwhile, to run again', async () => {
+  let compared = 0;
+  class Watched extends pg.Client {
+    // biome-ignore lint/suspicious/noExplicitAny: it passes on whatever the driver takes
+    override query(...args: any[]): any {
+      const answer = (super.query as (...args: unknown[]) => unknown)(...args);
+      const text = typeof args[0] === 'string' ? args[0] : args[0].text;
+      // What the worker thinks it holds is compared with what the database says.
+      if (/\bowned\(/.test(text)) void Promise.resolve(answer).then(() => compared++);
+      return answer;
+    }
+  }
+  const { connectionString } = engine.connection.options;
+  const worker = await Worker.create({
+    connection: { class: Watched, options: { connectionString } },
+    taskQueue: 'watched',
+    workflow: { retries },
+    activities,
+    options: { logLevel: 'silent', parkAfter: 50, shutdownGrace: 100 },
+  });
+  const id = uuid();
+  gates.set(id, gate<void>());
+  journal.note(id); // so that it does not fail
+  const handle = await engine.start('retries', [id], { taskQueue: 'watched' });
+  await until(
+    'it has a row',
+    async () => (await caller.query(`select from activity_task where owner is not null`)).rowCount === 1,
+  );
+  await caller.query('begin');
+  await caller.query('lock table history in share mode'); // nothing is recorded
+  gates.get(id)?.open();
+  const before = compared;
+  await until('two comparisons', () => compared >= before + 2);
+  await caller.query('commit');
+  expect(await engine.result(handle)).toBe(2);
+  expect(journal.count(id)).toBe(2);
+  await worker.stop();
 });

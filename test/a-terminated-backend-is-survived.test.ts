@@ -56,7 +56,9 @@ it.each([
       await pause(n * 40);
       const handle = await client.workflow.start({ taskQueue: 'test', workflowName: 'program', args: [node] });
       await Promise.all(signalsOf(node).map((id) => client.workflow.signal(`${handle.workflowId} ${id}`, id)));
-      return await engine.result<ProgramResult>(handle);
+      return await engine.result<ProgramResult>(handle).catch((error: unknown) => {
+        throw new Error(`seed ${seed}, ${JSON.stringify(node)}`, { cause: error });
+      });
     }),
   ).finally(() => {
     running = false;

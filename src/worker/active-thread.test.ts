@@ -42,6 +42,25 @@ async function begin(run: SimulatedFunction, options: { eager?: boolean } = {}) 
   };
 }
 
+it('knows which outcomes are here until they are durable', async () => {
+  const flow = await begin(() => Promise.all([call('one'), call('two')]));
+  await flow.commit();
+  const here = () => [0, 1].map((op) => flow.thread.settles(op));
+  expect(here()).toEqual([false, false]);
+  flow.thread.post({ event: { kind: 'done', op: 0, value: 1, text: '1' }, inboxNo: null });
+  expect(here()).toEqual([true, false]); // waits to be delivered
+  await turns(1);
+  expect(here()).toEqual([true, false]); // with the function, or in the draft
+  await turns(3);
+  expect(flow.thread.stage).toBe('committing');
+  await flow.done(1);
+  expect(here()).toEqual([true, true]); // one is being committed, the other waits
+  await flow.commit();
+  expect(here()).toEqual([false, true]);
+  await flow.commit();
+  expect(here()).toEqual([false, false]);
+});
+
 describe('invariant 1: one stage at a time', () => {
   it('nothing is delivered while a commit is in flight', async () => {
     const seen: string[] = [];
@@ -462,19 +481,24 @@ describe('a parked thread', () => {
     thread.suspend();
     const told: string[] = [];
     thread.afterSuspension(
+      0,
       () => told.push('parked'),
       () => told.push('here'),
     );
     expect(told).toEqual([]);
+    expect(thread.settles(0)).toBe(true);
     thread.unsuspend();
     expect(told).toEqual(['here']);
+    expect(thread.settles(0)).toBe(false);
     thread.afterSuspension(
+      0,
       () => told.push('parked'),
       () => told.push('here too'),
     );
     expect(told).toEqual(['here', 'here too']);
     thread.suspend();
     thread.afterSuspension(
+      0,
       () => told.push('parked'),
       () => told.push('here'),
     );

@@ -221,11 +221,11 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
     return !this.#mailbox.empty || this.#chores.length > 0 || (this.#instance?.hasCommands ?? false);
   }
 
-  readonly #waiting: { parked: () => void; here: () => void }[] = [];
+  readonly #waiting: { op: number; parked: () => void; here: () => void }[] = [];
 
-  /** Runs `here` now, or, while the thread is being parked, one of the two when that is decided. */
-  afterSuspension(parked: () => void, here: () => void): void {
-    if (this.#stage === 'parking') this.#waiting.push({ parked, here });
+  /** Deals with an outcome of `op`: `here` now, or, while the thread is being parked, one of the two when that is decided. */
+  afterSuspension(op: number, parked: () => void, here: () => void): void {
+    if (this.#stage === 'parking') this.#waiting.push({ op, parked, here });
     else if (this.#stage === 'parked') parked();
     else here();
   }
@@ -246,6 +246,18 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
 
   hasMailFor(op: number): boolean {
     return this.#mailbox.has(op);
+  }
+
+  /** Whether an outcome of the operation is here that is not durable yet: its row stands until it is. */
+  settles(op: number): boolean {
+    const { event } = this.#current ?? {};
+    return (
+      this.#mailbox.has(op) ||
+      (event !== undefined && 'op' in event && event.op === op) ||
+      this.#draft.resolves(op) ||
+      (this.#sent?.draft.resolves(op) ?? false) ||
+      this.#waiting.some((waiting) => waiting.op === op)
+    );
   }
 
   /** Dropped: promises never settle, nothing is recorded any more. */

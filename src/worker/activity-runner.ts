@@ -382,6 +382,7 @@ export class ActivityRunner implements RunsAttempts {
       this.#hand(activity, thread, outcome);
     } else {
       thread.afterSuspension(
+        activity.op,
         () => this.#record(activity, outcome),
         () => this.#hand(activity, thread, outcome),
       );

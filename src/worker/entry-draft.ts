@@ -110,6 +110,11 @@ export class EntryDraft {
     return this.#openedCount > 0;
   }
 
+  /** Whether it holds what settles the operation. */
+  resolves(op: number): boolean {
+    return this.#resolved.includes(op);
+  }
+
   get closes(): boolean {
     return this.#closing !== null;
   }

@@ -410,6 +410,10 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
     return this.#threads.get(thread.threadNo) === thread;
   }
 
+  settles({ threadNo, op }: { threadNo: number; op: number }): boolean {
+    return this.#threads.get(threadNo)?.settles(op) ?? false;
+  }
+
   want(threadNo: number): void {
     this.#wanted.add(threadNo);
     for (const serving of this.#host.services.all) if (serving.workflows.size > 0) serving.threadClaims?.poke();

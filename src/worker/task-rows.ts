@@ -32,6 +32,8 @@ export interface TaskToMake {
 /** What the rows need of the threads. */
 export interface ThreadsOfTasks {
   refused(thread: ActiveThread): void;
+  /** Whether a thread is here, and has an outcome of the operation that is not durable yet. */
+  settles(task: { threadNo: number; op: number }): boolean;
   /** Wakes the thread for an operation of it. */
   armTimer(thread: ActiveThread, op: number, ms: number): void;
 }
@@ -160,7 +162,7 @@ export class TaskRows {
       for (const task of owned) {
         const key = operationKey(task.threadNo, task.op);
         if (this.#running.get(task.threadNo, task.op) !== undefined) continue;
-        if (finishing.has(key) || this.#finishing.has(key)) continue;
+        if (finishing.has(key) || this.#finishing.has(key) || this.#threads.settles(task)) continue;
         await this.finish(task, { kind: 'release', payload: null, delayMs: 0 }, task.epoch);
       }
     };

@@ -237,11 +237,18 @@ export class Engine {
 
   async #report(handle: WorkflowHandle): Promise<string> {
     const rows = await this.sql(
-      `select e.run, e.state as run_state, t.*, (select json_agg(h.body order by seq) from history h where h.thread_no = t.thread_no) as history,
+      `with recursive family(run_no) as (
+         select run_no from execution where workflow_id = $1
+         union
+         select e.run_no from family f join execution e
+           on e.parent_thread in (select p.thread_no from thread p where p.run_no = f.run_no)
+           or e.chain_no = (select p.chain_no from execution p where p.run_no = f.run_no))
+       select e.workflow_id, e.run, e.state as run_state, e.closed_at, e.parent_thread, e.parent_op, t.*,
+         (select json_agg(h.body order by seq) from history h where h.thread_no = t.thread_no) as history,
          (select json_agg(i) from inbox i where i.thread_no = t.thread_no) as inbox,
          (select json_agg(a) from activity_task a where a.thread_no = t.thread_no) as tasks,
          (select json_agg(m) from timer m where m.thread_no = t.thread_no) as timers
-       from execution e join thread t using (run_no) where e.workflow_id = $1 order by e.run`,
+       from family join execution e using (run_no) join thread t using (run_no) order by t.thread_no`,
       [handle.workflowId],
     );
     return `${handle.workflowId} did not end within ${HANGS_AFTER_MS} ms: ${JSON.stringify(rows, null, 1)}`;
