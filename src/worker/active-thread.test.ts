@@ -169,6 +169,36 @@ describe('invariant 2: what the store decided opens the next activation', () => 
     expect(flow.entries).toEqual([['start'], ['decided']]);
   });
 
+  it('is told at once, also when the run is paused in the middle of it', async () => {
+    const flow = await begin(() =>
+      Promise.all([workflow.signal('one'), workflow.signal('two'), workflow.signal('three')]),
+    );
+    const pausing: number[] = [];
+    flow.worker.pausing = () => void pausing.push(flow.store.rows.length);
+    flow.worker.answerCommit(flow.worker.commits[0] as CommitUnderWay);
+    await turns(1); // the first is being delivered
+    flow.thread.postMail({ thread_no: 1, inbox_no: 1, kind: 'pause', op: null, payload: null } as Mail);
+    await turns(6);
+    expect(flow.worker.commits).toHaveLength(1);
+    await flow.commit();
+    expect(flow.entries).toEqual([['start'], ['decided', 'decided', 'decided']]);
+    expect(flow.store.closing?.result).toBe('["buffered","buffered","buffered"]');
+  });
+
+  it('in one entry, however much that is', async () => {
+    const many = 1_500; // more than an entry holds of anything else
+    const run = () => Promise.all(Array.from({ length: many }, () => workflow.signal('nobody')));
+    const flow = await SimulatedWorkflow.begin(async () => {
+      const told = await run();
+      await call('one');
+      return told.filter((status) => status === 'buffered').length;
+    });
+    await flow.crash();
+    await flow.complete('one');
+    expect(flow.ending?.value).toBe(many);
+    expect(flow.store.rows.map(({ body }) => parseSteps(body).length)).toEqual([1, many, 1]);
+  });
+
   it('is told behind a failed attempt too, where nobody listens', async () => {
     const flow = await SimulatedWorkflow.begin(
       async ({ info }) => {

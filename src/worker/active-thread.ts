@@ -8,7 +8,8 @@
  *
  * Invariants:
  * 1. One stage at a time. Nothing is delivered while a commit of this thread is in flight.
- * 2. What the database decided about a commit opens the next activation.
+ * 2. What the database decided about a commit opens the next activation, which holds all of it: for whoever goes on after a
+ *    crash only the decisions about the last entry are there.
  * 3. Commands that came outside any delivery stand in an entry of their own, before whatever is delivered next.
  * 4. After a refusal (fenced, stale) the instance is dropped and the thread given back: whoever claims it reloads.
  */
@@ -363,9 +364,17 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
     return false;
   }
 
-  /** Paused: what the database holds stays there. An outcome that stands nowhere else is still taken in. */
+  /**
+   * Paused: what the database holds stays there. An outcome that stands nowhere else is still taken in, and so are decisions when
+   * an entry has been begun (invariant 2).
+   */
   #holdsBack(): boolean {
-    return this.#pausing && !this.#mailbox.holdsOutcome;
+    return this.#pausing && !this.#mailbox.holdsOutcome && !this.#mustGoOn;
+  }
+
+  /** The entry that has been begun would be the last one, and decisions about the one before are still to be delivered. */
+  get #mustGoOn(): boolean {
+    return this.#mailbox.beginsWithDecision && !this.#draft.empty;
   }
 
   #takeMail(): Delivery | undefined {
@@ -383,7 +392,7 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
       this.#block(this.#instance.failure);
       return false;
     }
-    if (this.#draft.closes || this.#draft.full || this.#mailbox.empty) {
+    if (this.#draft.closes || this.#mailbox.empty || (this.#draft.full && !this.#mustGoOn)) {
       this.#commitOrRest();
       return false;
     }

@@ -29,6 +29,11 @@ export class Mailbox {
     return this.#waiting.length === 0;
   }
 
+  /** Whether what the database decided is here: it comes before all else. */
+  get beginsWithDecision(): boolean {
+    return this.#waiting[0]?.event.kind === 'decided';
+  }
+
   /** Whether an outcome is here that stands nowhere else. */
   get holdsOutcome(): boolean {
     return this.#waiting.some(
