@@ -1,6 +1,6 @@
 /**
- * Everything against everything, in one scene: see test/support/protocol-scene.ts. All pairs take some minutes on two free
- * cores: PERDURE_ALL_PAIRS=1. Else every ninth.
+ * Everything against everything, in one scene: see test/support/protocol-scene.ts. The gate runs every ninth pair;
+ * PERDURE_ALL_PAIRS=1 runs them all, PERDURE_ALL_PAIRS=3/8 the third eighth of them, so that a full run may be made in pieces.
  */
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -9,7 +9,16 @@ import { explain, runRace } from '../support/pause-race.js';
 import { functionsOfScene, sceneRaces } from '../support/protocol-scene.js';
 import { SCHEMA, type Session } from '../support/protocol-session.js';
 
-const chosen = sceneRaces.filter((_, index) => process.env.PERDURE_ALL_PAIRS || index % 9 === 0);
+const [slice, slices] = sliceOf(process.env.PERDURE_ALL_PAIRS ?? '1/9');
+const chosen = sceneRaces.filter((_, index) => index % slices === slice - 1);
+
+/** @param text `k/n`: every n-th pair, from the k-th on; `1`: all. */
+function sliceOf(text: string): readonly [number, number] {
+  const [k = 0, n = 1] = text.split('/').map(Number);
+  if (!(Number.isInteger(k) && Number.isInteger(n) && k >= 1 && k <= n))
+    throw new Error(`PERDURE_ALL_PAIRS must be 1 or k/n with 1 <= k <= n; got ${text}`);
+  return [k, n];
+}
 
 /** Functions that write and are not in the scene, and why. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
@@ -38,7 +47,7 @@ describe('whoever comes first', () => {
     sessions = { one: await database.session(), other: await database.session() };
   });
   afterAll(async () => {
-    console.log(`${chosen.length} of ${sceneRaces.length} pairs, ${interleavings} interleavings`);
+    console.log(`pairs ${slice}/${slices}: ${chosen.length} of ${sceneRaces.length}, ${interleavings} interleavings`);
     await database.close();
   });
 
