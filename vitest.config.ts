@@ -19,7 +19,7 @@ const quickPglite = {
 };
 
 /** Vitest's own second is short on a machine that has other things to do. What never happens still fails. */
-const patientPolls = { poll: { timeout: 20_000 } };
+const patientPolls = { poll: { timeout: 40_000 } };
 
 /**
  * The optimising compiler for WebAssembly takes longer than what it saves in a PGlite that lives for a test or two. (It
@@ -42,8 +42,8 @@ export default defineConfig({
           expect: patientPolls,
           include: ['src/**/*.test.ts'],
           exclude: ['src/**/*.server.test.ts'],
-          testTimeout: 30_000,
-          hookTimeout: 30_000,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
         },
       },
       {
@@ -53,8 +53,8 @@ export default defineConfig({
           expect: patientPolls,
           include: ['test/protocol/**/*.test.ts', 'test/support/**/*.test.ts', 'src/**/*.server.test.ts'],
           globalSetup: withDatabase,
-          testTimeout: 30_000,
-          hookTimeout: 30_000,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
         },
       },
       {

@@ -80,7 +80,7 @@ it('SIGKILL around each call: before it is sent, when it is done but not answere
     }
   }
   await fleet.add();
-  fleet.expectOutcomes(programs, await within(30_000, Promise.all(results), openThreads(engine)), seed);
+  fleet.expectOutcomes(programs, await within(60_000, Promise.all(results), openThreads(engine)), seed);
   expect(hits.length, hits.join(', ')).toBeGreaterThanOrEqual(12);
   await fleet.killAll();
   await endsClean(engine);
@@ -95,7 +95,7 @@ it('an activity that was running is run again by another; one that had ended is 
   await fleet.kill(first);
   const killedAt = Date.now();
   await fleet.add();
-  const { value } = await within(20_000, program, openThreads(engine));
+  const { value } = await within(60_000, program, openThreads(engine));
   expect(value).toEqual(['ended', 'running', 'later']);
   expect(fleet.ledger.map(({ tag }) => tag)).toEqual(['ended', 'running', 'running', 'later']);
   expect(Date.now() - killedAt).toBeLessThan(15_000);

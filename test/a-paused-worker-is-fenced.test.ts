@@ -26,7 +26,7 @@ it('a worker stopped beyond its lease loses what it had to another, and its late
   const second = spawnFixture('held-worker.mjs', { env });
   await second.waitFor(({ type }) => type === 'begins', 15_000);
   first.kill('SIGCONT');
-  const results = await within(20_000, Promise.all(handles.map((handle) => handle.result<string[]>())), () =>
+  const results = await within(60_000, Promise.all(handles.map((handle) => handle.result<string[]>())), () =>
     engine.sql('select * from thread'),
   );
   expect(

@@ -69,10 +69,10 @@ describe('a timer nobody keeps in memory', () => {
     await Promise.all(handles.map((handle) => engine.waits(handle))); // parked: due in more than five seconds
     const started = Date.now();
     expect(await Promise.all(handles.map((handle) => engine.result(handle)))).toEqual([6, 6.2, false]);
-    expect(Date.now() - started).toBeLessThan(9_000);
+    expect(Date.now() - started).toBeLessThan(15_000);
     const late = await lateness(engine, handles.slice(0, 2));
     expect(late[0]).toBeGreaterThanOrEqual(0);
-    expect(late.at(-1)).toBeLessThan(2_000);
+    expect(late.at(-1)).toBeLessThan(4_500);
     await engine.close();
   });
 
@@ -86,7 +86,7 @@ describe('a timer nobody keeps in memory', () => {
     const came = Date.now();
     await engine.addWorker({ workflow: { sleeps } });
     expect(await engine.result(handle)).toBe(1);
-    expect(Date.now() - came).toBeLessThan(3_000);
+    expect(Date.now() - came).toBeLessThan(4_500);
     await engine.close();
   });
 });

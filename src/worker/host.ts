@@ -48,11 +48,12 @@ const monotonicMs = performance.now.bind(performance);
 
 const SWEEP_MS = 250;
 const MAIL_MS = 25;
-const REAP_MS = 2_000;
+const REAP_MS = 2_500;
 const TIDY_MS = 10_000;
-const PRUNE_MS = 5_000;
+/** Also told by a hint. */
+const PRUNE_MS = 10_000;
 const COMPARE_MS = 5_000;
-const UNSERVED_MS = 5_000;
+const UNSERVED_MS = 10_000;
 /** A worker that stops does not wait longer for a database that does not answer. */
 const ANSWER_MS = 1_000;
 /** And no longer for workflows to become quiet, however long they may take to be parked. */

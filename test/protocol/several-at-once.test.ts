@@ -249,7 +249,7 @@ describe('several at once', () => {
       const before = await stateOf(control);
       const asked = performance.now();
       expect(await failureOf(meet(impatient))).toBe(LOCK_NOT_AVAILABLE);
-      expect(performance.now() - asked).toBeLessThan(1_000);
+      expect(performance.now() - asked).toBeLessThan(5_000);
       expect(await stateOf(control)).toEqual(before);
       expect(await failureOf(rest(impatient))).toBeNull();
       impatient.patient = true;

@@ -41,7 +41,7 @@ export const replayed: Tempo = {
 /** For errors that are to be retried at once. */
 export const retryAtOnce = { initialInterval: 1, backoffCoefficient: 1 };
 
-const HANGS_AFTER_MS = 30_000;
+const HANGS_AFTER_MS = 60_000;
 
 export interface EngineOptions {
   readonly workflow: UserFunction | UserFunctions;
@@ -260,7 +260,7 @@ function rejected(value: unknown): never {
 }
 
 /** Polls; for what no event tells. */
-export async function until(what: string, holds: () => Promise<boolean> | boolean, withinMs = 20_000): Promise<void> {
+export async function until(what: string, holds: () => Promise<boolean> | boolean, withinMs = 45_000): Promise<void> {
   const deadline = Date.now() + withinMs;
   while (!(await holds())) {
     if (Date.now() > deadline) throw new Error(`not within ${withinMs} ms: ${what}`);
