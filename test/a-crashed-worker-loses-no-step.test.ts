@@ -98,7 +98,7 @@ it('an activity that was running is run again by another; one that had ended is 
   const { value } = await within(60_000, program, openThreads(engine));
   expect(value).toEqual(['ended', 'running', 'later']);
   expect(fleet.ledger.map(({ tag }) => tag)).toEqual(['ended', 'running', 'running', 'later']);
-  expect(Date.now() - killedAt).toBeLessThan(15_000);
+  expect(Date.now() - killedAt).toBeLessThan(30_000);
   await fleet.killAll();
   await endsClean(engine);
 });

@@ -108,7 +108,7 @@ it('a timer that came due meanwhile fires at once; an activity that ended meanwh
   await cluster.start();
   const up = Date.now();
   expect(await within(40_000, Promise.all([sleeps?.result(), works?.result()]), () => 'hangs')).toEqual([1, 'done']);
-  expect(Date.now() - up).toBeLessThan(5_000);
+  expect(Date.now() - up).toBeLessThan(20_000);
   expect(runs).toBe(1);
   await worker.stop();
   await client.close();
@@ -156,7 +156,7 @@ describe('a client', () => {
     const { asked, calls, recovered } = await givingUp;
     const [answered, ...errors] = calls;
     expect(answered - asked).toBeGreaterThan(28_000);
-    expect(answered - asked).toBeLessThan(36_000);
+    expect(answered - asked).toBeLessThan(45_000);
     for (const error of errors) expect(error).toBeInstanceOf(Errors.ConnectionError);
     expect(recovered).toBe(1);
   });
