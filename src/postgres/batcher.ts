@@ -15,6 +15,7 @@
 
 import { ConnectionError, IsolationLevelError, LeaseLostError } from '../core/errors.js';
 import type { Lane } from './database.js';
+import { FairQueue } from './fair-queue.js';
 import { isHeld, restFromHeldRow } from './held-row.js';
 import { knownError } from './sql-error.js';
 
@@ -55,7 +56,7 @@ const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 export class Batcher<Item, Answer> {
   readonly #options: Required<BatcherOptions<Item, Answer>>;
-  #queue: Entry<Item, Answer>[] = [];
+  readonly #queue = new FairQueue<Entry<Item, Answer>>();
   #aside: Entry<Item, Answer>[][] = [];
   #sending = false;
   #sendingAside = false;
@@ -70,14 +71,18 @@ export class Batcher<Item, Answer> {
     return new Promise((resolve, reject) => this.send(item, { answered: resolve, failed: reject }));
   }
 
-  /** As {@link submit}, without a promise: at thousands of items a second they count. */
-  send(item: Item, caller: Caller<Answer>): void {
+  /**
+   * As {@link submit}, without a promise: at thousands of items a second they count.
+   *
+   * @param group Whose it is: where many wait, all groups have their share of each call.
+   */
+  send(item: Item, caller: Caller<Answer>, group = 0): void {
     const entry = { item, bytes: this.#options.bytes(item), caller };
     if (entry.bytes > this.#options.asideBytes) {
       this.#setAside([entry]);
       return;
     }
-    this.#queue.push(entry);
+    this.#queue.push(entry, group);
     if (!this.#sending) void this.#pump();
   }
 
@@ -87,7 +92,7 @@ export class Batcher<Item, Answer> {
     await turn();
     let handOut: HandOut | null = null;
     while (this.#queue.length > 0) {
-      const batch = this.#take();
+      const batch = this.#queue.take(this.#options.maxItems, this.#options.maxBytes);
       const asked = this.#ask(this.#options.main, batch);
       if (handOut !== null) {
         await turn(); // the call has left
@@ -106,23 +111,6 @@ export class Batcher<Item, Answer> {
   #setAside(batch: Entry<Item, Answer>[]): void {
     this.#aside.push(batch);
     if (!this.#sendingAside) void this.#pumpAside();
-  }
-
-  #take(): Entry<Item, Answer>[] {
-    const { maxItems, maxBytes } = this.#options;
-    let bytes = 0;
-    let count = 0;
-    for (const entry of this.#queue) {
-      bytes += entry.bytes;
-      if (count > 0 && (count >= maxItems || bytes > maxBytes)) break;
-      count++;
-    }
-    if (count === this.#queue.length) {
-      const all = this.#queue;
-      this.#queue = [];
-      return all;
-    }
-    return this.#queue.splice(0, count);
   }
 
   async #pumpAside(): Promise<void> {

@@ -41,7 +41,7 @@ export interface ThreadPort {
   monotonic(): number;
   /** The database's clock as this process estimates it, ms since the epoch. */
   clock(): number;
-  commit(item: CommitItem, thread: Caller<CommitAnswer>): void;
+  commit(item: CommitItem, thread: ActiveThread): void;
   loadHistory(threadNo: number): Promise<HistoryRow[]>;
   makeInstance(thread: ActiveThread, attempt: number, recording: Recording | null): Instance;
   chooseEager: (thread: ActiveThread) => EagerChoice;

@@ -261,8 +261,8 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
     return this.monotonic() + this.#clockOffset;
   }
 
-  commit(item: CommitItem, thread: Caller<CommitAnswer>): void {
-    this.#commits.send(item, thread);
+  commit(item: CommitItem, thread: ActiveThread): void {
+    this.#commits.send(item, thread, thread.row.service_no);
   }
 
   loadHistory(threadNo: number): Promise<HistoryRow[]> {
