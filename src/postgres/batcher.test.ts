@@ -3,18 +3,19 @@ import { Batcher } from './batcher.js';
 import type { Lane } from './database.js';
 
 /** Lanes are only told apart; calls are answered by hand. */
-function batcher(options: { maxBytes?: number; asideBytes?: number }) {
+function batcher(options: { maxBytes?: number; asideBytes?: number } = {}) {
   const main = { name: 'main' } as unknown as Lane;
   const side = { name: 'side' } as unknown as Lane;
-  const calls: { lane: 'main' | 'side'; items: number[]; answer: () => void }[] = [];
+  const calls: { lane: 'main' | 'side'; items: number[]; answer: () => void; fail: (error: unknown) => void }[] = [];
   const made = new Batcher<number, number>({
     main,
     side,
     bytes: (item) => item,
     ...options,
     send: (lane, items) =>
-      new Promise((resolve) => {
-        calls.push({ lane: lane === main ? 'main' : 'side', items: [...items], answer: () => resolve([...items]) });
+      new Promise((resolve, reject) => {
+        const answer = () => resolve([...items]);
+        calls.push({ lane: lane === main ? 'main' : 'side', items: [...items], answer, fail: reject });
       }),
   });
   const turns = async () => {
@@ -56,5 +57,27 @@ describe('a batcher', () => {
     expect(sent().at(-1)).toEqual({ lane: 'main', items: [20] });
     calls.at(-1)?.answer();
     expect(await Promise.all(items)).toEqual([90, 20, 101]);
+  });
+
+  it('splits a call that fails until the culprit stands alone: all others are sent again, once', async () => {
+    const { made, calls, turns } = batcher();
+    const items = [1, 2, 3, 4, 5].map((item) => made.submit(item));
+    const outcomes = Promise.allSettled(items);
+    const answered: number[] = [];
+    for (let n = 0; ; n++) {
+      await turns();
+      const call = calls[n];
+      if (call === undefined) break;
+      if (call.items.includes(4)) {
+        call.fail(new Error(`not ${call.items}`));
+      } else {
+        answered.push(...call.items);
+        call.answer();
+      }
+    }
+    expect(answered).toEqual([1, 2, 3, 5]);
+    expect(calls.filter(({ lane }) => lane === 'main')).toHaveLength(1);
+    const [, , , culprit] = await outcomes;
+    expect(culprit).toMatchObject({ status: 'rejected', reason: new Error('not 4') });
   });
 });

@@ -289,6 +289,18 @@ describe('invariant 4: after a refusal the thread is dropped, and reloaded by wh
     expect(flow.store.answered.fenced).toBe(1);
   });
 
+  it('and nothing of what was refused goes on', async () => {
+    const flow = await begin(async () => [await call('one'), await call('two')]);
+    await flow.commit();
+    const lost = flow.worker.lose() as ActiveThread;
+    flow.worker.claim();
+    await flow.worker.recovering;
+    lost.post({ event: { kind: 'done', op: 0, value: 1, text: '1' }, inboxNo: null });
+    await turns(5);
+    expect(lost.stage).toBe('gone');
+    expect(flow.store.answered.fenced).toBe(1);
+  });
+
   it('stale, because a signal came first', async () => {
     const flow = await begin(() => workflow.condition('go', '1s'));
     await flow.commit();
@@ -413,6 +425,34 @@ describe('the inbox', () => {
     await flow.commit();
     expect(flow.entries).toEqual([['start'], ['done']]);
     expect(flow.store.inbox.size).toBe(0);
+  });
+
+  it('a row that waits while another one is recorded is taken in once', async () => {
+    const flow = await begin(() => Promise.all(['one', 'two', 'three'].map((name) => call(name))));
+    await flow.commit();
+    for (const op of [0, 1]) {
+      flow.store.finishTask(op, { ok: true, text: '1' });
+      flow.worker.fetchMail();
+      await turns(5);
+    }
+    await flow.commit(); // the first; now the second is under way
+    flow.worker.fetchMail();
+    await flow.commit();
+    expect(flow.entries).toEqual([['start'], ['done'], ['done']]);
+    expect(flow.worker.commits).toHaveLength(0);
+  });
+
+  it('a signal stands before the timeout that it was in time for', async () => {
+    const flow = await begin(() => workflow.condition('go', '1s'));
+    await flow.commit();
+    flow.store.signal('go', '"in time"');
+    flow.store.now += 1_000;
+    flow.worker.fireDue();
+    flow.worker.fetchMail();
+    await turns(3);
+    await flow.commit();
+    expect(flow.entries[1]).toEqual(['signal']);
+    expect(flow.store.closing?.result).toBe('"in time"');
   });
 
   it('a cancel that is told twice cancels once', async () => {

@@ -48,6 +48,18 @@ describe('what follows from a history alone', () => {
     expect([...history.open.keys()]).toEqual([1, 2]);
   });
 
+  it('is what happened, in the recorded order', () => {
+    const { steps } = readHistory(
+      workflow,
+      rows(
+        [null, step({ kind: 'start' }, timer, timer, timer)],
+        [null, step({ kind: 'fire', op: 2 }), step({ kind: 'fire', op: 0 })],
+        [null, step({ kind: 'fire', op: 1 })],
+      ),
+    );
+    expect(steps.map(({ event }) => ('op' in event ? event.op : event.kind))).toEqual(['start', 2, 0, 1]);
+  });
+
   it('is what the database decided about the last entry: what it says, and the usual for the rest', () => {
     const { decided } = readHistory(
       workflow,
