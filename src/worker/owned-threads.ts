@@ -15,7 +15,7 @@ import type { LifecycleEvents } from '../core/lifecycle-events.js';
 import { readLineage } from '../core/lineage.js';
 import type { Logger } from '../core/logger.js';
 import { defaultRetryPolicy, type RetryPolicy } from '../core/retry-policy.js';
-import { Batcher, type Caller, LARGE_ITEM_BYTES } from '../postgres/batcher.js';
+import { Batcher, LARGE_ITEM_BYTES } from '../postgres/batcher.js';
 import { untilFree } from '../postgres/held-row.js';
 import { type CommitAnswer, type CommitItem, commit, commitBytes } from '../postgres/protocol/commit.js';
 import {
