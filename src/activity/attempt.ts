@@ -4,6 +4,7 @@ import { encodePayload } from '../codec/payload.js';
 import { CompleteAsyncError, InvalidArgumentError, TransactionError } from '../core/errors.js';
 import { type Failure, failureFromError, isRetryable, nextRetryDelayMs } from '../core/failure.js';
 import { boundLogger, type Log, type Logger } from '../core/logger.js';
+import { ranUntilNow, type Stalling } from '../core/stall.js';
 import { type ActivityCall, type ActivityContext, type ActivityTransaction, runInActivity } from './context.js';
 import type { LazyAbort } from './lazy-abort.js';
 import { type AttemptLimits, TimeLimits } from './time-limits.js';
@@ -30,7 +31,7 @@ export type CallFacts = Omit<
  * One attempt: what is run, and who is told. One object for all of it, which is also what its function's async context
  * carries: six of them, with their closures, were a fifth of what a step allocated.
  */
-export interface Attempt extends ActivityCall {
+export interface Attempt extends ActivityCall, Stalling {
   readonly run: (...args: never[]) => unknown;
   readonly activityName: string;
   readonly arguments: readonly unknown[];
@@ -65,13 +66,16 @@ export function runAttempt(attempt: Attempt): void {
   } catch (error) {
     answer = Promise.reject(error);
   }
+  ranUntilNow(attempt);
   const { timeLimits } = attempt;
   (timeLimits === null ? answer : Promise.race([answer, timeLimits.reached])).then(
     (value) => {
+      ranUntilNow(attempt);
       attempt.timeLimits?.clear();
       attempt.ended(encoded(attempt, value));
     },
     (error: unknown) => {
+      ranUntilNow(attempt);
       attempt.timeLimits?.clear();
       attempt.ended(failed(attempt, error));
     },
@@ -157,6 +161,7 @@ export class AttemptContext implements ActivityContext {
   /** A getter, so that it may be taken out of the context. */
   get heartbeat(): (details?: unknown) => void {
     return (details) => {
+      ranUntilNow(this.#attempt);
       const aborted = this.#attempt.abort.outcome;
       if (aborted !== null) throw aborted.reason;
       const text = encodePayload(details, 'details');

@@ -19,6 +19,7 @@ import { type Command, closesThread, type Event, opensOperation } from '../core/
 import { type Lineage, seedOf } from '../core/lineage.js';
 import type { RetryPolicy } from '../core/retry-policy.js';
 import { SmallMap } from '../core/small-map.js';
+import { ranUntilNow, type Stalling } from '../core/stall.js';
 import { unawaited } from '../core/unawaited.js';
 import { drain } from './drain.js';
 import {
@@ -90,7 +91,7 @@ const never = () => new Promise<never>(() => {});
 
 const settled: ReadEvent<Settled> = (event, command) => ({ event, command });
 
-export class Instance {
+export class Instance implements Stalling {
   readonly info: ExecutionInfo;
   /** Operations that wait for an event. */
   readonly pending = new SmallMap<number, PendingOperation>();
@@ -345,6 +346,11 @@ export class Instance {
     this.#repeated = [];
   }
 
+  whoRuns(): Record<string, unknown> {
+    const { workflowName, workflowId, runNo, taskQueue } = this.info;
+    return { workflowName, workflowId, runNo, taskQueue };
+  }
+
   #begin(): void {
     const { run, conclude } = this.#options;
     const finish = (outcome: Outcome) => {
@@ -398,6 +404,7 @@ export class Instance {
    * nothing may go on.
    */
   #record(produced: Command, pending: PendingOperation | null, placed?: () => void): void {
+    ranUntilNow(this);
     const { recording } = this.#options;
     if (recording === null) {
       this.#place(produced, 'new', pending, placed);

@@ -25,6 +25,7 @@ import { ClaimNumbers } from './claim-numbers.js';
 import { Deadlines } from './deadlines.js';
 import { DueHeap } from './due-heap.js';
 import type { HostContext, HostLanes } from './host-context.js';
+import { LeaseKeeper, leaseMsFor } from './lease-keeper.js';
 import { errorFields } from './log-fields.js';
 import { Metrics } from './metrics.js';
 import type { ResolvedTuning, ResolvedWorker } from './options.js';
@@ -62,7 +63,7 @@ const QUIET_AT_MOST_MS = 2_000;
 const OPENING = { giveUpAfterMs: 30_000 };
 
 /** Those of the first worker that it serves. */
-type HostOptions = Pick<ResolvedWorker, 'namespace' | 'tuning' | 'logger' | 'scoped'>;
+type HostOptions = Pick<ResolvedWorker, 'connection' | 'namespace' | 'tuning' | 'logger' | 'scoped'>;
 
 export class Host implements HostContext {
   readonly namespace: string;
@@ -89,13 +90,14 @@ export class Host implements HostContext {
   readonly #unserved = new UnservedWatch();
   #deployed = false;
   readonly #scoped: boolean;
+  readonly #keeper: LeaseKeeper;
   readonly #timers: NodeJS.Timeout[] = [];
   #heard = false;
   #skippedMs = 0;
   #closed = false;
   #descending = false;
 
-  private constructor(database: Database, { namespace, tuning, logger, scoped }: HostOptions) {
+  private constructor(database: Database, { connection, namespace, tuning, logger, scoped }: HostOptions) {
     this.namespace = namespace;
     this.schema = schemaName(namespace);
     this.tuning = tuning;
@@ -111,10 +113,12 @@ export class Host implements HostContext {
       task: database.lane('task', repeated),
       lease: database.lane('lease', repeated),
     };
+    this.#keeper = new LeaseKeeper(this, connection, () => this.#threads.activities.running);
     this.registration = new Registration({
       lane: this.lanes.lease,
       schema: this.schema,
-      leaseMs: tuning.leaseMs,
+      leaseMs: leaseMsFor(database.kind, tuning),
+      keeper: this.#keeper,
       monotonic: monotonicMs, // a lease is of the real time
       services: () => this.services.list(),
       registered: (services, numbers) => this.services.number(services, numbers),
@@ -266,6 +270,7 @@ export class Host implements HostContext {
     this.due.close();
     this.#unsubscribe();
     this.#threads.dropAll();
+    this.#keeper.close();
     this.metrics.close();
     const retired = retireWorker(this.lanes.lease, this.schema, this.registration.workerNo);
     await atMost(ANSWER_MS, retired);
@@ -278,6 +283,7 @@ export class Host implements HostContext {
     this.#closed = true;
     for (const timer of this.#timers) clearInterval(timer);
     this.due.close();
+    this.#keeper.close();
     this.#unsubscribe();
     for (const { threadClaims, taskClaims } of this.services.all) {
       void threadClaims?.stop();
@@ -319,6 +325,8 @@ export class Host implements HostContext {
   }
 
   async #reap(): Promise<void> {
+    // Behind a stall, or a pause: it declares itself dead no sooner than others do.
+    if (!this.registration.alive) await this.registration.renew();
     const { hints, reaped } = await reap(this.lanes.lease, this.schema, this.registration.workerNo);
     this.tell(hints);
     const { namespace } = this;

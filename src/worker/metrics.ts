@@ -38,6 +38,7 @@ interface Instruments {
   readonly quarantined: Counter;
   readonly leasesLost: Counter;
   readonly reaped: Counter;
+  readonly stalls: Histogram;
   readonly executions: Gauge;
   readonly activities: Gauge;
 }
@@ -117,6 +118,10 @@ export class Metrics {
     this.#to()?.leasesLost.add(1, this.#common);
   }
 
+  stalled(ms: number): void {
+    this.#to()?.stalls.record(ms / 1_000, this.#common);
+  }
+
   reaped(workers: number): void {
     if (workers > 0) this.#to()?.reaped.add(workers, this.#common);
   }
@@ -175,6 +180,12 @@ function instrumentsOf(meter: Meter): Instruments {
     ),
     leasesLost: counter('perdure.worker.leases.lost', '{lease}', 'Times this process was declared dead and began anew'),
     reaped: counter('perdure.worker.reaped', '{worker}', 'Workers that this process declared dead'),
+    stalls: histogram(
+      'perdure.worker.stall.duration',
+      's',
+      LONG_S,
+      'How long code held up the event loop, from a second on',
+    ),
     executions: gauge('perdure.worker.executions', '{execution}', 'Workflow threads in memory'),
     activities: gauge('perdure.worker.activities', '{attempt}', 'Activity attempts that run'),
   };

@@ -63,6 +63,12 @@ export interface WorkerTuning extends RetryOptions {
   /** Without a sign of life for this long the process counts as dead. Default `'10s'`; a process's workers share the first one given. */
   readonly leaseDuration?: string | number;
   /**
+   * How long code may hold up the process, by computing without awaiting anything, before others take over what it has: a thread
+   * renews the lease meanwhile (not with PGlite, where nobody else could). 0: no thread, and no longer than the lease. Default
+   * `'60s'`; a process's workers share the first one given. See docs/overload.md.
+   */
+  readonly stallLimit?: string | number;
+  /**
    * Workers that may die with a workflow in a row, without a step in between, before it is quarantined: from the second death on
    * it is tried apart from others, and after this many it is not run until it is resumed. 0: it is tried for ever. Default 5; a
    * process's workers share the first one given.
@@ -94,6 +100,7 @@ const tuningShape = v.strictObject({
   maxConcurrentActivities: v.optional(wholeNumber(0, 1_000_000)),
   maxCachedWorkflows: v.optional(wholeNumber(0, 10_000_000)),
   leaseDuration: v.optional(interval),
+  stallLimit: v.optional(interval),
   quarantineAfter: v.optional(wholeNumber(0, 1_000)),
   parkAfter: v.optional(interval),
   lateCommandTimeout: v.optional(interval),
@@ -130,6 +137,7 @@ export interface ResolvedTuning {
   readonly maxConcurrentActivities: number;
   readonly maxCachedWorkflows: number;
   readonly leaseMs: number;
+  readonly stallLimitMs: number;
   readonly quarantineAfter: number;
   readonly parkAfterMs: number;
   readonly lateCommandMs: number;
@@ -218,6 +226,7 @@ export function resolveTuning(call: string, options: unknown): ResolvedTuning {
     maxConcurrentActivities: given.maxConcurrentActivities ?? 1_000,
     maxCachedWorkflows: given.maxCachedWorkflows ?? 10_000,
     leaseMs: Math.max(1_000, given.leaseDuration ?? 10_000),
+    stallLimitMs: given.stallLimit ?? 60_000,
     quarantineAfter: given.quarantineAfter ?? 5,
     parkAfterMs: given.parkAfter ?? 1_000,
     lateCommandMs: given.lateCommandTimeout ?? 10_000,

@@ -15,6 +15,7 @@ function begin() {
     lane: { query } as unknown as Lane,
     schema: 'durable',
     leaseMs: 10_000,
+    keeper: { keep: () => {}, drop: () => {}, holds: false },
     monotonic: () => 0,
     services: () => [],
     registered: () => {},

@@ -16,10 +16,20 @@ import { SCHEMA_VERSION } from '../postgres/migrate.js';
 import { registerWorker, renewLease, retireWorker, type Service } from '../postgres/protocol/workers.js';
 import { knownError } from '../postgres/sql-error.js';
 
+/** Who renews the lease while the event loop stands still. */
+interface Keeper {
+  /** From now on that of this worker, and no other. */
+  keep(workerNo: number): void;
+  drop(): void;
+  /** Whether the lease was renewed by it, and holds. */
+  readonly holds: boolean;
+}
+
 export interface RegistrationOptions {
   readonly lane: Lane;
   readonly schema: string;
   readonly leaseMs: number;
+  readonly keeper: Keeper;
   readonly monotonic: () => number;
   readonly services: () => Service[];
   readonly registered: (services: readonly Service[], numbers: readonly number[]) => void;
@@ -47,7 +57,7 @@ export class Registration {
   }
 
   get alive(): boolean {
-    return this.#options.monotonic() < this.#leaseUntil;
+    return this.#options.monotonic() < this.#leaseUntil || this.#options.keeper.holds;
   }
 
   /** Registers the process with all it serves now, or adds to that. */
@@ -74,7 +84,8 @@ export class Registration {
     if (this.#losing || this.#isOld(error)) return;
     this.#losing = true;
     this.#leaseUntil = 0;
-    const { lane, schema, lost, failed } = this.#options;
+    const { lane, schema, keeper, lost, failed } = this.#options;
+    keeper.drop();
     lost();
     this.#key = randomUUID();
     const workerNo = this.#workerNo;
@@ -95,7 +106,7 @@ export class Registration {
   }
 
   async #registerNow(): Promise<void> {
-    const { lane, schema, leaseMs, monotonic, services, registered } = this.#options;
+    const { lane, schema, leaseMs, keeper, monotonic, services, registered } = this.#options;
     for (;;) {
       const sentAt = monotonic();
       const asked = services();
@@ -107,6 +118,7 @@ export class Registration {
           services: asked,
           schemaVersion: SCHEMA_VERSION,
         });
+        if (workerNo !== this.#workerNo) keeper.keep(workerNo);
         this.#workerNo = workerNo;
         this.#leaseUntil = sentAt + leaseMs;
         registered(asked, serviceNos);

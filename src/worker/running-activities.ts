@@ -173,6 +173,11 @@ export class RunningActivity implements Attempt {
     };
   }
 
+  whoRuns(): Record<string, unknown> {
+    const { name, attempt, workflowName, workflowId, taskQueue } = this.is;
+    return { activityName: name, attempt, workflowName, workflowId, taskQueue };
+  }
+
   heartbeat(details: string | null): void {
     if (this.over) return;
     if (details !== null) this.unsentDetails = details;
@@ -221,6 +226,13 @@ export class RunningActivities {
     this.#running.delete(operationKey(activity.threadNo, activity.op));
     activity.serving.activities--;
     activity.serving.slotFreed();
+  }
+
+  /** Of the functions, at most so many. */
+  names(limit: number): string[] {
+    const names = new Set<string>();
+    for (const { activityName } of this.#running.values()) if (names.size < limit) names.add(activityName);
+    return [...names];
   }
 
   all(): RunningActivity[] {
