@@ -1,6 +1,7 @@
+import pg from 'pg';
 import { expect, it } from 'vitest';
-import { Durable, Errors, uuid, workflow } from '../src/index.js';
-import { describeInBothTempos, type Engine, Journal, until } from './support/worker.js';
+import { Durable, Errors, uuid, Worker, workflow } from '../src/index.js';
+import { describeInBothTempos, Engine, Journal, kept, pause, until } from './support/worker.js';
 
 const journal = new Journal();
 const gates = new Map<string, () => void>();
@@ -263,3 +264,55 @@ describeInBothTempos('a workflow that is paused', { workflow: workflows, activit
     await expect(reserved.pause({ reasom: 'x' })).rejects.toThrow(/reason/);
   });
 });
+
+it('keeps the outcome of an activity that ends while it is being given up', async () => {
+  const engine = await Engine.withoutWorker(kept);
+  const id = uuid();
+  let rows = 0;
+  /** The activity ends when its row is made, and before its worker hears of it. */
+  class Slow extends pg.Client {
+    // biome-ignore lint/suspicious/noExplicitAny: it passes on whatever the driver takes
+    override async query(...args: any[]): Promise<any> {
+      const answer = await (super.query as (...given: unknown[]) => Promise<unknown>)(...args);
+      const text = typeof args[0] === 'string' ? args[0] : args[0].text;
+      if (/\bqueue_tasks\(/.test(text)) {
+        rows++;
+        gates.get(id)?.();
+        await until('it has ended', () => journal.count(`${id} ended`) > 0);
+        await pause(20);
+      }
+      return answer;
+    }
+  }
+  const worker = await Worker.create({
+    connection: { class: Slow, options: engine.connection.options },
+    taskQueue: 'test',
+    workflow: { ending },
+    activities: {
+      async ends(given: string) {
+        journal.note(given, 'begun');
+        await new Promise<void>((resolve) => gates.set(given, resolve));
+        journal.note(`${given} ended`);
+      },
+    },
+    options: { logLevel: 'silent', parkAfter: '1 minute', shutdownGrace: 100 },
+  });
+  const handle = await engine.start('ending', [id]);
+  await until('it has begun', () => gates.has(id));
+  await handle.pause();
+  await until('it was given up', async () => {
+    const [thread] = await engine.sql<{ state: string }>('select state from thread');
+    return thread?.state === 'paused';
+  });
+  await handle.resume();
+  await engine.result(handle);
+  expect(journal.of(id)).toEqual(['begun']);
+  expect(rows).toBe(1);
+  await worker.stop();
+  await engine.close();
+});
+
+async function ending(id: string) {
+  await workflow.proxyActivities<{ ends(id: string): Promise<void> }>().ends(id);
+  await workflow.sleep('1 ms');
+}

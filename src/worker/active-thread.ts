@@ -161,6 +161,11 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
     return this.#stage === 'idle' && this.#mailbox.empty && this.#chores.length === 0;
   }
 
+  /** Whether something is here that stands nowhere else and would be lost with it: an outcome, a row that is to be made. */
+  get holdsUnstored(): boolean {
+    return this.#mailbox.holdsOutcome || this.#chores.length > 0;
+  }
+
   /** Whether everything it waits for can wake it by itself, from the database: then it may be parked. */
   get hasSources(): boolean {
     for (const operation of this.open.values()) {

@@ -324,9 +324,10 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
     if (thread.pausing) this.pausing(thread);
   }
 
-  /** Gives a thread up whose run is paused, when nothing of it is under way; else when it becomes idle. */
+  /** Gives a thread up whose run is paused, when nothing of it is under way; else when it becomes idle again. */
   pausing(thread: ActiveThread): void {
-    if (thread.stage !== 'idle' || !this.holds(thread) || !this.activities.detach(thread)) return;
+    if (thread.stage !== 'idle' || thread.holdsUnstored || !this.holds(thread)) return;
+    if (!this.activities.detach(thread)) return;
     thread.drop();
     this.#unown(thread);
     void this.release([{ threadNo: thread.threadNo, epoch: thread.epoch }]);
