@@ -17,7 +17,7 @@ describe('a lane', () => {
     ['a prepared plan whose result type changed', sqlError('0A000', 'RevalidateCachedQuery')],
   ])('connects anew after %s', (_what, error) => expect(reactionTo(error)).toBe('reconnect'));
 
-  it.each(['40001', '40P01', '53100', '53300', '57014'])('repeats after %s', (code) => {
+  it.each(['40001', '40P01', '53100', '53300', '57014', '58030'])('repeats after %s', (code) => {
     expect(reactionTo(sqlError(code))).toBe('repeat');
   });
 

@@ -15,7 +15,7 @@ export type Reaction =
 
 const CONNECTION = '08';
 const CANNOT_CONNECT_NOW = /^57P/;
-const REPEAT = /^(40001|40P01|53...|57...)$/;
+const REPEAT = /^(40001|40P01|53...|57...|58030)$/;
 const READ_ONLY = '25006';
 const UNIQUE_VIOLATION = '23505';
 const NAME_TAKEN = '42P05';
