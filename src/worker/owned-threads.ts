@@ -71,7 +71,9 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
   /** Parked ones, longest unused first. */
   readonly #cache = new Map<number, ActiveThread>();
   readonly #wanted = new Set<number>();
-  /** Counts claims, to begin each with another service. */
+  /** How many threads of each service are here. */
+  readonly #held = new Map<number, number>();
+  /** Counts claims, to begin each with another service of those that have equally many. */
   #turn = 0;
   #clockOffset = 0;
   readonly #mail: OneAtATime;
@@ -131,10 +133,19 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
     });
   }
 
-  /** A claim takes what is ready of one service after the other: whichever comes first each time would starve the others. */
+  /**
+   * A claim takes what is ready of one service after the other: whichever comes first each time would starve the others. Those
+   * come first of which the fewest are here, so that a crowd that waits for room does not stand before a single one.
+   */
   #inTurn(services: number[]): number[] {
     const first = this.#turn++ % services.length;
-    return [...services.slice(first), ...services.slice(0, first)];
+    const held = (serviceNo: number) => this.#held.get(serviceNo) ?? 0;
+    return [...services.slice(first), ...services.slice(0, first)].sort((one, other) => held(one) - held(other));
+  }
+
+  #count(thread: ActiveThread, more: 1 | -1): void {
+    const { service_no } = thread.row;
+    this.#held.set(service_no, (this.#held.get(service_no) ?? 0) + more);
   }
 
   /** Takes in what this process owns since a moment ago. */
@@ -164,6 +175,7 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
       ? cached
       : new ActiveThread(row, claimNo, this.#infoOf(row, served), this, served.serving.seal);
     this.#threads.set(row.thread_no, thread);
+    this.#count(thread, 1);
     served.serving.threads++;
     const { metrics } = this.#host;
     if (row.last_seq === null && row.hook_no === null && metrics.active)
@@ -476,6 +488,7 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
   #unown(thread: ActiveThread): void {
     if (!this.holds(thread)) return;
     this.#threads.delete(thread.threadNo);
+    this.#count(thread, -1);
     this.#idle.delete(thread.threadNo);
     this.#servingOf(thread)?.threadFreed();
   }
