@@ -405,6 +405,22 @@ describe('a worker that stops', () => {
 });
 
 describe('a workflow that is asked for now and then', () => {
+  it('finds a place where a crowd of another kind fills all that it may', async () => {
+    const engine = await Engine.withoutWorker();
+    const { passed, open } = gate();
+    const waits = async () => await workflow.run('waits', async () => await passed);
+    const rare = async () => 'found a place';
+    await engine.addWorker({ workflow: { waits, rare }, options: { maxConcurrentWorkflows: 20, parkAfter: '1 hour' } });
+    const crowd = await Promise.all(Array.from({ length: 40 }, () => engine.start('waits')));
+    const owned = async () => (await engine.sql(`select from thread where owner is not null`)).length;
+    await until('the crowd has its places', async () => (await owned()) === 18);
+    expect(await engine.run('rare')).toBe('found a place');
+    expect(await owned()).toBe(18); // one in ten is kept
+    open();
+    await Promise.all(crowd.map((handle) => engine.result(handle)));
+    await engine.close();
+  });
+
   it('does not wait for the long queue of another one on the same worker', async () => {
     const engine = await Engine.withoutWorker();
     const ended: string[] = [];

@@ -5,12 +5,20 @@
  */
 
 export interface ClaimLoopOptions {
-  /** Takes up to `limit` pieces of work. @returns how many it got, and when the next is known to be due. */
-  readonly take: (limit: number) => Promise<{ count: number; dueInMs: number | null }>;
+  /** Takes up to `limit` pieces of work. */
+  readonly take: (limit: number) => Promise<Taken>;
   readonly capacity: () => number;
   /** Whether hints reach this process: then polling is only a safety net. */
   readonly listening: () => boolean;
   readonly failed: (error: unknown) => void;
+}
+
+export interface Taken {
+  readonly count: number;
+  /** When the next is known to be due. */
+  readonly dueInMs: number | null;
+  /** Not all kinds of work were asked for: that there is nothing means little. */
+  readonly partial?: boolean;
 }
 
 /** At most this many in one call. */
@@ -57,6 +65,8 @@ export class ClaimLoop {
   async #run(): Promise<void> {
     if (this.#timer !== null) clearTimeout(this.#timer);
     let dueInMs: number | null = null;
+    await null; // one answer may free many places
+    if (this.#stopped) return;
     try {
       do {
         this.#again = false;
@@ -67,7 +77,7 @@ export class ClaimLoop {
         dueInMs = taken.dueInMs === null || taken.count > 0 ? taken.dueInMs : Math.max(taken.dueInMs, REFUSED_PAUSE_MS);
         if (taken.count > 0) this.#pollMs = BUSY_POLL_MS;
         // A claim under way holds what it asks for: ask for little until there is much.
-        if (taken.count === 0) this.#batch = FIRST_BATCH;
+        if (taken.count === 0 && taken.partial !== true) this.#batch = FIRST_BATCH;
         if (taken.count === limit) {
           this.#again = true;
           this.#batch = Math.min(BATCH, 2 * this.#batch);

@@ -217,7 +217,7 @@ export class Host implements HostContext {
     const listening = () => this.#heard;
     serving.threadClaims = new ClaimLoop({
       take: (limit) => this.#threads.claim(serving, limit),
-      capacity: () => (serving.workflows.size === 0 ? 0 : serving.freeThreads),
+      capacity: () => this.#threads.roomFor(serving)?.limit ?? 0,
       listening,
       failed: (error) => this.callFailed('claim', error),
     });

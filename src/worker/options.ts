@@ -54,7 +54,7 @@ export interface WorkerOptions {
 }
 
 export interface WorkerTuning extends RetryOptions {
-  /** Workflows this worker advances at once. Default 5,000. */
+  /** Workflows this worker advances at once; where it serves several, one place in ten is kept for those of which few run. Default 5,000. */
   readonly maxConcurrentWorkflows?: number;
   /** Activity attempts that run at once. Default 1,000. */
   readonly maxConcurrentActivities?: number;

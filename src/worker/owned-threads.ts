@@ -36,6 +36,7 @@ import { runAs } from '../workflow/context.js';
 import { throughInbound } from '../workflow/interceptors.js';
 import { ActiveThread, type ThreadPort } from './active-thread.js';
 import { ActivityRunner, type ThreadsOfActivities } from './activity-runner.js';
+import type { Taken } from './claim-loop.js';
 import type { EagerChoice } from './entry-draft.js';
 import type { HostContext } from './host-context.js';
 import { workflowLayers } from './interceptors.js';
@@ -109,8 +110,10 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
 
   // ---- claiming
 
-  claim(serving: Serving, limit: number): Promise<{ count: number; dueInMs: number | null }> {
+  claim(serving: Serving, limit: number): Promise<Taken> {
     const { claims, lanes, schema, registration } = this.#host;
+    const room = this.roomFor(serving);
+    if (room === null) return Promise.resolve({ count: 0, dueInMs: null });
     return claims.claim(async (claimNo) => {
       const { workerNo } = registration;
       const wanted = [...this.#wanted];
@@ -119,18 +122,29 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
         const { rows, dueInMs } = await claimThreads(lanes.claim, schema, {
           workerNo,
           claimNo,
-          services: this.#inTurn([...serving.workflowServices.values()]),
-          limit,
+          services: this.#inTurn(room.services),
+          limit: Math.min(limit, room.limit),
           wanted,
         });
         if (registration.workerNo !== workerNo) return { count: 0, dueInMs: null }; // claimed by who we were before
         this.adopt(rows, claimNo);
-        return { count: rows.length, dueInMs };
+        return { count: rows.length, dueInMs, partial: room.partial };
       } catch (error) {
         for (const threadNo of wanted) this.#wanted.add(threadNo);
         throw error;
       }
     });
+  }
+
+  /** What a claim may take: when only the reserve is left, of workflows of which less than their share is here. */
+  roomFor(serving: Serving): { services: number[]; limit: number; partial: boolean } | null {
+    const { freeThreads, reservedThreads, tuning } = serving;
+    const services = [...serving.workflowServices.values()];
+    if (services.length === 0) return null;
+    if (freeThreads > reservedThreads) return { services, limit: freeThreads - reservedThreads, partial: false };
+    const share = tuning.maxConcurrentWorkflows / services.length;
+    const few = services.filter((serviceNo) => (this.#held.get(serviceNo) ?? 0) < share);
+    return few.length === 0 ? null : { services: few, limit: freeThreads, partial: true };
   }
 
   /**

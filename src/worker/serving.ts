@@ -11,6 +11,9 @@ import { DeterminismGuard } from './determinism-guard.js';
 import { noInterceptors, type WorkerInterceptors } from './interceptors.js';
 import type { ResolvedTuning, UserFunction } from './options.js';
 
+/** One of so many threads is reserved. */
+const RESERVED_SHARE = 10;
+
 export class Serving implements WorkerHome {
   readonly taskQueue: string;
   readonly workflows: ReadonlyMap<string, UserFunction>;
@@ -79,6 +82,11 @@ export class Serving implements WorkerHome {
     return this.draining ? 0 : this.tuning.maxConcurrentWorkflows - this.threads;
   }
 
+  /** Room kept for workflows of which few are here: a crowd of one kind leaves it to the others. */
+  get reservedThreads(): number {
+    return this.workflows.size > 1 ? Math.floor(this.tuning.maxConcurrentWorkflows / RESERVED_SHARE) : 0;
+  }
+
   get freeActivities(): number {
     return this.draining ? 0 : this.tuning.maxConcurrentActivities - this.activities - this.reservedActivities;
   }
@@ -89,6 +97,7 @@ export class Serving implements WorkerHome {
 
   threadFreed(): void {
     this.threads--;
-    if (this.freeThreads === 1) this.threadClaims?.poke();
+    const free = this.freeThreads;
+    if (free === 1 || free === this.reservedThreads + 1) this.threadClaims?.poke();
   }
 }

@@ -83,7 +83,7 @@ export class StartsOfProcess implements StartsHere {
     const servings = new Map<Serving, number>();
     for (const [serviceNo, { serving, count }] of wanted) {
       const taken = servings.get(serving) ?? 0;
-      if (serving.freeThreads < taken + count) continue;
+      if (serving.freeThreads - serving.reservedThreads < taken + count) continue;
       servings.set(serving, taken + count);
       services.push(serviceNo);
     }
