@@ -33,6 +33,7 @@ const WEIGHTS = {
   exhaust: 2,
   pooler: 2,
   databaseClock: 2,
+  diskFull: 3,
 };
 
 const { values } = parseArgs({

@@ -7,6 +7,8 @@ export interface ClusterOptions {
   inMemory?: boolean;
   /** Server settings, over the defaults in postgres.mjs (among them `fsync: 'off'`). */
   settings?: Record<string, string | number>;
+  /** Size of the files of the write-ahead log, where the cluster is made. Default 16. */
+  walSegmentMb?: number;
   /** Begin as a standby of this one. */
   follows?: Pick<Cluster, 'url' | 'port'>;
 }
@@ -29,6 +31,11 @@ export interface Cluster {
   follow(primary: Pick<Cluster, 'url' | 'port'>): Promise<void>;
   /** Of a standby: resolves when it is the primary. */
   promote(): Promise<void>;
+  /**
+   * No process of the server can write behind so many bytes of a file; null: as far as it likes. Where this ends amid a block, Postgres
+   * takes it for a full disk (53100). Needs prlimit, of Linux. `pids`: of the server's processes, the postmaster aside.
+   */
+  limitFiles(bytes: number | null, pids: readonly number[]): Promise<void>;
   /** Stops the server and removes the folder if it was a temporary one. */
   remove(): Promise<void>;
 }

@@ -53,7 +53,14 @@ const DEFAULT_SETTINGS = {
 };
 
 /** @param {import('./postgres.d.mts').ClusterOptions} options */
-export async function startCluster({ dir: givenDir, port: givenPort, settings = {}, follows, inMemory = false } = {}) {
+export async function startCluster({
+  dir: givenDir,
+  port: givenPort,
+  settings = {},
+  follows,
+  inMemory = false,
+  walSegmentMb = 16,
+} = {}) {
   const binDir = findPostgres() ?? installPostgres();
   const account = serverAccount();
   const parent = inMemory ? memoryFolder() : tmpdir();
@@ -65,7 +72,8 @@ export async function startCluster({ dir: givenDir, port: givenPort, settings = 
   mkdirSync(dir, { recursive: true });
   if (account.uid !== undefined) chownSync(dir, account.uid, account.gid);
   const inFolder = { ...account, cwd: dir };
-  if (follows === undefined && !existsSync(join(dataDir, 'PG_VERSION'))) initialise(binDir, dataDir, inFolder);
+  if (follows === undefined && !existsSync(join(dataDir, 'PG_VERSION')))
+    initialise(binDir, dataDir, walSegmentMb, inFolder);
 
   const port = givenPort ?? (await freePort());
   const flags = ['-D', dataDir, '-p', String(port), '-h', '127.0.0.1', '-k', ''];
@@ -121,6 +129,18 @@ export async function startCluster({ dir: givenDir, port: givenPort, settings = 
     await promisify(execFile)(join(binDir, 'pg_ctl'), ['promote', '-w', '-D', dataDir], inFolder);
   }
 
+  /** See postgres.d.mts. What starts later has it from the postmaster, hence that one first. */
+  async function limitFiles(bytes, pids) {
+    const script =
+      'limit=$1; shift; for pid; do prlimit --pid "$pid" --fsize="$limit": || [ "$pid" != "$1" ] || exit 1; done';
+    const all = [server.pid, ...pids].map(String);
+    await promisify(execFile)(
+      'sh',
+      ['-c', script, 'sh', bytes === null ? 'unlimited' : String(bytes), ...all],
+      inFolder,
+    );
+  }
+
   async function remove() {
     await stop('immediate');
     guardian.release();
@@ -144,6 +164,7 @@ export async function startCluster({ dir: givenDir, port: givenPort, settings = 
     restart,
     follow,
     promote,
+    limitFiles,
     remove,
   };
 }
@@ -232,8 +253,9 @@ function serverAccount() {
   return { uid: Number(account[2]), gid: Number(account[3]) };
 }
 
-function initialise(binDir, dataDir, options) {
+function initialise(binDir, dataDir, walSegmentMb, options) {
   const flags = ['-D', dataDir, '-U', 'postgres', '--auth=trust', '--encoding=UTF8', '--locale=C.UTF-8', '--no-sync'];
+  flags.push(`--wal-segsize=${walSegmentMb}`);
   try {
     execFileSync(join(binDir, 'initdb'), flags, { ...options, stdio: 'pipe' });
   } catch (error) {

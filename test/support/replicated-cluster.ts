@@ -19,8 +19,12 @@ export class ReplicatedCluster {
     this.#isSync = isSync;
   }
 
-  static async start(mode: 'sync' | 'async', settings: ClusterOptions['settings'] = {}): Promise<ReplicatedCluster> {
-    const primary = await startPrivateCluster({ settings });
+  static async start(
+    mode: 'sync' | 'async',
+    settings: ClusterOptions['settings'] = {},
+    walSegmentMb = 16,
+  ): Promise<ReplicatedCluster> {
+    const primary = await startPrivateCluster({ settings, walSegmentMb });
     // Before the copy is made, so that it has it too; in force when there is somebody to wait for.
     if (mode === 'sync') await sqlAt(primary.url, `alter system set synchronous_standby_names = '${STANDBY}'`);
     const standby = await startPrivateCluster({ settings, follows: primary });

@@ -44,10 +44,21 @@ describe('effects are', () => {
 
 it('the table counts what was found', () => {
   const table = tableOf(42, {
-    ...{ done: 3, effects: 9, repeats: 1, gaveUp: 0, seconds: 61, wrong: [], surprises: [], violations: ['I1: x'] },
+    ...{
+      done: 3,
+      effects: 9,
+      repeats: 1,
+      gaveUp: 0,
+      paused: 4,
+      seconds: 61,
+      wrong: [],
+      surprises: [],
+      violations: ['I1: x'],
+    },
     ...{ duplicates: ['one', 'two'], lost: ['c0-1'], stuck: [] },
     injected: new Map([['kill', 2]]),
-    recoveries: [1_000, 2_000, 9_000].map((ms) => ({ fault: 'kill', ms })),
+    recoveries: [1_000, 2_000, 9_000].map((ms) => ({ fault: 'burst', ms })),
+    amid: [{ fault: 'kill', ms: 12_000 }],
   });
   for (const line of [
     /seed +42/,
@@ -56,7 +67,8 @@ it('the table counts what was found', () => {
     /lost +1/,
     /stuck +0/,
     /violations +1/,
-    /p50 2.0 s, p99 9.0 s/,
+    /recovery +p50 2.0 s, p99 9.0 s of 3/,
+    /p50 12.0 s, p99 12.0 s of 1/,
   ])
     expect(table).toMatch(line);
   expect(percentile([], 0.5)).toBe(0);

@@ -19,6 +19,9 @@ interface JournalLine {
   readonly nonces?: readonly string[];
   readonly error?: string;
   readonly gaveUp?: string;
+  readonly paused?: number;
+  /** A call of many could not do it to one. */
+  readonly refused?: string;
 }
 
 /** A run of an activity, by which process, and when it began. */
@@ -40,6 +43,8 @@ export interface Audit {
   readonly violations: readonly string[];
   /** Calls after which a client heard nothing for 30 s, and made them again. */
   readonly gaveUp: number;
+  /** How often a workflow was paused by a call of many. */
+  readonly paused: number;
 }
 
 export async function auditOf(scene: Scene): Promise<Audit> {
@@ -60,6 +65,7 @@ export async function auditOf(scene: Scene): Promise<Audit> {
   const acknowledged = journals.flatMap(({ name, lines }) =>
     lines.filter((line) => line.started !== undefined).map((line) => `${name}-${line.started}`),
   );
+  const lines = journals.flatMap((journal) => journal.lines);
   const violations = await scene.cluster.sql<{ name: string; what: string }>('select * from violations()');
   return {
     done: ids.size,
@@ -67,13 +73,15 @@ export async function auditOf(scene: Scene): Promise<Audit> {
     repeats: effects.length - new Set(effects.map(({ key, attempt }) => `${key} ${attempt}`)).size,
     wrong: [
       ...ended.flatMap((line) => wrongOutcome(scene.options.seed, line)),
+      ...lines.flatMap(({ refused }) => refused ?? []),
       ...faultsOf(effects, ended.filter((line) => line.error === undefined) as never),
     ],
     duplicates: duplicatesOf(effects, await recordedAt(scene), await deathsByPid(scene)),
     lost: [...new Set(acknowledged)].filter((id) => !open.has(id)),
     stuck: [...open].filter(([id, isOpen]) => isOpen || (/^c\d+-\d+$/.test(id) && !ids.has(id))).map(([id]) => id),
     violations: violations.map(({ name, what }) => `${name}: ${what}`),
-    gaveUp: journals.flatMap(({ lines }) => lines).filter((line) => line.gaveUp !== undefined).length,
+    gaveUp: lines.filter((line) => line.gaveUp !== undefined).length,
+    paused: lines.reduce((total, { paused }) => total + (paused ?? 0), 0),
   };
 }
 

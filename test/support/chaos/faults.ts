@@ -2,11 +2,12 @@
  * The faults, by name. Each is begun and ended by one call, which resolves when what was broken may work again; it says what it did, or null when
  * there was nothing to break: a fault counts when it *happened*.
  */
+import { readFileSync } from 'node:fs';
 import pg from 'pg';
 import type { Moment } from '../proxy.js';
 import { sqlAt } from '../replicated-cluster.js';
 import type { ChaosProcess } from './processes.js';
-import type { Scene } from './scene.js';
+import { type Scene, WAL_SEGMENT_MB } from './scene.js';
 
 export interface Injected {
   readonly what: string;
@@ -33,6 +34,7 @@ export const infrastructureFaults: Readonly<Record<string, Fault>> = {
   exhaust,
   pooler,
   databaseClock,
+  diskFull,
 };
 
 const POINTS = [
@@ -181,6 +183,47 @@ async function exhaust(scene: Scene): Promise<Injected> {
   await wait(between(scene, 300, 1_500));
   await Promise.all(taken.map((client) => client.end().catch(() => {})));
   return { what: `${taken.length} connections` };
+}
+
+const BLOCK = 8_192;
+/** What the largest table may still grow before it is refused: it does while the limit is made known to all processes. */
+const HEADROOM = 60 * BLOCK;
+const FULL_WITHIN_MS = 20_000;
+
+/** The largest table or index cannot grow, and says so as it does on a full disk; everything else can. */
+async function diskFull(scene: Scene): Promise<Injected | null> {
+  const { primary } = scene.cluster;
+  const until = Date.now() + FULL_WITHIN_MS;
+  const look = async () => {
+    const [largest] = await scene.cluster.sql<{ name: string; bytes: number }>(
+      `select relname as name, pg_relation_size(oid)::int as bytes from pg_class order by 2 desc nulls last limit 1`,
+    );
+    // Of the write-ahead log nothing may be refused: there Postgres would stop as in a crash.
+    return largest !== undefined && largest.bytes > WAL_SEGMENT_MB * 1_048_576 ? largest : null;
+  };
+  let largest = await look();
+  for (; largest === null && Date.now() < until; largest = await look()) await wait(500);
+  if (largest === null) return null;
+  const limit = async (bytes: number | null) => {
+    const processes = await scene.cluster.sql<{ pid: number }>('select pid from pg_stat_activity');
+    await primary.limitFiles(
+      bytes,
+      processes.map(({ pid }) => pid),
+    );
+  };
+  const logged = readFileSync(primary.logFile).length;
+  const refused = () =>
+    readFileSync(primary.logFile).subarray(logged).toString().split('could not extend file').length - 1;
+  const ms = between(scene, 500, 3_000);
+  try {
+    // Ends amid a block: see limitFiles.
+    await limit(largest.bytes + HEADROOM + BLOCK / 2);
+    while (refused() === 0 && Date.now() < until) await wait(50);
+    if (refused() > 0) await wait(ms);
+  } finally {
+    await limit(null);
+  }
+  return refused() === 0 ? null : { what: `${largest.name} for ${ms} ms, ${refused()} statements refused` };
 }
 
 /** Far longer than it takes to replace the function: see Scene.trueTime(). */

@@ -1,70 +1,109 @@
 /**
- * How long after a fault everything that it may have held up goes on.
+ * How long after faults everything that they may have held up goes on.
  *
- * When a fault is over, each thread that is owned or may be claimed is written down with how far it was. It has recovered when it
- * was seen to be further, parked or done; the fault, when the last of its threads has.
+ * Owns: one look at the database ten times a second, for all faults together. When a fault is over, each thread and each task that is
+ * owned or may be claimed is written down with how far it was. It has recovered when it was seen to be further, parked or done; the
+ * fault, when the last of them has. Measured twice: amid further faults, which hold up the same threads again, and in the quiet behind
+ * a burst of them. The second is what is promised.
  */
 import type { Scene } from './scene.js';
 
-interface Held {
-  readonly thread_no: string;
-  readonly progress: string;
+export interface Recovery {
+  readonly fault: string;
+  readonly ms: number;
+}
+
+interface Following {
+  readonly fault: string;
+  readonly since: number;
+  readonly into: Recovery[];
+  /** How far each was; null before the first look. */
+  held: Map<string, string> | null;
+  readonly over: () => void;
 }
 
 const LOOK_EVERY_MS = 100;
 const GIVE_UP_AFTER_MS = 60_000;
 
-/** A thread's commits, claims and whether it waits for nobody. */
+/** A thread's commits, claims and whether it waits for nobody; a task's attempts and who has it. */
 const HELD = `
-select t.thread_no, concat_ws('/', t.state, t.epoch, h.seq, h.commit_no) as progress
+select 't' || t.thread_no as name, concat_ws('/', t.state, t.epoch, h.seq, h.commit_no) as progress
 from thread t
 left join lateral (
   select seq, commit_no from history where thread_no = t.thread_no order by seq desc limit 1) h on true
-where t.state in ('owned', 'ready')`;
+where t.state in ('owned', 'ready')
+union all
+select 'a' || a.thread_no || '/' || a.op, concat_ws('/', a.attempt, a.owner, a.epoch)
+from activity_task a where not a.outside and (a.owner is not null or a.ready_at < clock())`;
 
 export class RecoveryWatch {
   readonly #scene: Scene;
-  readonly #running = new Set<Promise<void>>();
-  readonly #took: { readonly fault: string; readonly ms: number }[] = [];
+  readonly #following = new Set<Following>();
+  readonly #amid: Recovery[] = [];
+  readonly #inQuiet: Recovery[] = [];
+  #looking = false;
 
   constructor(scene: Scene) {
     this.#scene = scene;
   }
 
-  /** Of each fault that held something up, ms. */
-  get took(): readonly { readonly fault: string; readonly ms: number }[] {
-    return this.#took;
+  /** Of each fault that held something up, however many came behind it. */
+  get amid(): readonly Recovery[] {
+    return this.#amid;
+  }
+
+  /** Of each burst of faults that held something up. */
+  get inQuiet(): readonly Recovery[] {
+    return this.#inQuiet;
   }
 
   /** @param since When recovery could begin. */
   follow(fault: string, since: number): void {
-    const following = this.#follow(fault, since).finally(() => this.#running.delete(following));
-    this.#running.add(following);
+    void this.#follow(fault, since, this.#amid);
   }
 
-  async settled(): Promise<void> {
-    await Promise.all(this.#running);
+  /** The burst is over. Resolves when all has recovered. */
+  async burstIsOver(since: number): Promise<void> {
+    await this.#follow('burst', since, this.#inQuiet);
   }
 
-  async #follow(fault: string, since: number): Promise<void> {
-    let held = await this.#insist(HELD, []);
-    if (held.length === 0) return;
-    while (held.length > 0 && Date.now() - since < GIVE_UP_AFTER_MS) {
+  #follow(fault: string, since: number, into: Recovery[]): Promise<void> {
+    return new Promise((over) => {
+      this.#following.add({ fault, since, into, held: null, over });
+      if (!this.#looking) void this.#look();
+    });
+  }
+
+  async #look(): Promise<void> {
+    this.#looking = true;
+    while (this.#following.size > 0) {
+      const progress = new Map((await this.#insist()).map((row) => [row.name, row.progress]));
+      for (const following of this.#following) this.#compare(following, progress);
       await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
-      const rows = await this.#insist(`${HELD} and t.thread_no = any($1::bigint[])`, [
-        held.map((row) => row.thread_no),
-      ]);
-      const progress = new Map(rows.map((row) => [row.thread_no, row.progress]));
-      held = held.filter((row) => progress.get(row.thread_no) === row.progress);
     }
-    this.#took.push({ fault, ms: Date.now() - since });
+    this.#looking = false;
+  }
+
+  #compare(following: Following, progress: ReadonlyMap<string, string>): void {
+    const { held, fault, since, into } = following;
+    if (held === null) {
+      following.held = new Map(progress);
+      if (progress.size > 0) return;
+    } else {
+      for (const [name, was] of held) if (progress.get(name) !== was) held.delete(name);
+      const ms = Date.now() - since;
+      if (held.size > 0 && ms < GIVE_UP_AFTER_MS) return;
+      into.push({ fault, ms });
+    }
+    this.#following.delete(following);
+    following.over();
   }
 
   /** The database may be away again. */
-  async #insist(text: string, values: unknown[]): Promise<Held[]> {
+  async #insist(): Promise<{ name: string; progress: string }[]> {
     for (;;) {
       try {
-        return await this.#scene.cluster.sql<Held & Record<string, unknown>>(text, values);
+        return await this.#scene.cluster.sql(HELD);
       } catch {
         await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
       }

@@ -22,6 +22,9 @@ export interface SceneOptions {
   readonly log: (line: string) => void;
 }
 
+/** Small, so that files of the log stay shorter than the tables are that the fault `diskFull` does not let grow. */
+export const WAL_SEGMENT_MB = 1;
+
 /** How a worker reaches the database. */
 interface Way {
   readonly way: string;
@@ -67,7 +70,7 @@ export class Scene {
       wal_sender_timeout: '5s',
       wal_receiver_timeout: '5s',
     };
-    const cluster = await ReplicatedCluster.start('sync', settings);
+    const cluster = await ReplicatedCluster.start('sync', settings, WAL_SEGMENT_MB);
     const proxy = await startProxy(cluster.primary.url);
     const pooler = havePooler ? await startPooler(proxy.url(cluster.primary.url), 20) : null;
     whenTestFinished(async () => {
@@ -100,8 +103,11 @@ export class Scene {
   /** What a time of the database was in truth. */
   trueTime(ofDatabase: number): number {
     const jumps = this.databaseClock;
-    // Between what the clock showed at a jump and what it showed after it there is nothing: the jump itself is not known to the ms.
-    const then = jumps.findLast(({ since }, n) => ofDatabase >= since + (jumps[n - 1]?.aheadMs ?? 0));
+    // Between what the clock showed at a jump and what it showed after it there is nothing. The border is in the middle: the jump is
+    // not known to the ms, and a call that was under way may go by the old clock for a moment longer.
+    const then = jumps.findLast(
+      ({ since, aheadMs }, n) => ofDatabase >= since + ((jumps[n - 1]?.aheadMs ?? 0) + aheadMs) / 2,
+    );
     return ofDatabase - (then?.aheadMs ?? 0);
   }
 
@@ -111,6 +117,8 @@ export class Scene {
     });
     await client.deployAndActivate();
     await client.close();
+    // The same: it grows to more than a segment of the log within a minute.
+    await this.cluster.sql('alter table history set (fillfactor = 10)');
   }
 
   #ways(): Way[] {
