@@ -176,7 +176,10 @@ export function bulkCalls(reach: Reach, sealOf: () => Seal) {
       return await run({ name, filter: selected(name, filter, 'open'), options: given, act: terminate });
     },
 
-    /** Goes back to one entry in each of the workflows, open or ended, as `handle.reset`. */
+    /**
+     * Goes back to one entry in each of the workflows, open or ended, as `handle.reset`. What was reset matches a filter as before: with
+     * `started: { to }`, a time before the first call, it is left alone when the call is made again from the start.
+     */
     reset: async (
       filter: ExecutionFilter,
       options: BulkOptions & { readonly toEntry: number; readonly reason?: string },
