@@ -186,24 +186,13 @@ async function exhaust(scene: Scene): Promise<Injected> {
 }
 
 const BLOCK = 8_192;
-/** What the largest table may still grow before it is refused: it does while the limit is made known to all processes. */
-const HEADROOM = 60 * BLOCK;
-const FULL_WITHIN_MS = 20_000;
+/** Large enough by then, or not at all. */
+const LARGE_WITHIN_MS = 10_000;
+const FULL_WITHIN_MS = 10_000;
 
-/** The largest table or index cannot grow, and says so as it does on a full disk; everything else can. */
+/** The history cannot grow, and says so as it does on a full disk; everything else, which is smaller, can. */
 async function diskFull(scene: Scene): Promise<Injected | null> {
   const { primary } = scene.cluster;
-  const until = Date.now() + FULL_WITHIN_MS;
-  const look = async () => {
-    const [largest] = await scene.cluster.sql<{ name: string; bytes: number }>(
-      `select relname as name, pg_relation_size(oid)::int as bytes from pg_class order by 2 desc nulls last limit 1`,
-    );
-    // Of the write-ahead log nothing may be refused: there Postgres would stop as in a crash.
-    return largest !== undefined && largest.bytes > WAL_SEGMENT_MB * 1_048_576 ? largest : null;
-  };
-  let largest = await look();
-  for (; largest === null && Date.now() < until; largest = await look()) await wait(500);
-  if (largest === null) return null;
   const limit = async (bytes: number | null) => {
     const processes = await scene.cluster.sql<{ pid: number }>('select pid from pg_stat_activity');
     await primary.limitFiles(
@@ -215,15 +204,33 @@ async function diskFull(scene: Scene): Promise<Injected | null> {
   const refused = () =>
     readFileSync(primary.logFile).subarray(logged).toString().split('could not extend file').length - 1;
   const ms = between(scene, 500, 3_000);
+  const client = new pg.Client({ connectionString: primary.url, options: '-c search_path=durable -c lock_timeout=2s' });
+  client.on('error', () => {});
+  await client.connect();
   try {
-    // Ends amid a block: see limitFiles.
-    await limit(largest.bytes + HEADROOM + BLOCK / 2);
-    while (refused() === 0 && Date.now() < until) await wait(50);
+    for (const until = Date.now() + LARGE_WITHIN_MS; ; await wait(500)) {
+      // It stands still meanwhile: what is longer than the limit already would not be told of a full disk.
+      await client.query('begin; lock table history in share mode');
+      const { rows } = await client.query<{ bytes: number; largest: number }>(
+        `select pg_relation_size('history')::int as bytes, max(pg_relation_size(oid))::int as largest from pg_class`,
+      );
+      const { bytes, largest } = rows[0] as { bytes: number; largest: number };
+      // Of the write-ahead log nothing may be refused: there Postgres would stop as in a crash.
+      if (bytes === largest && bytes > WAL_SEGMENT_MB * 1_048_576) {
+        await limit(bytes + BLOCK / 2); // amid a block: see limitFiles
+        await client.query('commit');
+        break;
+      }
+      await client.query('rollback');
+      if (Date.now() > until) return null;
+    }
+    for (const until = Date.now() + FULL_WITHIN_MS; refused() === 0 && Date.now() < until; ) await wait(50);
     if (refused() > 0) await wait(ms);
   } finally {
+    await client.end();
     await limit(null);
   }
-  return refused() === 0 ? null : { what: `${largest.name} for ${ms} ms, ${refused()} statements refused` };
+  return refused() === 0 ? null : { what: `for ${ms} ms, ${refused()} statements refused` };
 }
 
 /** Far longer than it takes to replace the function: see Scene.trueTime(). */
