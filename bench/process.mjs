@@ -26,6 +26,7 @@ export function startProcess(file, args, execArgv = []) {
     for (const { reject } of asked.values()) reject(new Error(`${file} ended (${signal ?? `exit code ${code}`})`));
   });
   return {
+    pid: child.pid,
     /** @param {string} name @param {unknown} [input] @returns {Promise<any>} */
     ask(name, input) {
       if (child.exitCode !== null || child.signalCode !== null)

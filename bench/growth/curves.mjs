@@ -3,6 +3,7 @@ import { cache } from './cache.mjs';
 import { distance } from './distance.mjs';
 import { fairness } from './fairness.mjs';
 import { finished } from './finished.mjs';
+import { flood } from './flood.mjs';
 import { longHistory } from './long-history.mjs';
 import { parked } from './parked.mjs';
 import { payloads } from './payloads.mjs';
@@ -30,6 +31,7 @@ export const curves = {
   processes,
   fairness,
   payloads,
+  flood,
   remote,
   distance,
 };

@@ -15,6 +15,11 @@ export const activities = {
     return payload;
   },
 
+  /** @param {number} bytes */
+  async fill(bytes) {
+    return 'x'.repeat(bytes);
+  },
+
   /** @param {number} order @param {string} step */
   async execute(order, step) {
     return { step, execution: `${order}-${step}-00000000-0000-0000-0000-000000000000` };
@@ -51,6 +56,12 @@ export const workflows = {
   /** @param {string} payload */
   async echo(payload) {
     return local.echo(payload);
+  },
+
+  /** Results that are made elsewhere, all at once. @param {number} width @param {number} bytes */
+  async fanOut(width, bytes) {
+    const results = await Promise.all(Array.from({ length: width }, () => remote.fill(bytes)));
+    return results.reduce((sum, { length }) => sum + length, 0);
   },
 
   /**

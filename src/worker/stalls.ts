@@ -12,6 +12,9 @@ import { Worker } from 'node:worker_threads';
 import { STALLED, stallCells, TURNS, takeStalling } from '../core/stall.js';
 import { type LeaseToKeep, type ThreadData, watchFromThread } from './stall-thread.js';
 
+/** Taken before anybody puts something in its place. */
+const monotonicMs = performance.now.bind(performance);
+
 const TURN_MS = 100;
 /** Whose code it was is looked for from here on. */
 const FLAG_MS = 250;
@@ -55,7 +58,7 @@ class Stalls {
     const key = this.#keys++;
     this.#watchers.add(watcher);
     if (this.#ticker === null) {
-      this.#turnedAt = performance.now();
+      this.#turnedAt = monotonicMs();
       this.#ticker = setInterval(() => this.#turn(), TURN_MS).unref();
     }
     return {
@@ -68,7 +71,7 @@ class Stalls {
   }
 
   #turn(): void {
-    const now = performance.now();
+    const now = monotonicMs();
     const ms = now - this.#turnedAt;
     this.#turnedAt = now;
     Atomics.add(stallCells, TURNS, 1);
@@ -88,6 +91,14 @@ class Stalls {
     if (this.#ending !== null) clearTimeout(this.#ending);
     this.#ending = null;
     if (this.#thread !== null) return;
+    try {
+      this.#thread = this.#newThread();
+    } catch (error) {
+      this.#failed(error); // Node may have been told to allow none
+    }
+  }
+
+  #newThread(): Worker {
     const data: ThreadData = { cells: stallCells, turnMs: TURN_MS, flagMs: FLAG_MS };
     const thread = new Worker(`(${watchFromThread})(require)`, {
       eval: true,
@@ -98,13 +109,15 @@ class Stalls {
       env: { ...process.env, NODE_OPTIONS: '' },
     });
     thread.unref();
-    thread.on('error', (error) => {
-      for (const watcher of this.#watchers) watcher.failed(error);
-    });
+    thread.on('error', (error) => this.#failed(error));
     thread.on('exit', () => {
       if (this.#thread === thread) this.#thread = null;
     });
-    this.#thread = thread;
+    return thread;
+  }
+
+  #failed(error: unknown): void {
+    for (const watcher of this.#watchers) watcher.failed(error);
   }
 
   #leave(watcher: StallWatcher): void {
