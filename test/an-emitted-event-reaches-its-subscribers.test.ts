@@ -367,7 +367,9 @@ describe('a subscriber', () => {
     await waiting.hotMesh.interrupt('any', waiting.workflowId, { reason: 'enough' });
     expect((await engine.failure(waiting)).message).toBe('enough');
     expect(await hotMesh.signal('nobody')).toBe('buffered');
-    await expect(hotMesh.sub('', () => {})).rejects.toThrow('subscribe: topic must be text of 1 to 512 bytes');
+    await expect(hotMesh.sub('', () => {})).rejects.toThrow('sub: topic must be text of 1 to 512 bytes');
+    await expect(hotMesh.unsub(undefined as unknown as string)).rejects.toThrow('unsub: topic must be text');
+    await expect(hotMesh.userData(7 as unknown as string)).rejects.toThrow('userData: workflowId must be text');
     await expect(hotMesh.psub('a', 'no' as never)).rejects.toThrow('subscribe: callback must be a function');
     await expect(hotMesh.getStatus('')).rejects.toThrow('getStatus: workflowId must be text of 1 to 512 bytes');
   });

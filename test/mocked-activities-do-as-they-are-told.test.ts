@@ -106,5 +106,6 @@ describe('mocked activities', () => {
     );
     expect(() => mockActivities([''] as never)).toThrow(/^mockActivities: name must be/);
     expect(() => resetMocks({ charge: () => {} })).toThrow('resetMocks: charge must be a mock');
+    expect(() => resetMocks(null as never)).toThrow('resetMocks: mocks must be what mockActivities returned');
   });
 });

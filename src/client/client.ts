@@ -379,7 +379,7 @@ export class Client {
    * @throws {ConnectionError} when the database did not answer for 30 s.
    */
   async deployAndActivate(namespace = this.#namespace, version: string | number = SCHEMA_VERSION): Promise<void> {
-    if (!/^\d+(\.\d+)?$/.test(String(version)))
+    if ((typeof version !== 'string' && typeof version !== 'number') || !/^\d+(\.\d+)?$/.test(String(version)))
       throw new InvalidArgumentError(`deployAndActivate: Invalid version number ${shownValue(version)}`);
     if (isReadonly(this.connection))
       throw new InvalidArgumentError(

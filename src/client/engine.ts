@@ -1,5 +1,5 @@
 import type { DocumentEngine, EntityQuery, EntityRow } from '../core/document-engine.js';
-import { checkWorkflowId } from '../core/identifier.js';
+import { checkIdentifier, checkWorkflowId } from '../core/identifier.js';
 import { isLiteralField } from '../core/search-fields.js';
 import type { TerminateOptions } from '../core/termination.js';
 import type { DurableJobExport, ExportOptions } from './export-types.js';
@@ -65,7 +65,7 @@ export class Engine implements DocumentEngine {
 
   /** For `Search.findAllUserData`. */
   async userData(workflowId: string): Promise<Record<string, string>> {
-    const fields = (await (await this.#port.reach()).searchFields(workflowId, null)) ?? {};
+    const fields = (await (await this.#port.reach()).searchFields(checkWorkflowId('userData', workflowId), null)) ?? {};
     return Object.fromEntries(Object.entries(fields).filter(([name]) => !isLiteralField(name)));
   }
 
@@ -74,22 +74,22 @@ export class Engine implements DocumentEngine {
    * subscription and is a rejection that nobody handles.
    */
   async sub(topic: string, callback: TopicCallback): Promise<void> {
-    await this.#subscribe(`topic ${topic}`, { topic }, callback);
+    await this.#subscribe(`topic ${checkIdentifier('sub', 'topic', topic)}`, { topic }, callback);
   }
 
   /** As {@link sub}, for topics like `pattern`, where `*` stands for any characters. */
   async psub(pattern: string, callback: TopicCallback): Promise<void> {
-    await this.#subscribe(`pattern ${pattern}`, { pattern }, callback);
+    await this.#subscribe(`pattern ${checkIdentifier('psub', 'pattern', pattern)}`, { pattern }, callback);
   }
 
   /** Ends what {@link sub} began for the topic. */
   async unsub(topic: string): Promise<void> {
-    await this.#unsubscribe(`topic ${topic}`);
+    await this.#unsubscribe(`topic ${checkIdentifier('unsub', 'topic', topic)}`);
   }
 
   /** Ends what {@link psub} began for the pattern. */
   async punsub(pattern: string): Promise<void> {
-    await this.#unsubscribe(`pattern ${pattern}`);
+    await this.#unsubscribe(`pattern ${checkIdentifier('punsub', 'pattern', pattern)}`);
   }
 
   /** Sends a signal to whoever waits longest for it in the namespace: `client.workflow.signal`. */

@@ -221,6 +221,15 @@ describe('encodePayload', () => {
       },
     };
     expect(refusalOf(broken)).toBe('args[0].a.b cannot be read: it threw RangeError');
+    const guarded = new Proxy(
+      {},
+      {
+        get: () => {
+          throw new RangeError('the content'); // of toJSON, which only the serialiser asks for
+        },
+      },
+    );
+    expect(refusalOf(guarded)).toBe('args[0] cannot be read: it threw RangeError');
     const { proxy, revoke } = Proxy.revocable({}, {});
     revoke();
     expect(refusalOf({ proxy })).toBe('args[0].proxy cannot be read: it threw TypeError');

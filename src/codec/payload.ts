@@ -8,6 +8,7 @@
  * A class instance takes the slow way: 1.1 µs for two fields.
  */
 import { PayloadCodecError, PayloadError } from '../core/errors.js';
+import { nameOfError } from '../core/name-of-error.js';
 import { refusal } from '../core/refusal.js';
 import { utf8Length } from '../core/utf8-length.js';
 import { registeredSeal, type Seal, storedForm } from './payload-codec.js';
@@ -43,9 +44,7 @@ export function encodePayload(value: unknown, path: string, limits?: PayloadLimi
 /** As {@link encodePayload}, for what never passes a codec: documents, and parts of larger values. */
 export function encodeValue(value: unknown, path: string, { maxBytes } = defaultPayloadLimits): string | null {
   if (value === undefined) return null;
-  const text = JSON.stringify(isPlain(value, maxBytes) ? value : plainValue(value, path, maxBytes)) as
-    | string
-    | undefined;
+  const text = serialised(isPlain(value, maxBytes) ? value : plainValue(value, path, maxBytes), path);
   if (text === undefined) return null; // a toJSON that gave undefined
   // One UTF-16 unit is at most three bytes.
   if (text.length * 3 > maxBytes) {
@@ -53,6 +52,15 @@ export function encodeValue(value: unknown, path: string, { maxBytes } = default
     if (bytes > maxBytes) throw tooLarge(path, bytes, maxBytes);
   }
   return text;
+}
+
+/** A Proxy may let everything be read but what the serialiser alone asks for (`toJSON`): what it throws is its maker's, and may be anything. */
+function serialised(value: unknown, path: string): string | undefined {
+  try {
+    return JSON.stringify(value) as string | undefined;
+  } catch (cause) {
+    throw new PayloadError(`${path} cannot be read: it threw ${nameOfError(cause)}`, { cause });
+  }
 }
 
 /**

@@ -91,6 +91,8 @@ export function mockActivities<A extends object = Activities>(
 
 /** {@link MockActivity.reset} of all of them. */
 export function resetMocks(mocks: Readonly<Record<string, unknown>>): void {
+  if (typeof mocks !== 'object' || mocks === null)
+    throw refusal('resetMocks', 'mocks', { must: 'what mockActivities returned' }, mocks);
   for (const [name, each] of Object.entries(mocks)) {
     if (typeof each !== 'function' || !('reset' in each) || typeof each.reset !== 'function')
       throw new InvalidArgumentError(

@@ -65,7 +65,7 @@ export class Worker {
     taskQueue?: string,
   ): Promise<Worker> {
     const call = 'registerActivityWorker';
-    const { taskQueue: queue = 'durable-activities' } = config;
+    const { taskQueue: queue = 'durable-activities' } = { ...config }; // null is refused with the rest
     const resolved = {
       ...resolveWorkerOptions(call, {
         ...config,

@@ -13,6 +13,8 @@ export interface TestCluster {
   readonly url: string;
   /** Every database of this run has a name that starts so: on a lasting server, what is left can be told apart. */
   readonly prefix: string;
+  /** Where the server writes down errors, each with its SQLSTATE and database; null for one that is not of this run. */
+  readonly logFile: string | null;
 }
 
 declare module 'vitest' {
@@ -22,7 +24,7 @@ declare module 'vitest' {
 }
 
 /** Small, as it may be in memory. Each database dropped forces a checkpoint, behind which every page would go to the WAL whole. */
-const SETTINGS = { max_wal_size: '256MB', full_page_writes: 'off' };
+const SETTINGS = { max_wal_size: '256MB', full_page_writes: 'off', log_line_prefix: '%m [%p] %a %e %d ' };
 
 interface Shared {
   users: number;
@@ -55,14 +57,14 @@ async function open() {
       removeImage();
       await dropDatabases(url, prefix);
     };
-    return { cluster: { url, prefix }, close };
+    return { cluster: { url, prefix, logFile: null }, close };
   }
   const cluster: Cluster = await startCluster({ inMemory: true, settings: SETTINGS });
   const close = async () => {
     removeImage();
     await cluster.remove();
   };
-  return { cluster: { url: cluster.url, prefix }, close };
+  return { cluster: { url: cluster.url, prefix, logFile: cluster.logFile }, close };
 }
 
 /** The environment reaches test files and the processes that they start. The first that needs the image makes it. */
