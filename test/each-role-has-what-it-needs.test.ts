@@ -8,6 +8,7 @@ import {
   type ArchivedExecution,
   Client,
   Durable,
+  Errors,
   migrationScript,
   provisionWorkerRole,
   revokeWorkerRole,
@@ -162,8 +163,15 @@ describe('with no more than its kind', () => {
     expect(JSON.stringify(seen)).not.toContain('secret argument');
     await expectNoTables(observer);
     const handle = await client.workflow.getHandle('nobody', 'waits', 'observed');
-    await expect(handle.terminate()).rejects.toThrow(/permission denied/);
-    await expect(handle.exportExecution()).rejects.toThrow(/permission denied/);
+    for (const call of [
+      handle.terminate(),
+      handle.exportExecution(),
+      handle.result(),
+      client.prune({ olderThan: '1 day' }),
+    ]) {
+      await expect(call).rejects.toBeInstanceOf(Errors.PermissionError);
+      await expect(call).rejects.toThrow(/permission denied for function/);
+    }
     await client.close();
   });
 

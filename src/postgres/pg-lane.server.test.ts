@@ -99,6 +99,12 @@ describe.skipIf(!hasServer)('a lane', () => {
     expect(await run('select 2 as n')).toEqual([{ n: 2 }]);
   });
 
+  it('tells of a missing right by name', async () => {
+    const denied = `do $$ begin raise 'permission denied for x' using errcode = '42501'; end $$`;
+    await expect(run(denied)).rejects.toMatchObject({ name: 'PermissionError', message: 'permission denied for x' });
+    await expect(lane.script(denied)).rejects.toMatchObject({ name: 'PermissionError', cause: { code: '42501' } });
+  });
+
   it('leaves errors of the statement to the caller, with the SQLSTATE', async () => {
     await expect(run('select 1 / 0')).rejects.toMatchObject({ name: 'SqlError', code: '22012' });
     await expect(run("do $$ begin raise 'no' using errcode = 'PD002', hint = 'h'; end $$")).rejects.toMatchObject({

@@ -11,7 +11,7 @@ import { connectionError, Patience } from './patience.js';
 import type { PgConnection } from './pg-connection.js';
 import type { PgClient, PgQuery } from './pg-driver.js';
 import { mayPass, reactionTo } from './reaction.js';
-import { isServerError, SqlError } from './sql-error.js';
+import { isServerError, SqlError, serverFailure } from './sql-error.js';
 import type { StatementNames } from './statement-names.js';
 import { parserOf, pgParameters } from './values.js';
 
@@ -156,7 +156,7 @@ export class PgLane implements Lane {
       this.#names.giveUp(error);
       return 0;
     }
-    throw isServerError(error) ? new SqlError(error) : error;
+    throw isServerError(error) ? serverFailure(error) : error;
   }
 
   async #connect(deadlineMs: number, patience: Patience): Promise<PgClient> {
@@ -185,7 +185,7 @@ export class PgLane implements Lane {
       }
       // The server skipped the rest of the message, its `commit` included.
       await this.#connection.send(client, 'rollback', DEADLINE_MS).catch(() => this.#connection.drop());
-      throw new SqlError(error);
+      throw serverFailure(error);
     }
   }
 

@@ -10,7 +10,7 @@ import { backoffMs } from './backoff.js';
 import type { Lane, Query, QueryOptions, Row } from './database.js';
 import { connectionError, Patience } from './patience.js';
 import type { Opened } from './pglite-source.js';
-import { isServerError, SqlError } from './sql-error.js';
+import { isServerError, serverFailure } from './sql-error.js';
 import { pgliteParameters } from './values.js';
 
 const REPEAT = new Set(['40001', '40P01']);
@@ -114,5 +114,5 @@ function translated(error: unknown): unknown {
   delete attached.query;
   delete attached.params;
   delete attached.queryOptions;
-  return new SqlError(error);
+  return serverFailure(error);
 }

@@ -1,5 +1,7 @@
 /** An error that Postgres answered with, from either driver. */
-import { errorFromSqlState } from '../core/errors.js';
+import { errorFromSqlState, PermissionError } from '../core/errors.js';
+
+const MISSING_RIGHT = '42501';
 
 /** What `pg` and PGlite put on the errors they make of an ErrorResponse. */
 interface ServerError extends Error {
@@ -32,6 +34,15 @@ export function isServerError(error: unknown): error is ServerError {
   if (!(error instanceof Error)) return false;
   const { code, severity } = error as Partial<ServerError>;
   return typeof severity === 'string' && typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code);
+}
+
+/**
+ * What a lane throws for what the server said. A missing right is told as such wherever it shows, on the first look at the schema or in any
+ * call: nobody deals with it by its code. Everything else goes by its SQLSTATE, which callers look at: see {@link knownError}.
+ */
+export function serverFailure(error: ServerError): Error {
+  const failure = new SqlError(error);
+  return error.code === MISSING_RIGHT ? new PermissionError(error.message, { cause: failure }) : failure;
 }
 
 /** The error of ours that an SQLSTATE stands for; anything else as it is. */
