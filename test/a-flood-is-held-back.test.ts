@@ -2,8 +2,8 @@
 
 import pg from 'pg';
 import { describe, expect, it } from 'vitest';
-import { Client, Errors } from '../src/index.js';
-import { Engine, kept, until } from './support/worker.js';
+import { Client, Durable, Errors } from '../src/index.js';
+import { describeInBothTempos, Engine, kept, until } from './support/worker.js';
 
 describe('starts beyond what may wait', () => {
   it('are refused, and taken again when workers have made room', async () => {
@@ -61,5 +61,71 @@ describe('starts beyond what may wait', () => {
     expect(() => new Client({ connection, options: { maxBaklog: 1 } as object })).toThrow(
       'did you mean "options.maxBacklog"',
     );
+  });
+});
+
+const { workflow } = Durable;
+
+async function takes(signalId: string, count: number): Promise<unknown[]> {
+  const taken = [];
+  for (let n = 0; n < count; n++) taken.push(await workflow.condition(signalId));
+  return taken;
+}
+
+/** Sends until it is refused, goes on, and says what it saw. */
+async function sends(signalId: string): Promise<string> {
+  const outcomes = [];
+  for (let n = 0; n < 4; n++)
+    outcomes.push(
+      await workflow
+        .signal(signalId, n)
+        .catch((error) => (error instanceof Errors.SignalQuotaError ? error.signalId : error)),
+    );
+  await workflow.sleep(1); // read back from its history, in one of the tempos
+  return outcomes.join();
+}
+
+describeInBothTempos('signals that nobody waits for', { workflow: { takes, sends } }, (engine) => {
+  const quota = (most: number | null) => engine().sql(`select durable.limit_kept_signals($1)`, [most]);
+
+  // One test: the limit is the namespace's.
+  it('are kept up to a limit, for each id and for each workflow, and taken again when some were taken', async () => {
+    const { client } = engine();
+    await quota(3);
+    const outcomes = await Promise.allSettled([0, 1, 2, 3, 4].map((n) => client.workflow.signal('many', n)));
+    expect(outcomes.map(({ status }) => status === 'fulfilled')).toEqual([true, true, true, false, false]);
+    await expect(client.workflow.signal('many')).rejects.toMatchObject({
+      name: 'SignalQuotaError',
+      code: 429,
+      signalId: 'many',
+    });
+    expect(await client.workflow.signal('another')).toBe('buffered');
+
+    // what is sent to a workflow counts for that one, whatever the ids
+    const [one, two] = [await engine().start('takes', ['none', 1]), await engine().start('takes', ['none', 1])];
+    for (const handle of [one, two]) await engine().awaitsSignal(handle, 'none');
+    for (const id of ['a', 'b', 'c']) await one.signal(id);
+    await expect(one.signal('d')).rejects.toBeInstanceOf(Errors.SignalQuotaError);
+    expect(await two.signal('a')).toBe('buffered');
+    expect(await one.signal('none')).toBe('delivered'); // it waits for that one
+    await one.result();
+
+    // nothing is started with a signal that is not accepted
+    const withSignal = { taskQueue: 'test', workflowName: 'takes', args: ['none', 1], workflowId: two.workflowId };
+    for (const signalId of ['b', 'c']) await two.signal(signalId);
+    await expect(client.workflow.signalWithStart({ ...withSignal, signalId: 'd' })).rejects.toBeInstanceOf(
+      Errors.SignalQuotaError,
+    );
+
+    // by the other ways
+    await expect(engine().sql(`select durable.signal_workflow('many')`)).rejects.toMatchObject({ code: 'PD429' });
+    expect(await engine().run('sends', ['of a workflow'])).toBe('buffered,buffered,buffered,of a workflow');
+
+    // until some were taken; or for ever
+    expect(await engine().run('takes', ['many', 2])).toEqual([0, 1]);
+    expect(await client.workflow.signal('many', 5)).toBe('buffered');
+    await expect(quota(0)).rejects.toMatchObject({ code: 'PD003' });
+    await quota(null);
+    for (let n = 6; n < 20; n++) expect(await client.workflow.signal('many', n)).toBe('buffered');
   });
 });

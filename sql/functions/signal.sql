@@ -1,5 +1,5 @@
 -- Sends signals: to a workflow (p_workflow_id; with p_chain_no only while that chain carries the id) or to whoever waits longest in the namespace (null). Idempotent by
--- request number for ten minutes. Answers per item: delivered | buffered | unknown | inactive; hints on item 0.
+-- request number for ten minutes. Answers per item: delivered | buffered | full | unknown | inactive; hints on item 0.
 -- Locks: request slot and rows; rendezvous (alone) of namespace signals and of ids with signals put back; executions addressed (shared); waiting threads.
 -- Raises PD001, 40001 (a run continued or was replaced, or a waiter left, meanwhile: start over).
 create or replace function signal(

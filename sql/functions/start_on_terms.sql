@@ -143,6 +143,9 @@ begin
   ) s
   cross join lateral deliver_signals(v_locked, v_met, s.ids, s.chains, s.payloads, s.expire_ms) d
   where s.ids is not null;
+  if 'full' = any(v_sent.statuses) then              -- the workflow is not to run without it
+    raise exception 'as many signals are kept for this workflow as may be' using errcode = 'PD429';
+  end if;
   v_hints := v_hints || coalesce(v_sent.hints, '{}');
   perform answer_requests(p_request_no, v_answers);
   return query

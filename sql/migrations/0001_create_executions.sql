@@ -261,6 +261,10 @@ create index signal_of_chain on signal (chain_no) where chain_no is not null;
 create index signal_returned on signal (signal_no) where returned;
 create index signal_expiry on signal (expires_at);
 
+-- How many of them may be kept under one id, or for one workflow; null: any number. See limit_kept_signals.
+create table signal_quota (kept int);
+insert into signal_quota values (10000);
+
 -- The meeting place of a waiter and a sender in the namespace: both lock the row of the signal id, the waiter shared,
 -- the sender alone. The row means nothing; it may be deleted whenever nobody holds it.
 create table rendezvous (

@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { encodeArguments, encodePayload } from '../codec/payload.js';
 import { Seal } from '../codec/payload-codec.js';
-import { DuplicateJobError, InvalidArgumentError } from '../core/errors.js';
+import { DuplicateJobError, InvalidArgumentError, SignalQuotaError } from '../core/errors.js';
 import { type HookOptions, hookFields, hookFunction, hookRefused } from '../core/hook-options.js';
 import {
   checkSignalId,
@@ -171,7 +171,8 @@ export class Client {
      * moment in which it has ended in between, and no two callers start it twice.
      *
      * @returns A handle of the workflow that got the signal.
-     * @throws what `start` throws; {DuplicateJobError} only where `workflowIdReusePolicy` forbids a new one. Then nothing is sent.
+     * @throws what `start` throws; {SignalQuotaError} (429) when as many signals are kept for it as may be; {DuplicateJobError} only
+     *   where `workflowIdReusePolicy` forbids a new one. Then nothing is sent.
      *
      * @example
      * await client.workflow.signalWithStart({
@@ -188,6 +189,7 @@ export class Client {
      * @param options How long it is kept (default 10 minutes), or {@link SignalOptions}: in a transaction of yours it is sent
      *   with its commit.
      * @returns `'delivered'` or `'buffered'`.
+     * @throws {SignalQuotaError} (429) when as many are kept under the id as may be: see docs/overload.md.
      * @throws {IsolationLevelError}, {TransactionError} when it cannot be part of `transaction`.
      */
     signal: (
@@ -367,7 +369,9 @@ export class Client {
     const { expireMs, transaction } = resolveSignalOptions(options);
     const link = await this.#link(namespace, transaction);
     const item = { requestNo: randomNumber(), signalId, workflowId: null, chainNo: null, payload, expireMs };
-    return (await link.signal(item, transaction)) as 'delivered' | 'buffered';
+    const answer = await link.signal(item, transaction);
+    if (answer === 'full') throw new SignalQuotaError(signalId);
+    return answer as 'delivered' | 'buffered';
   }
 
   /**

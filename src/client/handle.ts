@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import { decodeFailure, encodeFailure } from '../codec/failure-text.js';
 import { decodePayload, encodePayload } from '../codec/payload.js';
 import type { Seal } from '../codec/payload-codec.js';
-import { GetStateError, InactiveJobError } from '../core/errors.js';
+import { GetStateError, InactiveJobError, SignalQuotaError } from '../core/errors.js';
 import type { ExecutionHistory } from '../core/execution-history.js';
 import type { Explanation } from '../core/explanation.js';
 import { errorFromFailure } from '../core/failure.js';
@@ -161,6 +161,7 @@ export class WorkflowHandle {
    * @returns `'delivered'` to a waiting `condition`, or `'buffered'`.
    * @throws {GetStateError} (404) when there is no such workflow.
    * @throws {InactiveJobError} when it has ended.
+   * @throws {SignalQuotaError} (429) when as many are kept for it as may be: see docs/overload.md.
    * @throws {IsolationLevelError}, {TransactionError} when it cannot be part of `transaction`.
    */
   async signal(
@@ -183,6 +184,7 @@ export class WorkflowHandle {
     const answer = await link.signal(item, transaction);
     if (answer === 'unknown') throw new GetStateError(this.workflowId);
     if (answer === 'inactive') throw new InactiveJobError(this.workflowId);
+    if (answer === 'full') throw new SignalQuotaError(signalId);
     return answer;
   }
 

@@ -3,7 +3,7 @@
  * out, in the order of the steps; holds only the calls that have not ended.
  */
 
-import { CancelledFailure, DuplicateJobError } from '../core/errors.js';
+import { CancelledFailure, DuplicateJobError, SignalQuotaError } from '../core/errors.js';
 import { childError, type Failure, failureFromError, finalActivityError } from '../core/failure.js';
 import type { Command, Decision, Event, RecordedStep } from '../core/history.js';
 import { hookRefused } from '../core/hook-options.js';
@@ -139,6 +139,11 @@ function decided(command: Command, decision: Decision): Outcome {
       const workflowId = (command.kind === 'hook' ? command.spec.workflowId : null) ?? '';
       return { how: 'failed', failure: failureFromError(hookRefused(workflowId, decision.reason)) };
     }
+    case 'full':
+      return {
+        how: 'failed',
+        failure: failureFromError(new SignalQuotaError(command.kind === 'signal' ? command.spec.signalId : null)),
+      };
     case 'refused': {
       const at = decision.at.length === 0 ? '' : ` at ${decision.at.join('.')}`;
       const message = `${command.kind}.${command.name}: refused (${decision.why})${at}`;

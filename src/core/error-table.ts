@@ -29,6 +29,7 @@ import {
   PermissionError,
   QueueFullError,
   SharedPromiseError,
+  SignalQuotaError,
   TransactionError,
   WorkflowContextError,
 } from './misuse-errors.js';
@@ -249,6 +250,16 @@ export const errorTable: readonly ErrorEntry[] = [
     sqlState: null,
     meaning: 'As much waits on the task queue as `maxBacklog` of the client allows. Nothing was started.',
     remedy: 'Start it later, add workers, or let the client wait for room (`onFull`).',
+  },
+  {
+    type: 'SignalQuotaError',
+    errorClass: SignalQuotaError,
+    family: 'misuse',
+    code: 429,
+    sqlState: 'PD429',
+    fromSql: (message) => new SignalQuotaError(null, message),
+    meaning: 'As many signals are kept under the id, or for the workflow, as may be. This one was not accepted.',
+    remedy: 'Send it later, let somebody wait for them, or keep more: `limit_kept_signals` (docs/overload.md).',
   },
   {
     type: 'DocumentError',

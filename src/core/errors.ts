@@ -30,6 +30,7 @@ export {
   PermissionError,
   QueueFullError,
   SharedPromiseError,
+  SignalQuotaError,
   TransactionError,
   type TransactionErrorReason,
   WorkflowContextError,

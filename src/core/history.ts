@@ -48,6 +48,8 @@ export type HookRefusal =
 export type Decision =
   | { readonly what: 'usual' }
   | { readonly what: 'buffered' }
+  /** Of a signal: as many are kept as may be. */
+  | { readonly what: 'full' }
   | { readonly what: 'duplicate'; readonly id: string }
   | { readonly what: 'hooked'; readonly id: string }
   | { readonly what: 'unhooked'; readonly reason: HookRefusal }

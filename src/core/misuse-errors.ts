@@ -277,3 +277,20 @@ export class QueueFullError extends PerdureError {
     );
   }
 }
+
+/** As many signals are kept under the id, or for the workflow, as may be, and nobody waits for them. This one was not accepted. */
+export class SignalQuotaError extends PerdureError {
+  readonly code = 429;
+  static {
+    markErrorClass(this, 'SignalQuotaError');
+  }
+
+  /** @param signalId Null where a workflow was to be started with it. */
+  constructor(
+    readonly signalId: string | null,
+    message = `signal: as many signals "${signalId}" are kept as may be, and nobody takes them. Send it later, or keep more ` +
+      '(docs/overload.md)',
+  ) {
+    super(message);
+  }
+}

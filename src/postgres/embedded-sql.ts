@@ -267,6 +267,10 @@ create index signal_of_chain on signal (chain_no) where chain_no is not null;
 create index signal_returned on signal (signal_no) where returned;
 create index signal_expiry on signal (expires_at);
 
+-- How many of them may be kept under one id, or for one workflow; null: any number. See limit_kept_signals.
+create table signal_quota (kept int);
+insert into signal_quota values (10000);
+
 -- The meeting place of a waiter and a sender in the namespace: both lock the row of the signal id, the waiter shared,
 -- the sender alone. The row means nothing; it may be deleted whenever nobody holds it.
 create table rendezvous (
@@ -1935,7 +1939,8 @@ end $$;
 -- that waiters_of named. When a waiter left in between, the whole call starts over (40001): taking another thread's
 -- lock now would break the lock order, passing it over would break the order of waiters.
 -- Where signals that were put back are still to be given out, they come first: the new one queues behind them.
--- Returns 'delivered' or 'buffered' for each, and hints. Raises 40001.
+-- One that would be kept where as many are kept as may be (signal_room) is 'full', and is not.
+-- Returns 'delivered', 'buffered' or 'full' for each, and hints. Raises 40001.
 create or replace function deliver_signals(
   p_locked bigint[], p_met text[], p_signal_id text[], p_chain_no bigint[], p_payload text[], p_expire_ms double precision[],
   out statuses text[], out hints text[]
@@ -1950,40 +1955,56 @@ declare
   v_queued bigint[] := '{}';
   v_signal_no bigint;
   v_handed record;
+  v_is_behind boolean;
+  v_whose text;
+  v_kept text[] := '{}';                             -- whose signals were kept by this call,
+  v_room int[] := '{}';                              -- and how many more may be; null: any number
+  v_at int;
 begin
   statuses := '{}';
   v_behind := array(
     select distinct s.signal_id from signal s where s.returned and s.signal_id = any(p_met) and s.expires_at > v_now);
   for i in 1 .. coalesce(array_length(p_signal_id, 1), 0) loop
-    if p_signal_id[i] = any(v_behind) then
-      insert into signal (signal_id, chain_no, payload, expires_at, returned)
-      values (p_signal_id[i], p_chain_no[i], p_payload[i], v_now + p_expire_ms[i] * interval '1 ms', true)
-      returning signal_no into v_signal_no;
-      v_queued := v_queued || v_signal_no;
-      statuses := statuses || 'buffered'::text;
+    v_queued := v_queued || null::bigint;
+    v_is_behind := p_signal_id[i] = any(v_behind);
+    if not v_is_behind then
+      select w.* into v_wait from wait w
+      where w.signal_id = p_signal_id[i] and (p_chain_no[i] is null or w.chain_no = p_chain_no[i])
+      order by w.wait_no limit 1;
+      if found then
+        if not v_wait.thread_no = any(p_locked) then
+          raise exception 'a waiter for signal "%" changed meanwhile', p_signal_id[i] using errcode = '40001';
+        end if;
+        delete from wait w where w.thread_no = v_wait.thread_no and w.op = v_wait.op;
+        insert into inbox (thread_no, op, worker_no, kind, signal_no, chain_no, expires_at, signal_id, payload)
+        select t.thread_no, v_wait.op, t.owner, 'signal', nextval('signal_signal_no_seq'),
+          p_chain_no[i], v_now + p_expire_ms[i] * interval '1 ms', p_signal_id[i], p_payload[i]
+        from thread t where t.thread_no = v_wait.thread_no;
+        v_woken := v_woken || v_wait.thread_no::bigint;
+        v_gone := v_gone || p_signal_id[i];
+        statuses := statuses || 'delivered'::text;
+        continue;
+      end if;
+    end if;
+    v_whose := coalesce('chain ' || p_chain_no[i], 'id ' || p_signal_id[i]);
+    v_at := array_position(v_kept, v_whose);
+    if v_at is null then                             -- counted once a call: a batch that is kept pays for one look
+      v_kept := v_kept || v_whose;
+      v_room := v_room || signal_room(p_signal_id[i], p_chain_no[i]);
+      v_at := cardinality(v_kept);
+    end if;
+    if v_room[v_at] <= 0 then
+      statuses := statuses || 'full'::text;
       continue;
     end if;
-    v_queued := v_queued || null::bigint;
-    select w.* into v_wait from wait w
-    where w.signal_id = p_signal_id[i] and (p_chain_no[i] is null or w.chain_no = p_chain_no[i])
-    order by w.wait_no limit 1;
-    if found then
-      if not v_wait.thread_no = any(p_locked) then
-        raise exception 'a waiter for signal "%" changed meanwhile', p_signal_id[i] using errcode = '40001';
-      end if;
-      delete from wait w where w.thread_no = v_wait.thread_no and w.op = v_wait.op;
-      insert into inbox (thread_no, op, worker_no, kind, signal_no, chain_no, expires_at, signal_id, payload)
-      select t.thread_no, v_wait.op, t.owner, 'signal', nextval('signal_signal_no_seq'),
-        p_chain_no[i], v_now + p_expire_ms[i] * interval '1 ms', p_signal_id[i], p_payload[i]
-      from thread t where t.thread_no = v_wait.thread_no;
-      v_woken := v_woken || v_wait.thread_no::bigint;
-      v_gone := v_gone || p_signal_id[i];
-      statuses := statuses || 'delivered'::text;
-    else
-      insert into signal (signal_id, chain_no, payload, expires_at, returned)
-      values (p_signal_id[i], p_chain_no[i], p_payload[i], v_now + p_expire_ms[i] * interval '1 ms', false);
-      statuses := statuses || 'buffered'::text;
+    v_room[v_at] := v_room[v_at] - 1;
+    insert into signal (signal_id, chain_no, payload, expires_at, returned)
+    values (p_signal_id[i], p_chain_no[i], p_payload[i], v_now + p_expire_ms[i] * interval '1 ms', v_is_behind)
+    returning signal_no into v_signal_no;
+    if v_is_behind then
+      v_queued[i] := v_signal_no;
     end if;
+    statuses := statuses || 'buffered'::text;
   end loop;
   if v_behind <> '{}' then
     select h.* into v_handed from hand_out_returned(v_behind, p_locked) h;
@@ -3603,6 +3624,16 @@ create or replace function left_mark(p_mark text) returns boolean
 language sql stable as $$
   select coalesce(current_setting('perdure.transaction', true), '') = p_mark
 $$;
+` },
+  { name: 'limit_kept_signals', sql: `-- How many signals are kept that nobody waits for yet: under one id, for whoever waits in the namespace, and for one workflow. Null: any
+-- number. More than that are refused (SignalQuotaError), until some were taken or have expired. Those that are kept stay.
+-- For the owner of the schema and superusers: select durable.limit_kept_signals(1000). Raises PD003.
+create or replace function limit_kept_signals(p_kept int) returns void
+language plpgsql as $$
+begin
+  perform checked_figure('limit_kept_signals', p_kept, 1, 1e6);
+  update signal_quota set kept = p_kept;
+end $$;
 ` },
   { name: 'limit_tasks', sql: `-- Gives tasks just made the time limits of 'limits' effects.
 create or replace function limit_tasks(
@@ -5468,7 +5499,7 @@ begin
 end $$;
 ` },
   { name: 'signal', sql: `-- Sends signals: to a workflow (p_workflow_id; with p_chain_no only while that chain carries the id) or to whoever waits longest in the namespace (null). Idempotent by
--- request number for ten minutes. Answers per item: delivered | buffered | unknown | inactive; hints on item 0.
+-- request number for ten minutes. Answers per item: delivered | buffered | full | unknown | inactive; hints on item 0.
 -- Locks: request slot and rows; rendezvous (alone) of namespace signals and of ids with signals put back; executions addressed (shared); waiting threads.
 -- Raises PD001, 40001 (a run continued or was replaced, or a waiter left, meanwhile: start over).
 create or replace function signal(
@@ -5581,9 +5612,34 @@ begin
   return 'held';
 end $$;
 ` },
+  { name: 'signal_room', sql: `-- How many more signals may be kept: under an id, for whoever waits in the namespace, or for a chain, whatever their ids. Null: any number.
+-- Looks at no more rows than may be kept, newest first, so that its cost has a bound too: where one id has signals of both sorts, or some
+-- that are expired and not yet tidied away, a few more than that are let in.
+-- The senders of one id, and of one chain, hold it against each other: see deliver_signals.
+create or replace function signal_room(p_signal_id text, p_chain_no bigint) returns int
+language plpgsql stable as $$
+-- plans: index only
+declare
+  v_most int := (select q.kept from signal_quota q);
+begin
+  if v_most is null then
+    return null;
+  elsif p_chain_no is not null then
+    return v_most - (
+      select count(*) from (select s.expires_at from signal s where s.chain_no = p_chain_no limit v_most) k
+      where k.expires_at > clock());
+  end if;
+  return v_most - (
+    select count(*)
+    from (
+      select s.expires_at, s.chain_no from signal s
+      where s.signal_id = p_signal_id order by s.signal_no desc limit v_most) k
+    where k.expires_at > clock() and k.chain_no is null);
+end $$;
+` },
   { name: 'signal_workflow', sql: `-- For SQL (psql, a trigger): sends a signal within the current transaction, to one workflow or, without workflow_id, to
 -- whoever waits longest in the namespace. expire: how long it is kept for a waiter to come. Answers delivered or buffered.
--- Raises PD001, PD003, PD004, PD404 (no such workflow), PD410 (it has ended), 55P03 (held by another transaction for 5 s).
+-- Raises PD001, PD003, PD004, PD404 (no such workflow), PD410 (it has ended), PD429 (too many are kept), 55P03 (held by another transaction for 5 s).
 create or replace function signal_workflow(
   signal_id text, data jsonb default null, workflow_id text default null, expire interval default '10 minutes'
 ) returns text
@@ -5602,6 +5658,9 @@ begin
       raise exception '% Not Found', workflow_id using errcode = 'PD404';
     when 'inactive' then
       raise exception 'Job % already completed', workflow_id using errcode = 'PD410';
+    when 'full' then
+      raise exception 'as many signals "%" are kept as may be, and nobody takes them. See limit_kept_signals', signal_id
+        using errcode = 'PD429';
     when 'held' then
       raise exception 'signal_workflow: another transaction holds signal "%" or its receiver. Try again', signal_id
         using errcode = '55P03';
@@ -6159,6 +6218,9 @@ begin
   ) s
   cross join lateral deliver_signals(v_locked, v_met, s.ids, s.chains, s.payloads, s.expire_ms) d
   where s.ids is not null;
+  if 'full' = any(v_sent.statuses) then              -- the workflow is not to run without it
+    raise exception 'as many signals are kept for this workflow as may be' using errcode = 'PD429';
+  end if;
   v_hints := v_hints || coalesce(v_sent.hints, '{}');
   perform answer_requests(p_request_no, v_answers);
   return query

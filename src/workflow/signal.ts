@@ -1,5 +1,6 @@
 import { encodePayload } from '../codec/payload.js';
 import { parseDuration } from '../core/duration.js';
+import { SignalQuotaError } from '../core/errors.js';
 import { fingerprint } from '../core/fingerprint.js';
 import { checkSignalId } from '../core/identifier.js';
 import { unawaited } from '../core/unawaited.js';
@@ -14,6 +15,7 @@ const SIGNAL_EXPIRE_MS = 10 * 60 * 1000;
  *
  * @param expire How long it is kept when nobody waits. Default 10 minutes.
  * @returns `'delivered'` or `'buffered'`.
+ * @throws {SignalQuotaError} when as many are kept under the id as may be: see docs/overload.md.
  */
 export function signal(signalId: string, data?: unknown, expire?: string | number): Promise<string> {
   return unawaited(sendSignal(signalId, data, expire));
@@ -29,5 +31,7 @@ async function sendSignal(signalId: string, data?: unknown, expire?: string | nu
     { kind: 'signal', name: '', fingerprint: fingerprint(signalId), counter, spec: { signalId, payload, expireMs } },
     { cancellable: false },
   );
-  return event.kind === 'decided' && event.decision.what === 'buffered' ? 'buffered' : 'delivered';
+  const what = event.kind === 'decided' ? event.decision.what : 'usual';
+  if (what === 'full') throw new SignalQuotaError(signalId);
+  return what === 'buffered' ? 'buffered' : 'delivered';
 }

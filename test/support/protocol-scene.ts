@@ -214,7 +214,7 @@ async function arrange(control: Session): Promise<Scene> {
   return scene;
 }
 
-const TABLES = `select tablename as name from pg_tables where schemaname = '${SCHEMA}' and tablename not in ('schema_info', 'request_slot', 'emission_counter', 'archiving')`;
+const TABLES = `select tablename as name from pg_tables where schemaname = '${SCHEMA}' and tablename not in ('schema_info', 'request_slot', 'emission_counter', 'archiving', 'signal_quota')`;
 
 const KEEP = `do $$
   declare

@@ -160,12 +160,13 @@ export async function empty(session: Session): Promise<void> {
     declare
       v_table name;
     begin
-      for v_table in select tablename from pg_tables where schemaname = '${SCHEMA}' and tablename not in ('schema_info', 'request_slot', 'emission_counter', 'archiving') loop
+      for v_table in select tablename from pg_tables where schemaname = '${SCHEMA}' and tablename not in ('schema_info', 'request_slot', 'emission_counter', 'archiving', 'signal_quota') loop
         execute format('delete from ${SCHEMA}.%I', v_table);
       end loop;
       update ${SCHEMA}.request_slot set slot = 0, since = clock_timestamp();
       update ${SCHEMA}.emission_counter set last = 0;
       update ${SCHEMA}.archiving set is_on = false;
+      update ${SCHEMA}.signal_quota set kept = 10000;
       perform setval(oid, 1, false) from pg_class where relkind = 'S' and relnamespace = '${SCHEMA}'::regnamespace;
     end $$`);
 }

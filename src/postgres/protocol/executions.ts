@@ -98,7 +98,7 @@ export interface SignalItem {
   readonly expireMs: number;
 }
 
-export type SignalAnswer = 'delivered' | 'buffered' | 'unknown' | 'inactive';
+export type SignalAnswer = 'delivered' | 'buffered' | 'full' | 'unknown' | 'inactive';
 
 export async function sendSignals(
   lane: Lane,
