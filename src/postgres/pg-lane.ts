@@ -18,7 +18,11 @@ import { parserOf, pgParameters } from './values.js';
 const DEADLINE_MS = 10_000;
 /** A migration waits for another one to finish, and rewrites tables. */
 const SCRIPT_DEADLINE_MS = 10 * 60_000;
-/** Deadlocks and serialization failures are over at once; a full disk is not, so the pauses grow. */
+/**
+ * Deadlocks, serialization failures and connections that somebody ended are over at once; a full disk, or a query that ends its
+ * server each time, is not, so the pauses grow. They hold up all who share the connection. A server that cannot be reached has a
+ * pace of its own (connect-pacer.ts).
+ */
 const FIRST_REPEAT_MS = 5;
 /** SQLSTATE of a write in a read-only transaction. */
 const READ_ONLY = '25006';
@@ -149,7 +153,7 @@ export class PgLane implements Lane {
     const reaction = reactionTo(error);
     if (reaction === 'reconnect') {
       this.#connection.drop();
-      return backoffMs(failures);
+      return backoffMs(failures, FIRST_REPEAT_MS);
     }
     if (reaction === 'repeat') return backoffMs(failures, FIRST_REPEAT_MS);
     if (reaction === 'unprepare' && named) {

@@ -18,6 +18,7 @@ function processWithRoomFor(limit: number) {
   const poke = vi.fn();
   const serving = {
     threads: 0,
+    reservedThreads: 0,
     threadClaims: { poke },
     get freeThreads(): number {
       return limit - (this as { threads: number }).threads;
