@@ -14,6 +14,7 @@ import { untilFree } from '../postgres/held-row.js';
 import { finishTasks, queueTasks, type TaskOutcome } from '../postgres/protocol/tasks.js';
 import type { ActiveThread } from './active-thread.js';
 import type { HostContext } from './host-context.js';
+import { isKnown, type TasksHere } from './known-tasks.js';
 import { type OperationKey, operationKey } from './operation-key.js';
 import type { RunningActivities, RunningActivity } from './running-activities.js';
 
@@ -159,10 +160,14 @@ export class TaskRows {
         if (this.#running.get(activity.threadNo, activity.op) !== activity) continue;
         this.#running.abandon(activity, notAwaited()); // cancelled, answered or timed out, or its workflow ended
       }
+      const here: TasksHere = {
+        runs: ({ threadNo, op }) => this.#running.get(threadNo, op) !== undefined,
+        finishes: ({ threadNo, op }) =>
+          [finishing, this.#finishing].some((keys) => keys.has(operationKey(threadNo, op))),
+        settles: (task) => this.#threads.settles(task),
+      };
       for (const task of owned) {
-        const key = operationKey(task.threadNo, task.op);
-        if (this.#running.get(task.threadNo, task.op) !== undefined) continue;
-        if (finishing.has(key) || this.#finishing.has(key) || this.#threads.settles(task)) continue;
+        if (isKnown(task, here)) continue;
         await this.finish(task, { kind: 'release', payload: null, delayMs: 0 }, task.epoch);
       }
     };

@@ -5,7 +5,7 @@
 
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { differenceOf, followClock } from '../support/model-check.js';
+import { differenceOf, followClock, suspectNobody } from '../support/model-check.js';
 import { onServer } from '../support/protocol.js';
 import { runFleet } from '../support/simulated-fleet.js';
 import { fleets, type Root } from '../support/simulated-program.js';
@@ -18,6 +18,7 @@ onServer('the model of the store', (session) => {
     timeout: 60_000 + 500 * numRuns,
   }, async () => {
     await followClock(session());
+    await suspectNobody(session());
     let calls = 0;
     const compare = async (roots: readonly Root[], schedule: number) => {
       const { store } = await runFleet(roots, schedule, { keepCalls: true });

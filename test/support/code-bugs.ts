@@ -120,6 +120,24 @@ export const codeBugs: readonly CodeBug[] = [
     to: 'if (false && cancelled)',
     caughtBy: ['unit', ENTRY_DRAFT, 'an awaited child is asked to cancel'],
   },
+  {
+    name: 'the row of an activity whose outcome waits to be recorded is given back',
+    file: 'src/worker/known-tasks.ts',
+    from: ' || here.settles(task)',
+    to: '',
+    caughtBy: [
+      'guarantees',
+      'test/a-held-row-stalls-nobody-else.test.ts',
+      'an activity whose outcome waits to be recorded is not given back meanwhile, to run again',
+    ],
+  },
+  {
+    name: 'an outcome is taken for durable when its commit is sent',
+    file: 'src/worker/active-thread.ts',
+    from: '(this.#sent?.draft.resolves(op) ?? false) ||',
+    to: '',
+    caughtBy: ['unit', ACTIVE_THREAD, 'knows which outcomes are here until they are durable'],
+  },
 ];
 
 /** Changes the text of the bug's file as it is loaded. */

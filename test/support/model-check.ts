@@ -46,6 +46,13 @@ export async function followClock(session: Session): Promise<void> {
     select pg_catalog.to_timestamp(pg_catalog.current_setting('perdure_test.now')::double precision / 1000) $$`);
 }
 
+/** From here on no thread is held back because workers died with it: the model counts no deaths (sql/functions/hold_suspects.sql). */
+export async function suspectNobody(session: Session): Promise<void> {
+  await session.sql(
+    `create or replace function ${SCHEMA}.hold_suspects(p_threads bigint[]) returns void language sql as ''`,
+  );
+}
+
 /** @returns where the database differs from the model; null when it does not. */
 export async function differenceOf(session: Session, store: ModelStore): Promise<string | null> {
   await setNow(session, store.calls[0]?.now ?? 0);

@@ -149,9 +149,13 @@ function decide(
 ): void {
   startChildren(rows, of('child'), tell);
   const unhooked = new Set<string>();
-  for (const { item, effect } of of('hook')) {
-    const { signalId } = JSON.parse(effect.extra ?? '{}') as { signalId: string | null };
+  const hooks = of('hook').map(({ item, effect }) => {
     const run = effect.key === undefined ? rows.runOf(item.threadNo) : rows.latest(effect.key);
+    return { item, effect, run };
+  });
+  hooks.sort((a, b) => (a.run?.no ?? 0) - (b.run?.no ?? 0)); // numbered run by run
+  for (const { item, effect, run } of hooks) {
+    const { signalId } = JSON.parse(effect.extra ?? '{}') as { signalId: string | null };
     const opened = openHook(rows, run, {
       opener: item.threadNo,
       op: effect.op,

@@ -48,6 +48,8 @@ export interface ModelThread {
   affinity: number | null;
   blockedOn: readonly number[] | null;
   paused: boolean;
+  /** When it would have been ready, had it not been paused before. */
+  resumeAt: number | null;
   readonly history: ModelEntry[];
   readonly timers: Map<number, number>;
   /** How many operations its entries opened. */
@@ -247,6 +249,7 @@ export class ModelRows {
       affinity: null,
       blockedOn: null,
       paused,
+      resumeAt: null,
       history: [],
       timers: new Map(),
       opened: 0,

@@ -191,7 +191,8 @@ class ModelFunctions {
       run.paused = true;
       for (const thread of rows.threadsOf(run.no)) {
         if (thread.state === 'done') continue;
-        Object.assign(thread, { paused: true, readyAt: null });
+        const isLater = thread.state === 'ready' && (thread.readyAt ?? 0) > rows.now;
+        Object.assign(thread, { paused: true, resumeAt: isLater ? thread.readyAt : null, readyAt: null });
         if (thread.state === 'owned') rows.deliver(thread, 'pause', null, null);
         else thread.state = 'paused';
       }
@@ -212,8 +213,10 @@ class ModelFunctions {
         if (numbers.has(task.thread) && task.owner === null && task.readyAt === null) task.readyAt = rows.now;
       const paused = threads.filter((thread) => thread.paused);
       for (const thread of paused) {
-        thread.paused = false;
-        if (thread.owner === null) Object.assign(thread, { state: 'ready', readyAt: rows.now });
+        // Mail does not wait for it: see wake.
+        const later = rows.mailOf(thread.no).length === 0 ? (thread.resumeAt ?? 0) : 0;
+        Object.assign(thread, { paused: false, resumeAt: null });
+        if (thread.owner === null) Object.assign(thread, { state: 'ready', readyAt: Math.max(rows.now, later) });
       }
       run.paused = false;
       if (run.state !== 'open') return 'inactive';

@@ -298,6 +298,7 @@ async function settle(control: Session, { w1, w2 }: Scene): Promise<void> {
   await expire(control);
   await pruneAll(control);
   while (await endGeneration(control));
+  await tryNext(control, w2);
   await control.sql(`update ${SCHEMA}.thread set affinity = null`); // or who claims would depend on the time
   await claim(control, w2);
   await control.sql(`update ${SCHEMA}.inbox set worker_no = null`);

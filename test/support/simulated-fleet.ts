@@ -9,6 +9,7 @@
 import { DurableFatalError } from '../../src/core/errors.js';
 import { LEASE_MS } from './model-rows.js';
 import { ModelStore } from './model-store.js';
+import { SimulatedAttempts } from './simulated-attempts.js';
 import { EngineCalls } from './simulated-calls.js';
 import { SimulatedProcess, simulatedRetry } from './simulated-process.js';
 import {
@@ -80,6 +81,9 @@ class Fleet {
   readonly #random: () => number;
   readonly #onStep: (what: string) => void;
   readonly #processes: SimulatedProcess[] = [];
+  readonly #attempts: SimulatedAttempts;
+  /** How likely a commit is sent when it may be: where connections break and rows are held, it takes long. */
+  readonly #pace: number;
   readonly #frozen = new Set<SimulatedProcess>();
   /** Workers whose process is gone and whose lease is not over. */
   readonly #abandoned = new Set<number>();
@@ -96,6 +100,8 @@ class Fleet {
     this.#roots = roots;
     this.#random = randomFrom(seed);
     this.#onStep = onStep;
+    this.#attempts = new SimulatedAttempts(this.store.rows);
+    this.#pace = this.#random() < 0.3 ? 0.1 : 1;
     const some = (most: number) => (this.#random() < 0.5 ? 0 : 1 + this.#upTo(most));
     this.#left = {
       kill: some(3),
@@ -130,6 +136,7 @@ class Fleet {
         codeOfFunction(name, args, instance.info.retry.maximumAttempts).perform(new EngineCalls(instance, {})),
       chooseEager: () => this.#random() < 0.5,
       number: this.#number,
+      attempts: this.#attempts,
     });
   }
 
@@ -157,7 +164,7 @@ class Fleet {
     for (let step = 0; !this.#done; step++) {
       if (step > MOST_STEPS) throw new Error(`the workflows do not end:\n${this.#describe()}`);
       await turn();
-      for (const process of this.#processes) if (process.reason !== null) throw process.reason;
+      for (const { reason } of [...this.#processes, this.#attempts]) if (reason !== null) throw reason;
       const [progress, others] = [this.#progress(), this.#others()];
       const busy = this.#processes.some((process) => !process.quiet && !this.#frozen.has(process));
       this.#idle = progress.length === 0 && !busy ? this.#idle + 1 : 0;
@@ -204,15 +211,17 @@ class Fleet {
     const unsent = process.commits.filter(
       ({ answer, notBefore }) => answer === null && notBefore <= process.monotonic(),
     );
-    if (unsent.length > 0) actions.push(['commit', () => this.#commit(process, unsent)]);
+    if (unsent.length > 0 && this.#random() < this.#pace) actions.push(['commit', () => this.#commit(process, unsent)]);
     for (const commit of process.commits)
       if (commit.answer !== null) actions.push(['hear', () => process.hear(commit)]);
     if (process.hasMail) actions.push(['mail', () => process.fetchMail()]);
     if (process.nextDue <= process.monotonic()) actions.push(['fire', () => process.fireDue()]);
     for (const [key, { makingRow }] of process.eager)
       if (!makingRow) actions.push(['eager', () => process.finishEager(key)]);
-    for (const key of process.tasks.keys())
-      actions.push(['finish', () => process.finishTask(key, this.#may('twice') && this.#take('twice'))]);
+    for (const key of process.tasks.keys()) actions.push(['finish', () => process.finishTask(key)]);
+    if (process.outcomes.length > 0)
+      actions.push(['tell', () => process.sendOutcomes(this.#may('twice') && this.#take('twice'))]);
+    if (process.comparison !== null) actions.push(['compared', () => process.compared()]);
     if ([...rows.tasks.values()].some(({ readyAt }) => readyAt !== null && readyAt <= rows.now))
       actions.push(['claim tasks', () => process.claimTasks(!(this.#may('unheard') && this.#take('unheard')))]);
     if (process.releasing.length > 0) actions.push(['release', () => process.release()]);

@@ -16,10 +16,12 @@ import { conclude } from '../../src/replay/conclude.js';
 import { type ExecutionInfo, Instance } from '../../src/replay/instance.js';
 import type { Recording } from '../../src/replay/recording.js';
 import { ActiveThread, type ThreadPort } from '../../src/worker/active-thread.js';
+import { isKnown } from '../../src/worker/known-tasks.js';
 import { TurnLoop } from '../../src/worker/turn-loop.js';
 import { runAs } from '../../src/workflow/context.js';
 import { ModelLeaseLost, taskKey } from './model-rows.js';
-import { type ModelStore, QUEUE } from './model-store.js';
+import { type ModelCalls, type ModelStore, type ModelTaskOutcome, QUEUE } from './model-store.js';
+import type { SimulatedAttempts } from './simulated-attempts.js';
 import type { CallArguments } from './simulated-program.js';
 import { type CallOutcome, eventOf, outcomeOf } from './simulated-run.js';
 
@@ -34,6 +36,8 @@ export interface ProcessOptions {
   readonly chooseEager: () => boolean;
   /** For claims, requests and commits. */
   readonly number: () => number;
+  /** Is told which attempts begin and end. */
+  readonly attempts: SimulatedAttempts;
 }
 
 export interface SentCommit {
@@ -56,6 +60,19 @@ interface RunningTask {
   readonly op: number;
   readonly epoch: number;
   readonly args: CallArguments;
+  /** Of one that was eager: its thread, while that is here. */
+  thread: ActiveThread | null;
+}
+
+/** What the database said this process owns, on its way to it. */
+interface Comparison {
+  readonly workerNo: number;
+  readonly owned: ReturnType<ModelCalls['owned']>;
+  /** What was at rest here before it was asked. */
+  readonly threads: readonly ActiveThread[];
+  readonly running: readonly RunningTask[];
+  readonly finishing: ReadonlySet<string>;
+  readonly settled: (thread: ActiveThread) => boolean;
 }
 
 export const simulatedRetry: RetryPolicy = { ...defaultRetryPolicy, maximumAttempts: 0 };
@@ -95,6 +112,9 @@ export class SimulatedProcess implements ThreadPort {
   readonly wanted = new Set<number>();
   readonly eager = new Map<string, Eager>();
   readonly tasks = new Map<string, RunningTask>();
+  /** Outcomes on their way to the rows of tasks. */
+  readonly outcomes: ModelTaskOutcome[] = [];
+  comparison: Comparison | null = null;
   readonly commits: SentCommit[] = [];
   readonly releasing: { readonly threadNo: number; readonly epoch: number }[] = [];
   /** Null: it has to register, anew perhaps. */
@@ -127,6 +147,7 @@ export class SimulatedProcess implements ThreadPort {
 
   /** The process ends: what was not stored is lost. */
   kill(): void {
+    if (this.workerNo !== null) this.#options.attempts.died(this.workerNo);
     this.#dropAll();
     this.workerNo = null;
   }
@@ -150,8 +171,8 @@ export class SimulatedProcess implements ThreadPort {
   #dropAll(): void {
     for (const thread of [...this.threads.values(), ...this.cache.values()]) thread.drop();
     for (const all of [this.threads, this.cache, this.wanted, this.eager, this.tasks]) all.clear();
-    this.commits.length = 0;
-    this.releasing.length = 0;
+    for (const all of [this.commits, this.outcomes, this.releasing]) all.length = 0;
+    this.comparison = null;
     this.#armed = [];
   }
 
@@ -197,19 +218,48 @@ export class SimulatedProcess implements ThreadPort {
     settle();
   }
 
-  /** What the database says this process owns, and what it has never heard of, goes back. */
+  /** Asks what this process owns; the answer waits for {@link compared}. */
   compare(): void {
-    if (this.workerNo === null) return;
-    const owned = this.store.call('owned', this.workerNo, this.#options.number());
+    const { workerNo } = this;
+    if (workerNo === null || this.comparison !== null) return;
+    const before = this.#options.number();
+    const settled = (thread: ActiveThread) => thread.stage === 'idle' && thread.claimNo < before;
+    this.comparison = {
+      workerNo,
+      owned: this.store.call('owned', workerNo, before),
+      threads: [...this.threads.values()].filter(settled),
+      running: [...this.tasks.values()],
+      finishing: new Set(this.outcomes.map(({ threadNo, op }) => taskKey(threadNo, op))),
+      settled,
+    };
+  }
+
+  /** What this process has never heard of goes back; what is not its own any more is dropped. */
+  compared(): void {
+    const { comparison } = this;
+    this.comparison = null;
+    if (comparison === null || comparison.workerNo !== this.workerNo) return;
+    const { owned, threads, running, finishing, settled } = comparison;
     for (const [threadNo, epoch] of owned.threads)
       if (!this.threads.has(threadNo)) this.releasing.push({ threadNo, epoch });
-    for (const [threadNo, op, epoch] of owned.tasks) {
-      const item = { threadNo, op, epoch, kind: 'release' as const, payload: null };
-      if (!this.tasks.has(taskKey(threadNo, op))) this.#attempt((no) => this.store.call('finishTasks', no, [item]));
-    }
     const ours = new Set(owned.threads.map(([threadNo]) => threadNo));
-    for (const thread of this.threads.values())
-      if (thread.stage === 'idle' && !ours.has(thread.threadNo)) this.#drop(thread);
+    for (const thread of threads)
+      if (!ours.has(thread.threadNo) && this.holds(thread) && settled(thread)) this.#drop(thread);
+    const rows = new Set(owned.tasks.map(([threadNo, op]) => taskKey(threadNo, op)));
+    for (const task of running) {
+      const key = taskKey(task.threadNo, task.op);
+      if (!rows.has(key) && this.tasks.get(key) === task) this.tasks.delete(key);
+    }
+    const here = {
+      runs: ({ threadNo, op }: { threadNo: number; op: number }) =>
+        this.tasks.has(taskKey(threadNo, op)) || this.eager.has(taskKey(threadNo, op)),
+      finishes: ({ threadNo, op }: { threadNo: number; op: number }) =>
+        finishing.has(taskKey(threadNo, op)) ||
+        this.outcomes.some((outcome) => outcome.threadNo === threadNo && outcome.op === op),
+      settles: ({ threadNo, op }: { threadNo: number; op: number }) => this.threads.get(threadNo)?.settles(op) ?? false,
+    };
+    for (const [threadNo, op, epoch] of owned.tasks)
+      if (!isKnown({ threadNo, op }, here)) this.outcomes.push({ threadNo, op, epoch, kind: 'release', payload: null });
   }
 
   release(): void {
@@ -296,6 +346,7 @@ export class SimulatedProcess implements ThreadPort {
       thread.unsuspend();
       this.fetchMail();
     } else {
+      this.#leaveTasks(thread);
       this.#unown(thread);
       this.cache.set(threadNo, thread);
       if (thread.park()) this.reclaim(thread);
@@ -315,20 +366,35 @@ export class SimulatedProcess implements ThreadPort {
     const taken = this.#attempt((no) => this.store.call('claimTasks', no, claimNo));
     if (taken === null || !heard) return;
     for (const { thread_no: threadNo, op, epoch, input } of taken) {
+      if (this.tasks.has(taskKey(threadNo, op))) continue; // a repeated claim
       const { args } = JSON.parse(input) as { args: CallArguments };
-      this.tasks.set(taskKey(threadNo, op), { threadNo, op, epoch, args });
+      this.tasks.set(taskKey(threadNo, op), { threadNo, op, epoch, args, thread: null });
+      this.#options.attempts.began(threadNo, op, this.workerNo);
     }
   }
 
-  /** @param twice The call is made again, as when its answer was lost. */
-  finishTask(key: string, twice: boolean): void {
+  /** An attempt ends: its outcome goes to its thread when that is here, else on its way to the row. */
+  finishTask(key: string): void {
     const task = this.tasks.get(key);
     if (task === undefined) return;
     this.tasks.delete(key);
     const outcome = outcomeOf(task.args);
-    const { threadNo, op, epoch } = task;
-    const item = { threadNo, op, epoch, ...finishOf(outcome) };
-    for (let n = 0; n < (twice ? 2 : 1); n++) this.#attempt((no) => this.store.call('finishTasks', no, [item]));
+    const { threadNo, op, epoch, thread } = task;
+    this.#options.attempts.ended(threadNo, op, this.workerNo);
+    if (thread !== null && this.holds(thread)) thread.post({ event: eventOf(op, outcome), inboxNo: null });
+    else this.outcomes.push({ threadNo, op, epoch, ...finishOf(outcome) });
+  }
+
+  /** Sends outcomes to the rows. @param twice The call is made again, as when its answer was lost. */
+  sendOutcomes(twice: boolean): void {
+    const outcomes = [...this.outcomes];
+    for (let n = 0; n < (twice ? 2 : 1); n++) this.#attempt((no) => this.store.call('finishTasks', no, outcomes));
+    this.outcomes.splice(0, outcomes.length);
+  }
+
+  /** What runs for a thread goes on without it. */
+  #leaveTasks(thread: ActiveThread): void {
+    for (const task of this.tasks.values()) if (task.thread === thread) task.thread = null;
   }
 
   finishEager(key: string): void {
@@ -338,6 +404,7 @@ export class SimulatedProcess implements ThreadPort {
     const operation = eager.thread.open.get(eager.op);
     if (operation?.kind !== 'activity') return;
     const outcome = outcomeOf(JSON.parse(operation.spec.args) as CallArguments);
+    this.#options.attempts.ended(eager.thread.threadNo, eager.op, this.workerNo);
     eager.thread.post({ event: eventOf(eager.op, outcome), inboxNo: null });
   }
 
@@ -377,7 +444,7 @@ export class SimulatedProcess implements ThreadPort {
       operation.hasTask = true;
       if (!this.eager.delete(key)) return;
       const { args } = JSON.parse(input) as { args: CallArguments };
-      this.tasks.set(key, { threadNo, op, epoch: 1, args });
+      this.tasks.set(key, { threadNo, op, epoch: 1, args, thread });
     });
   }
 
@@ -427,7 +494,9 @@ export class SimulatedProcess implements ThreadPort {
   startEager(thread: ActiveThread, op: number): void {
     if (this.store.rows.thread(thread.threadNo).opened <= op)
       this.reason ??= new Error(`activity ${op} of thread ${thread.threadNo} begins before its scheduling is durable`);
-    if (this.holds(thread)) this.eager.set(taskKey(thread.threadNo, op), { thread, op, makingRow: false });
+    if (!this.holds(thread)) return;
+    this.eager.set(taskKey(thread.threadNo, op), { thread, op, makingRow: false });
+    this.#options.attempts.began(thread.threadNo, op, this.workerNo);
   }
 
   armTimer(thread: ActiveThread, op: number, ms: number): void {
@@ -439,6 +508,9 @@ export class SimulatedProcess implements ThreadPort {
   abortActivities(thread: ActiveThread, ops: readonly number[] | 'all'): void {
     for (const [key, eager] of this.eager)
       if (eager.thread === thread && (ops === 'all' || ops.includes(eager.op))) this.eager.delete(key);
+    for (const [key, task] of this.tasks)
+      if (task.threadNo === thread.threadNo && (ops === 'all' ? thread.open.has(task.op) : ops.includes(task.op)))
+        this.tasks.delete(key);
   }
 
   trace(): void {}
@@ -458,7 +530,8 @@ export class SimulatedProcess implements ThreadPort {
   }
 
   pausing(thread: ActiveThread): void {
-    if (thread.stage !== 'idle' || !this.holds(thread) || this.#makeRows(thread)) return;
+    if (thread.stage !== 'idle' || thread.holdsUnstored || !this.holds(thread) || this.#makeRows(thread)) return;
+    this.#leaveTasks(thread);
     thread.drop();
     this.#unown(thread);
     this.releasing.push({ threadNo: thread.threadNo, epoch: thread.epoch });
@@ -469,6 +542,7 @@ export class SimulatedProcess implements ThreadPort {
   }
 
   refused(thread: ActiveThread): void {
+    this.#options.attempts.lost(thread.threadNo);
     if (this.holds(thread)) this.releasing.push({ threadNo: thread.threadNo, epoch: thread.epoch });
     this.#drop(thread);
   }
