@@ -44,6 +44,13 @@ async function retries(id: string) {
   return await failsOnce(id);
 }
 
+/** Goes on behind something that is not durable, while nothing durable would wake it. */
+async function comesBack(id: string) {
+  void workflow.condition(`${id} never`);
+  await gates.get(id)?.passed;
+  return await step(id);
+}
+
 async function parent(childId: string) {
   return await workflow.executeChild({ workflowName: 'asks', workflowId: childId, args: [childId] });
 }
@@ -54,7 +61,7 @@ let caller: pg.Client;
 
 beforeEach(async () => {
   engine = await Engine.open({
-    workflow: { asks, quick, child, retries, parent },
+    workflow: { asks, quick, child, retries, parent, comesBack },
     activities,
     tempo: { ...kept, tuning: { ...kept.tuning, parkAfter: 50 } },
   });
@@ -229,6 +236,25 @@ describe('while a caller’s transaction holds a workflow', () => {
     await until('it is served again', async () => (await mine.signal('never', 'on')) === 'delivered');
     expect(await engine.result(mine)).toBe('on');
     await handle.terminate();
+  });
+
+  it('a parked one whose code goes on meanwhile is taken when it is let go', async () => {
+    const id = uuid();
+    gates.set(id, gate<void>());
+    const handle = await engine.start('comesBack', [id]);
+    await until('it is parked', async () => {
+      const rows = await engine.sql(
+        `select from thread t join execution e using (run_no) where e.workflow_id = $1 and t.state = 'parked'`,
+        [handle.workflowId],
+      );
+      return rows.length === 1;
+    });
+    const release = await hold(handle);
+    gates.get(id)?.open();
+    await pause(500); // its worker asks for it, and is passed over
+    expect(journal.count(id)).toBe(0);
+    await release();
+    expect(await engine.result(handle)).toBe(id);
   });
 
   it('a parked one that nobody touches stays as it was', async () => {

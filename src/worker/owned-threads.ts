@@ -55,6 +55,10 @@ const KEEP_FOR_TIMER_MS = 5_000;
 /** Later timers are armed in stages: an entry keeps its thread in memory. */
 const ARM_AT_MOST_MS = 3_600_000;
 const PARK_BATCH = 500;
+/** How soon, and how often, a parked thread that was not to be had is asked for again. */
+const WANTED_PAUSE_MS = 20;
+const WANTED_PAUSE_AT_MOST_MS = 5_000;
+const WANTED_TRIES = 100;
 const FIRST_MAIL_POLL_MS = 20;
 const MAIL_POLL_MS = 1_000;
 
@@ -71,7 +75,8 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
   readonly #idle = new Map<number, ActiveThread>();
   /** Parked ones, longest unused first. */
   readonly #cache = new Map<number, ActiveThread>();
-  readonly #wanted = new Set<number>();
+  /** Parked threads to be claimed though nothing woke them, and how often that was tried. */
+  readonly #wanted = new Map<number, number>();
   /** How many threads of each service are here. */
   readonly #held = new Map<number, number>();
   /** Counts claims, to begin each with another service of those that have equally many. */
@@ -116,7 +121,8 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
     if (room === null) return Promise.resolve({ count: 0, dueInMs: null });
     return claims.claim(async (claimNo) => {
       const { workerNo } = registration;
-      const wanted = [...this.#wanted];
+      const asked = [...this.#wanted];
+      const wanted = asked.map(([threadNo]) => threadNo);
       this.#wanted.clear();
       try {
         const { rows, dueInMs } = await claimThreads(lanes.claim, schema, {
@@ -128,12 +134,28 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
         });
         if (registration.workerNo !== workerNo) return { count: 0, dueInMs: null }; // claimed by who we were before
         this.adopt(rows, claimNo);
+        if (asked.length > 0) this.#wantAgain(asked);
         return { count: rows.length, dueInMs, partial: room.partial };
       } catch (error) {
-        for (const threadNo of wanted) this.#wanted.add(threadNo);
+        for (const [threadNo, tries] of asked) this.#wanted.set(threadNo, tries);
         throw error;
       }
     });
+  }
+
+  /** A claim passes over a thread whose row somebody holds at that moment, and nothing else would wake this one. */
+  #wantAgain(asked: readonly [threadNo: number, tries: number][]): void {
+    for (const [threadNo, tries] of asked) {
+      // Not here and not in the cache: its code is gone. Not to be had for long: it went on elsewhere, or is paused.
+      if (!this.#cache.has(threadNo) || tries >= WANTED_TRIES) continue;
+      this.#wanted.set(threadNo, tries + 1);
+      const delayMs = Math.min(WANTED_PAUSE_MS * 2 ** tries, WANTED_PAUSE_AT_MOST_MS);
+      this.#host.due.add({ dueAt: this.monotonic() + delayMs, run: () => this.#pokeClaims() });
+    }
+  }
+
+  #pokeClaims(): void {
+    for (const serving of this.#host.services.all) if (serving.workflows.size > 0) serving.threadClaims?.poke();
   }
 
   /** What a claim may take: when only the reserve is left, of workflows of which less than their share is here. */
@@ -173,7 +195,12 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
   }
 
   #adopt(row: ClaimedThread, claimNo: number): void {
-    if (this.#threads.has(row.thread_no)) return; // a claim that lost its answer and was repeated
+    const held = this.#threads.get(row.thread_no);
+    if (held !== undefined) {
+      if (held.epoch >= row.epoch) return; // a claim that lost its answer and was repeated
+      // It was parked by a call whose answer was an error, and was woken since.
+      this.#drop(held);
+    }
     const served = this.#host.services.workflow(row.service_no);
     // Not served, or not any more: the claim was under way when the worker was told to stop.
     if (served === undefined || served.serving.draining) {
@@ -442,8 +469,8 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
   }
 
   want(threadNo: number): void {
-    this.#wanted.add(threadNo);
-    for (const serving of this.#host.services.all) if (serving.workflows.size > 0) serving.threadClaims?.poke();
+    this.#wanted.set(threadNo, 0);
+    this.#pokeClaims();
   }
 
   /** How many there are when each of them waits; null otherwise. */
