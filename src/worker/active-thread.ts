@@ -250,8 +250,9 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
     return next;
   }
 
-  hasMailFor(op: number): boolean {
-    return this.#mailbox.has(op);
+  /** The operations for which something is here. */
+  get opsWithMail(): ReadonlySet<number> {
+    return this.#mailbox.ops;
   }
 
   /** Whether an outcome of the operation is here that is not durable yet: its row stands until it is. */

@@ -91,6 +91,7 @@ export class BoundActivities {
 
   /** The thread came here, or its function begins anew: whatever nobody looks after is taken up. */
   resumeAll(thread: ActiveThread): void {
+    let mailed: ReadonlySet<number> | null = null;
     for (const [op, operation] of thread.open) {
       if (operation.kind !== 'activity' || !operation.spec.bound) continue;
       if (
@@ -98,7 +99,7 @@ export class BoundActivities {
         this.#waiting.has(operationKey(thread.threadNo, op))
       )
         continue;
-      if (thread.dueAt.has(op) || thread.hasMailFor(op)) continue;
+      if (thread.dueAt.has(op) || (mailed ??= thread.opsWithMail).has(op)) continue;
       if (operation.hasTask) this.resume(thread, op);
       // Lost with its process. With a row, which counts its losses: it may be what ended the process.
       else this.#options.rows.make(thread, op, { attempt: 1, delayMs: 0, lastFailure: null });

@@ -55,6 +55,13 @@ export class Mailbox {
     return this.#waiting.some(({ event }) => 'op' in event && event.op === op);
   }
 
+  /** Of all that is here: who asks about thousands of operations would walk through it for each. */
+  get ops(): ReadonlySet<number> {
+    const ops = new Set<number>();
+    for (const { event } of this.#waiting) if ('op' in event) ops.add(event.op);
+    return ops;
+  }
+
   /** Whether the operation's timer is here. */
   hasTimer(op: number): boolean {
     return this.#waiting.some(({ event }) => (event.kind === 'fire' || event.kind === 'retry') && event.op === op);

@@ -8,6 +8,8 @@
  * to connect.
  */
 
+// Not the globals: others put theirs in place of those.
+import { clearInterval, clearTimeout, setInterval, setTimeout } from 'node:timers';
 import { Worker } from 'node:worker_threads';
 import { STALLED, stallCells, TURNS, takeStalling } from '../core/stall.js';
 import { type LeaseToKeep, type ThreadData, watchFromThread } from './stall-thread.js';

@@ -411,7 +411,7 @@ export class SimulatedProcess implements ThreadPort {
   /** Activities that ran in a process that is gone become tasks. */
   #rerunLost(thread: ActiveThread): void {
     for (const [op, operation] of thread.open)
-      if (operation.kind === 'activity' && !operation.hasTask && !thread.hasMailFor(op))
+      if (operation.kind === 'activity' && !operation.hasTask && !thread.opsWithMail.has(op))
         this.#makeRow(thread, op, null);
   }
 

@@ -159,7 +159,7 @@ export class SimulatedWorker implements ThreadPort {
   /** Activities that ran in a process that is gone run again. */
   #rerunLost(thread: ActiveThread): void {
     for (const [op, operation] of thread.open)
-      if (operation.kind === 'activity' && !operation.hasTask && !thread.hasMailFor(op)) this.eager.add(op);
+      if (operation.kind === 'activity' && !operation.hasTask && !thread.opsWithMail.has(op)) this.eager.add(op);
   }
 
   // ---- what goes on
