@@ -166,7 +166,9 @@ export class ActivityRunner implements RunsAttempts {
     let mailed: ReadonlySet<number> | null = null;
     for (const [op, operation] of thread.open) {
       if (operation.kind !== 'activity' || operation.spec.bound) continue;
-      if (operation.hasTask || (mailed ??= thread.opsWithMail).has(op)) continue;
+      if (operation.hasTask) continue;
+      mailed ??= thread.opsWithMail;
+      if (mailed.has(op)) continue;
       // As a task, which counts its losses: it may be what ended the process.
       this.#rows.make(thread, op, { attempt: 1, delayMs: 0, lastFailure: null });
     }

@@ -99,7 +99,8 @@ export class BoundActivities {
         this.#waiting.has(operationKey(thread.threadNo, op))
       )
         continue;
-      if (thread.dueAt.has(op) || (mailed ??= thread.opsWithMail).has(op)) continue;
+      mailed ??= thread.opsWithMail;
+      if (thread.dueAt.has(op) || mailed.has(op)) continue;
       if (operation.hasTask) this.resume(thread, op);
       // Lost with its process. With a row, which counts its losses: it may be what ended the process.
       else this.#options.rows.make(thread, op, { attempt: 1, delayMs: 0, lastFailure: null });
