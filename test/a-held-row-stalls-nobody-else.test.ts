@@ -83,6 +83,16 @@ async function hold(handle: WorkflowHandle): Promise<() => Promise<void>> {
   return async () => void (await caller.query('commit'));
 }
 
+async function isParked(handle: WorkflowHandle): Promise<void> {
+  await until('it is parked', async () => {
+    const rows = await engine.sql(
+      `select from thread t join execution e using (run_no) where e.workflow_id = $1 and t.state = 'parked'`,
+      [handle.workflowId],
+    );
+    return rows.length === 1;
+  });
+}
+
 /** Whatever others do takes about as long as ever, though each call may meet the held row once. */
 async function expectOthersGoOn(): Promise<void> {
   const started = Date.now();
@@ -205,13 +215,7 @@ describe('while a caller’s transaction holds a workflow', () => {
     gates.set(id, gate<void>());
     journal.note(id); // so that it succeeds
     const handle = await engine.start('retries', [id]);
-    await until('its thread is parked', async () => {
-      const rows = await engine.sql(
-        `select from thread t join execution e using (run_no) where e.workflow_id = $1 and t.state = 'parked'`,
-        [handle.workflowId],
-      );
-      return rows.length === 1;
-    });
+    await isParked(handle);
     const release = await hold(handle);
     gates.get(id)?.open();
     await pause(300);
@@ -242,13 +246,7 @@ describe('while a caller’s transaction holds a workflow', () => {
     const id = uuid();
     gates.set(id, gate<void>());
     const handle = await engine.start('comesBack', [id]);
-    await until('it is parked', async () => {
-      const rows = await engine.sql(
-        `select from thread t join execution e using (run_no) where e.workflow_id = $1 and t.state = 'parked'`,
-        [handle.workflowId],
-      );
-      return rows.length === 1;
-    });
+    await isParked(handle);
     const release = await hold(handle);
     gates.get(id)?.open();
     await pause(500); // its worker asks for it, and is passed over
@@ -259,13 +257,7 @@ describe('while a caller’s transaction holds a workflow', () => {
 
   it('a parked one that nobody touches stays as it was', async () => {
     const { id, handle } = await startAsking();
-    await until('it is parked', async () => {
-      const rows = await engine.sql(
-        `select from thread t join execution e using (run_no) where e.workflow_id = $1 and t.state = 'parked'`,
-        [handle.workflowId],
-      );
-      return rows.length === 1;
-    });
+    await isParked(handle);
     const release = await hold(handle);
     await expectOthersGoOn();
     await release();

@@ -151,11 +151,8 @@ export class PgLane implements Lane {
   /** Puts right what can be, and says how long to wait before the query is sent again; throws what is the caller's. */
   #react(error: unknown, named: boolean, failures: number): number {
     const reaction = reactionTo(error);
-    if (reaction === 'reconnect') {
-      this.#connection.drop();
-      return backoffMs(failures, FIRST_REPEAT_MS);
-    }
-    if (reaction === 'repeat') return backoffMs(failures, FIRST_REPEAT_MS);
+    if (reaction === 'reconnect') this.#connection.drop();
+    if (reaction === 'reconnect' || reaction === 'repeat') return backoffMs(failures, FIRST_REPEAT_MS);
     if (reaction === 'unprepare' && named) {
       this.#names.giveUp(error);
       return 0;
