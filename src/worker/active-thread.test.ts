@@ -272,8 +272,101 @@ describe('invariant 3: late commands stand before whatever is delivered next', (
   });
 });
 
-describe('invariant 4: after a refusal the thread is dropped, and reloaded by whoever claims it', () => {
-  it('fenced, because another one owns it', async () => {
+describe('invariant 4: stale, because a signal came first, the thread is read anew in place', () => {
+  /** A timeout is being stored when its signal comes. */
+  async function crossed(run: SimulatedFunction) {
+    const flow = await begin(run, { eager: true });
+    await flow.commit();
+    return {
+      ...flow,
+      /** @param alongside What is stored in the same entry, behind the timeout. */
+      async cross(alongside: () => void = () => {}) {
+        flow.store.now += 1_000;
+        flow.worker.fireDue();
+        alongside();
+        await turns(5);
+        flow.store.signal('go', '"just in time"');
+        await flow.commit();
+      },
+      async settle() {
+        while (flow.worker.commits.length > 0) await flow.commit();
+      },
+    };
+  }
+
+  it('and takes the signal', async () => {
+    const flow = await crossed(() => workflow.condition('go', '1s'));
+    await flow.cross();
+    expect(flow.worker.thread === flow.thread).toBe(true);
+    expect(flow.store.answered.stale).toBe(1);
+    await flow.settle();
+    expect(flow.store.closing?.result).toBe('"just in time"');
+    expect(flow.store.timers.size).toBe(0);
+  });
+
+  it('and attempts that run go on', async () => {
+    const flow = await crossed(() => Promise.all([call('long'), workflow.condition('go', '1s')]));
+    await flow.cross();
+    expect([...flow.worker.eager]).toEqual([0]);
+    expect(flow.worker.begun).toEqual([0]);
+    await flow.done(0, 'as it began');
+    await flow.settle();
+    expect(flow.store.closing?.result).toBe('["as it began","just in time"]');
+  });
+
+  it('and an outcome that stood nowhere else is delivered again, as it came', async () => {
+    const flow = await crossed(async () => {
+      const [outcome, signal] = await Promise.all([
+        call('list').then((list) => [...(list as number[]).splice(0)]),
+        workflow.condition('go', '1s'),
+      ]);
+      return [outcome, signal];
+    });
+    await flow.cross(() => {
+      flow.worker.eager.delete(0);
+      flow.thread.post({ event: { kind: 'done', op: 0, value: [1, 2], text: '[1,2]' }, inboxNo: null });
+    });
+    await flow.settle();
+    expect(flow.store.closing?.result).toBe('[[1,2],"just in time"]');
+    expect(flow.worker.begun).toEqual([0]);
+  });
+
+  it('and what the timed-out code began is not begun', async () => {
+    const flow = await crossed(async () => (await workflow.condition('go', '1s')) || call('too late'));
+    await flow.cross();
+    await flow.settle();
+    expect(flow.worker.begun).toEqual([]);
+    expect(flow.store.closing?.result).toBe('"just in time"');
+  });
+
+  it('and a signal that was taken for late is delivered', async () => {
+    const flow = await crossed(() => workflow.condition('go', '1s'));
+    flow.store.now += 1_000;
+    flow.worker.fireDue();
+    flow.store.signal('go', '"just in time"');
+    await Promise.resolve();
+    flow.worker.fetchMail(); // while the timeout is being delivered
+    await turns(5);
+    await flow.settle();
+    expect(flow.store.closing?.result).toBe('"just in time"');
+  });
+
+  it('and whoever does not own it any more lets it go', async () => {
+    const flow = await crossed(() => workflow.condition('go', '1s'));
+    flow.store.now += 1_000;
+    flow.worker.fireDue();
+    await turns(5);
+    const [commit] = flow.worker.commits.splice(0);
+    const lost = flow.worker.lose() as ActiveThread;
+    flow.worker.hidesHistory = true;
+    commit?.send({ status: 'stale' });
+    await turns(5);
+    expect(lost.stage).toBe('gone');
+  });
+});
+
+describe('invariant 4: fenced, the thread is dropped, and reloaded by whoever claims it', () => {
+  it('because another one owns it', async () => {
     const flow = await begin(() => call('one'));
     await flow.commit();
     const lost = flow.worker.lose() as ActiveThread;
@@ -299,23 +392,6 @@ describe('invariant 4: after a refusal the thread is dropped, and reloaded by wh
     await turns(5);
     expect(lost.stage).toBe('gone');
     expect(flow.store.answered.fenced).toBe(1);
-  });
-
-  it('stale, because a signal came first', async () => {
-    const flow = await begin(() => workflow.condition('go', '1s'));
-    await flow.commit();
-    flow.store.now += 1_000;
-    flow.worker.fireDue();
-    await turns(3);
-    flow.store.signal('go', '"just in time"');
-    await flow.commit();
-    expect(flow.thread.stage).toBe('gone');
-    expect(flow.worker.thread).toBeNull();
-    flow.worker.claim();
-    await flow.worker.recovering;
-    await turns(3);
-    await flow.commit();
-    expect(flow.store.closing?.result).toBe('"just in time"');
   });
 
   it('nothing of the dropped instance reaches the store', async () => {

@@ -11,7 +11,9 @@
  * 2. What the database decided about a commit opens the next activation, which holds all of it: for whoever goes on after a
  *    crash only the decisions about the last entry are there.
  * 3. Commands that came outside any delivery stand in an entry of their own, before whatever is delivered next.
- * 4. After a refusal (fenced, stale) the instance is dropped and the thread given back: whoever claims it reloads.
+ * 4. After a refusal nothing of the instance goes on. `fenced`: the thread is given back, and whoever claims it reloads.
+ *    `stale` (a signal came before what ends the wait for it): it is read anew here, since outcomes that stand nowhere else, and
+ *    attempts under way, would be lost with it.
  */
 
 import { decodeOutcome } from '../codec/entry-text.js';
@@ -70,6 +72,8 @@ export interface ThreadPort {
   began(thread: ActiveThread): void;
   /** Its function failed and will be retried. */
   attemptFailed(thread: ActiveThread, attempt: number, failure: Failure | null, delayMs: number): void;
+  /** Resolves when all that was delivered to threads of this process before the call is here. */
+  freshMail(): Promise<void>;
   /** Dropped after a refusal: give it back. */
   refused(thread: ActiveThread): void;
   blocked(thread: ActiveThread, reason: Error): void;
@@ -186,10 +190,13 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
 
   /** A thread with history: replays it. @returns what the database decided about the last entry, to be delivered first. */
   async recover(tasks: readonly number[]): Promise<void> {
-    const history = await this.#load();
+    await this.#revive(await this.#load(), tasks);
+  }
+
+  async #revive(history: ThreadHistory, tasks: readonly number[]): Promise<void> {
     const retryPending = [...this.open.values()].some((operation) => operation.kind === 'retry');
     if (!retryPending) await this.#replay(history.steps);
-    if (this.#stage === 'gone') return;
+    if (this.#isGone()) return;
     this.#haveTasks(tasks);
     this.#stage = 'idle';
     // Before what came while the history was read.
@@ -345,7 +352,7 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
       const event = this.#mailbox.rejecting(next.event);
       if ('op' in event && !this.open.has(event.op)) {
         // Settled meanwhile (cancelled, timed out): the row is taken in, nobody is told.
-        if (next.inboxNo !== null) this.#consume(next.inboxNo);
+        this.#draft.skip(next);
         continue;
       }
       if (event.kind === 'retry') {
@@ -391,7 +398,7 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
     if (this.#stage !== 'turning') return false;
     const delivery = this.#current;
     this.#current = null;
-    if (delivery !== null) this.#draft.add(delivery.event, this.#now, this.#produced);
+    if (delivery !== null) this.#draft.add(delivery.event, this.#now, this.#produced, delivery);
     this.#produced = [];
     this.#takeLate();
     if (this.#instance?.failure) {
@@ -459,7 +466,7 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
       this.#instance?.deliver(delivery.event, this.#now);
       this.#instance?.endTurn();
       // What the fresh attempt did beyond its recorded history belongs to this event.
-      this.#draft.add(delivery.event, this.#now, this.#instance?.takeCommands() ?? []);
+      this.#draft.add(delivery.event, this.#now, this.#instance?.takeCommands() ?? [], delivery);
       this.#commitOrRest();
     } catch (error) {
       this.#port.failed(this, error);
@@ -535,6 +542,7 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
     if (this.#stage === 'gone') return;
     try {
       if (answer.status === 'done') this.#settle(sent.draft, sent.item, answer.outcome);
+      else if (answer.status === 'stale') void this.#reload(sent.draft);
       else this.#port.refused(this);
     } catch (error) {
       this.#port.failed(this, error);
@@ -577,6 +585,34 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
       this.#port.abortActivities(this, draft.eager); // never begun: they begin with whoever goes on
     else for (const op of draft.eager) this.#port.startEager(this, op);
     this.#rest();
+  }
+
+  /** Refused because a signal came before what would have ended the wait for it: what the entry held comes again, behind that. */
+  async #reload(refused: EntryDraft): Promise<void> {
+    this.#stage = 'loading';
+    this.#instance?.dispose();
+    this.#instance = null;
+    try {
+      this.#port.abortActivities(this, refused.eager); // none has begun
+      const { deliveries, consumed } = refused.putBack(this.seal);
+      this.#mailbox.addFirst(...deliveries);
+      for (const inboxNo of consumed) this.#consume(inboxNo);
+      await this.#port.freshMail();
+      if (this.#isGone()) return;
+      const seq = this.#seq;
+      const history = await this.#load();
+      if (this.#isGone()) return;
+      if (history.seq !== seq) {
+        this.#port.refused(this); // who does not own it is told the same, and reads nothing
+        return;
+      }
+      await this.#revive(history, refused.withoutTask);
+      if (this.#isGone()) return;
+      this.#port.resumeSteps(this);
+      if (this.stage === 'idle') this.#port.becameIdle(this);
+    } catch (error) {
+      this.#port.failed(this, error);
+    }
   }
 
   #newDraft(): EntryDraft {

@@ -37,7 +37,7 @@ export class Deadlines {
 
   /** Something is near. */
   look(): void {
-    this.#looking.ask();
+    void this.#looking.ask();
   }
 
   async #lookNow(): Promise<void> {

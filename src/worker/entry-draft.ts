@@ -15,6 +15,7 @@ import type { CommitItem, Effect } from '../postgres/protocol/commit.js';
 import { randomNumber } from '../postgres/protocol/commit.js';
 import type { ProducedCommand } from '../replay/instance.js';
 import type { TracedStart } from '../telemetry/spans.js';
+import { type Delivery, deliveredAgain } from './mailbox.js';
 import { type OpenOperations, openedBy } from './open-operation.js';
 
 /** Past this an entry is committed even though more events wait. */
@@ -53,15 +54,21 @@ function added<T>(list: readonly T[], item: T): readonly T[] {
   return list;
 }
 
+/** A step, and what it was delivered as. */
+interface DraftStep extends Step {
+  readonly delivery: Delivery | null;
+}
+
 const plain = new Seal(null);
 const startsChild = ({ kind }: Effect) => kind === 'child' || kind === 'child on terms';
 const isUnrecorded = (made: ProducedCommand) => made.unrecorded === true;
 
 export class EntryDraft {
-  #steps: readonly Step[] = NONE;
+  #steps: readonly DraftStep[] = NONE;
   #effects: readonly Effect[] = NONE;
   #resolved: readonly number[] = NONE;
   #consumed: readonly number[] = NONE;
+  #skipped: readonly Delivery[] = NONE;
   readonly #open: OpenOperations;
   readonly #chooseEager: EagerChoice;
   eager: readonly number[] = NONE;
@@ -128,11 +135,24 @@ export class EntryDraft {
     this.#consumed = added(this.#consumed, inboxNo);
   }
 
-  add(event: Event, now: number, produced: readonly ProducedCommand[]): void {
+  /** What came for an operation that this entry, or one before it, settled. */
+  skip(delivery: Delivery): void {
+    if (delivery.inboxNo === null) return;
+    this.consume(delivery.inboxNo);
+    this.#skipped = added(this.#skipped, delivery);
+  }
+
+  /** @param delivery What brought the event; null for what the code did by itself. */
+  add(event: Event, now: number, produced: readonly ProducedCommand[], delivery: Delivery | null = null): void {
     const recorded = produced.some(isUnrecorded) ? produced.filter((made) => !isUnrecorded(made)) : produced;
     const commands = recorded.map(({ command }) => command);
     const stored = this.#seal.active ? this.#sealed(event, commands) : null;
-    this.#steps = added(this.#steps, { event: stored?.event ?? event, now, commands: stored?.commands ?? commands });
+    this.#steps = added(this.#steps, {
+      event: stored?.event ?? event,
+      now,
+      commands: stored?.commands ?? commands,
+      delivery,
+    });
     if ('text' in event) this.#bytes += event.text?.length ?? 0;
     if ('op' in event) this.#resolve(event.op, event);
     if ('ops' in event) for (const op of event.ops) this.#resolve(op, event);
@@ -159,6 +179,19 @@ export class EntryDraft {
   /** Side effects that a replay repeated: they go out with the next entry, whatever that holds. */
   repeat(produced: readonly ProducedCommand[]): void {
     for (const { command } of produced) this.#sideEffect(command);
+  }
+
+  /** Refused: what it was made of, to be delivered again, and the rows it would have taken in besides. */
+  putBack(seal: Seal): { deliveries: Delivery[]; consumed: number[] } {
+    const held = this.#steps.flatMap(({ delivery }) => delivery ?? []);
+    const deliveries = [...held, ...this.#skipped].flatMap((delivery) => deliveredAgain(delivery, seal));
+    const carried = new Set(deliveries.map(({ inboxNo }) => inboxNo));
+    return { deliveries, consumed: this.#consumed.filter((inboxNo) => !carried.has(inboxNo)) };
+  }
+
+  /** Activities whose rows it would have taken away. */
+  get withoutTask(): number[] {
+    return this.#effects.filter(({ kind }) => kind === 'untask').map(({ op }) => op);
   }
 
   /** @throws {PayloadCodecError} when the codec failed. */

@@ -4,6 +4,8 @@
  * Owns: which delivery is next. Does not own: what becomes of it (active-thread.ts).
  */
 
+import { decodePayload } from '../codec/payload.js';
+import type { Seal } from '../codec/payload-codec.js';
 import type { Event } from '../core/history.js';
 import type { OpenOperations } from './open-operation.js';
 
@@ -11,6 +13,17 @@ export interface Delivery {
   readonly event: Event;
   /** Of the row it came in; null for what happened in this process. */
   readonly inboxNo: number | null;
+}
+
+/**
+ * What a refused entry held, as it came. Nothing for what the database decided: that comes with the history again.
+ * @throws {PayloadCodecError} when it cannot be opened.
+ */
+export function deliveredAgain({ event, inboxNo }: Delivery, seal: Seal): Delivery[] {
+  if (event.kind === 'decided' || event.kind === 'cancelled') return [];
+  if (event.kind === 'cancel') return [{ event: { kind: 'cancel', ops: [] }, inboxNo }];
+  // Code that got the value may have changed it.
+  return [{ event: 'text' in event ? { ...event, value: decodePayload(event.text, seal) } : event, inboxNo }];
 }
 
 /** What ends a wait without its signal. */

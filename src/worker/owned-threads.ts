@@ -546,7 +546,11 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
 
   /** Something was delivered to threads of this worker. */
   fetchMail(): void {
-    this.#mail.ask();
+    void this.#mail.ask();
+  }
+
+  freshMail(): Promise<void> {
+    return this.#mail.ask();
   }
 
   async #fetchMailNow(): Promise<void> {
@@ -560,7 +564,7 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
     for (const letter of mail) this.#threads.get(letter.thread_no)?.postMail(letter);
     if (mail.length === 0) return;
     this.#mailPollMs = FIRST_MAIL_POLL_MS;
-    this.#mail.ask();
+    void this.#mail.ask();
   }
 
   /** Hints may be lost, or switched off. */

@@ -37,7 +37,7 @@ export class Pruner {
 
   /** Prunes what is due. */
   look(): void {
-    this.#pruning.ask();
+    void this.#pruning.ask();
   }
 
   /** A worker object said whether runs are archived. */

@@ -79,6 +79,13 @@ export const codeBugs: readonly CodeBug[] = [
     caughtBy: ['unit', ACTIVE_THREAD, 'and nothing of what was refused goes on'],
   },
   {
+    name: 'a thread is given up because a signal came first',
+    file: 'src/worker/active-thread.ts',
+    from: "else if (answer.status === 'stale') void this.#reload(sent.draft);",
+    to: "else if (answer.status === 'stale') this.#port.refused(this);",
+    caughtBy: ['unit', ACTIVE_THREAD, 'and attempts that run go on'],
+  },
+  {
     name: 'B27 the next event is delivered before a recorded late command came',
     file: 'src/replay/replay.ts',
     from: 'if (!recording.complete && ',

@@ -28,11 +28,6 @@ export class SimulatedAttempts {
     this.#ended.set(taskKey(threadNo, op), workerNo);
   }
 
-  /** A commit of the thread was refused, and what it held is lost: see docs/simulation.md. */
-  lost(threadNo: number): void {
-    for (const key of this.#ended.keys()) if (key.startsWith(`${threadNo}:`)) this.#ended.delete(key);
-  }
-
   /** The process that had it has ended. */
   died(workerNo: number): void {
     for (const [key, by] of this.#ended) if (by === workerNo) this.#ended.delete(key);

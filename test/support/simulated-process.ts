@@ -304,6 +304,11 @@ export class SimulatedProcess implements ThreadPort {
     for (const letter of mail) this.threads.get(letter.thread_no)?.postMail(letter);
   }
 
+  freshMail(): Promise<void> {
+    this.fetchMail();
+    return Promise.resolve();
+  }
+
   fireDue(): void {
     const due = this.#armed.filter(({ dueAt }) => dueAt <= this.monotonic());
     this.#armed = this.#armed.filter((armed) => !due.includes(armed));
@@ -542,7 +547,6 @@ export class SimulatedProcess implements ThreadPort {
   }
 
   refused(thread: ActiveThread): void {
-    this.#options.attempts.lost(thread.threadNo);
     if (this.holds(thread)) this.releasing.push({ threadNo: thread.threadNo, epoch: thread.epoch });
     this.#drop(thread);
   }

@@ -63,6 +63,10 @@ export class SimulatedWorker implements ThreadPort {
   /** A late command came on the parked thread. */
   wanted = false;
   readonly eager = new Set<number>();
+  /** Activities that were begun here, each time. */
+  readonly begun: number[] = [];
+  /** Somebody else owns the thread: nothing is read. */
+  hidesHistory = false;
   readonly commits: CommitUnderWay[] = [];
   /** Why the thread was blocked. */
   reason: Error | null = null;
@@ -180,6 +184,11 @@ export class SimulatedWorker implements ThreadPort {
     for (const mail of this.store.mail(thread.knownMail)) thread.postMail(mail);
   }
 
+  freshMail(): Promise<void> {
+    this.fetchMail();
+    return Promise.resolve();
+  }
+
   /** Fires the timers that are due. */
   fireDue(): void {
     const due = this.#armed.filter(({ dueAt }) => dueAt <= this.monotonic());
@@ -220,7 +229,7 @@ export class SimulatedWorker implements ThreadPort {
   }
 
   loadHistory(): Promise<HistoryRow[]> {
-    return Promise.resolve([...this.store.rows]);
+    return Promise.resolve(this.hidesHistory ? [] : [...this.store.rows]);
   }
 
   makeInstance(thread: ActiveThread, attempt: number, recording: Recording | null): Instance {
@@ -241,7 +250,9 @@ export class SimulatedWorker implements ThreadPort {
   resumeSteps(): void {}
 
   startEager(thread: ActiveThread, op: number): void {
-    if (this.thread === thread) this.eager.add(op);
+    if (this.thread !== thread) return;
+    this.begun.push(op);
+    this.eager.add(op);
   }
 
   armTimer(thread: ActiveThread, op: number, ms: number): void {
