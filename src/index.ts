@@ -81,7 +81,7 @@ export { Durable, guid, shutdown } from './durable.js';
 export type { CallerTransaction } from './postgres/caller-transaction.js';
 export type { ConnectionOptions, ConnectionsByRole } from './postgres/connection.js';
 export type { WorkerCredentials } from './postgres/credentials.js';
-export { migrate, migrationScript, SCHEMA_VERSION } from './postgres/migrate.js';
+export { migrationScript, SCHEMA_VERSION } from './postgres/migrate.js';
 export type { Archive, ArchivedEntry, ArchivedExecution, ArchivedStep } from './worker/archived-execution.js';
 export type { WorkerInterceptors } from './worker/interceptors.js';
 export type { UserFunction, UserFunctions, WorkerOptions, WorkerTuning } from './worker/options.js';

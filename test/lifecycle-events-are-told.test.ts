@@ -27,7 +27,22 @@ async function endsItself() {
   await workflow.terminate(workflow.workflowInfo().workflowId);
 }
 
-const functions = { greets, fails, waits, goesOn, opens, endsItself };
+async function opensLeft() {
+  await workflow.startChild({ workflowName: 'waits', taskQueue: 'test', args: [], workflowId: 'family-child' });
+  await workflow.condition('go');
+}
+
+async function opensDependents() {
+  const child = { workflowName: 'waits', taskQueue: 'test', args: [] };
+  await workflow.startChild({ ...child, workflowId: 'brief-ends', parentClosePolicy: 'TERMINATE' });
+  await workflow.startChild({ ...child, workflowId: 'brief-cancels', parentClosePolicy: 'REQUEST_CANCEL' });
+}
+
+async function ends(id: string) {
+  await workflow.terminate(id);
+}
+
+const functions = { greets, fails, waits, goesOn, opens, endsItself, opensLeft, opensDependents, ends };
 
 describe.concurrent('lifecycle events', () => {
   async function open({ onTestFinished }: Pick<TestContext, 'onTestFinished'>): Promise<Engine> {
@@ -139,6 +154,73 @@ describe.concurrent('lifecycle events', () => {
       parent_id: 'parent',
       origin_id: 'parent',
       data: { workflowId: 'child', workflowName: 'greets', taskQueue, run: 0 },
+    });
+  });
+
+  it('tell of what ends in the database alone, each once', async (context) => {
+    const engine = await open(context);
+    const byWorker = told();
+    const byClient = told();
+    const { connection, taskQueue } = engine;
+    const worker = await Worker.create({ connection, taskQueue, workflow: functions, options, events: byWorker });
+    const client = new Client({ connection, events: byClient });
+    context.onTestFinished(() => client.close());
+    context.onTestFinished(() => worker.stop());
+    const start = (workflowName: string, workflowId: string, further = {}) =>
+      client.workflow.start({ taskQueue, workflowName, workflowId, args: [], ...further });
+    const begin = async (...given: Parameters<typeof start>) => {
+      const handle = await start(...given);
+      await engine.waits(handle);
+      return handle;
+    };
+
+    await engine.failure(await start('waits', 'late', { workflowRunTimeout: '100ms' }));
+    await engine.failure(await start('waits', 'late-chain', { workflowExecutionTimeout: '100ms' }));
+    await start('waits', 'elsewhere', { taskQueue: 'unserved', workflowRunTimeout: '100ms' });
+    await until("another queue's was told", () => byWorker.types('workflow.elsewhere.failed').length === 1);
+
+    await begin('opensLeft', 'family');
+    const child = await client.workflow.getHandle(taskQueue, 'waits', 'family-child');
+    await engine.waits(child);
+    await client.workflow.bulk.terminate({ workflowName: 'opensLeft' }, { descend: true });
+    await expect(child.result()).rejects.toThrow();
+    await engine.run('opensDependents', [], { workflowId: 'brief' });
+    for (const id of ['brief-ends', 'brief-cancels'])
+      await engine.failure(await client.workflow.getHandle(taskQueue, 'waits', id));
+
+    await begin('waits', 'taken');
+    await begin('waits', 'taken', { workflowIdConflictPolicy: 'TERMINATE_EXISTING' });
+    await engine.run('ends', ['taken'], { workflowId: 'ender' });
+    const back = await begin('waits', 'back');
+    const again = await back.reset({ toEntry: 0 });
+    await engine.waits(again);
+    await (await again.reset({ toEntry: -1 })).signal('go');
+    await engine.run('greets', ['you'], { workflowId: 'last' });
+
+    const of = ({ events }: ReturnType<typeof told>, id: string) =>
+      events
+        .filter((event) => event.workflow_id === id)
+        .map(({ type, data }) => `${type.split('.').at(-1)} ${data.run}`);
+    const ended = (id: string) =>
+      [byWorker, byClient].some((one) => of(one, id).some((what) => !/started|continued/.test(what)));
+    const all = 'late late-chain elsewhere family family-child brief-ends brief-cancels back last'.split(' ');
+    await until('all was told', () => all.every(ended) && of(byWorker, 'taken').length === 3);
+    const endOf = (id: string) => of(byWorker, id).filter((what) => what !== 'started 0');
+    expect([...endOf('late'), ...endOf('late-chain')]).toEqual(['failed 0', 'failed 0']);
+    expect(of(byWorker, 'elsewhere')).toEqual(['failed 0']);
+    expect(of(byWorker, 'family')).toEqual(['started 0']);
+    expect(of(byClient, 'family')).toEqual(['terminated 0']);
+    expect([...of(byWorker, 'family-child'), ...of(byClient, 'family-child')]).toEqual(['started 0', 'terminated 0']);
+    // each may end before it begins
+    expect([...endOf('brief-ends'), ...endOf('brief-cancels')]).toEqual(['terminated 0', 'cancelled 0']);
+    expect(of(byClient, 'taken')).toEqual(['terminated 0']);
+    expect(of(byWorker, 'taken')).toEqual(['started 0', 'started 1', 'terminated 1']);
+    expect(of(byClient, 'back')).toEqual(['continued 0', 'started 1', 'continued 1']);
+    expect(of(byWorker, 'back')).toEqual(['started 0', 'started 2', 'completed 2']);
+    expect(byWorker.events.find(({ type }) => type === 'system.workflow.brief-ends.terminated')).toMatchObject({
+      topic: `${taskQueue}-waits`,
+      parent_id: 'brief',
+      data: { workflowId: 'brief-ends', workflowName: 'waits', taskQueue, run: 0 },
     });
   });
 

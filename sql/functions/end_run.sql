@@ -1,6 +1,6 @@
 -- Ends one open run from outside (terminated, or failed by its timeout): closing entries for its threads, the end of the run, and, when its descendants are to end
 -- too, the note that says so (see descend). The caller holds the execution, its threads, the parent's and those of
--- whoever awaits its hooks.
+-- whoever awaits its hooks. The hint 'e' and its number is for the caller alone: no worker of its own tells subscribers (changed_runs).
 create or replace function end_run(p_run bigint, p_commit_no bigint, p_failure text, p_expire_s double precision, p_descend boolean, p_state text default 'terminated')
 returns text[]
 language plpgsql as $$
@@ -25,5 +25,6 @@ begin
     on conflict do nothing;
   end if;
   return close_threads(array[p_run], array[p_state], array[p_failure])
+    || ('e' || p_run)
     || case when p_descend then array['d'] else '{}' end;
 end $$;

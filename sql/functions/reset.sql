@@ -198,6 +198,9 @@ begin
     perform forget_rendezvous(v_met);
     v_hints := v_hints || 't'::text;
   end if;
+  -- the end of one, and the beginning of the other unless its worker writes its first entry
+  v_hints := v_hints || case when v_open then array['e' || p_run_no] else '{}' end
+    || case when p_keep > 0 then array['e' || v_new] else '{}' end;
   -- pause: done
   return query select 'reset', v_new, v_chain,
     (select string_agg(distinct h, ',') from unnest(v_hints) h);

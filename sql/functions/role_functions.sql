@@ -13,9 +13,9 @@ language sql immutable as $$
   from (values (
     '{schema_version,my_grants,register_worker,renew_lease,retire_worker,claim,claim_tasks,commit,park,block,release,mail,load_own_history,
       queue_tasks,take_step,finish_tasks,finish_in_transaction,heartbeat_tasks,owned,unserved,reap,tidy,expire_tasks,expire_runs,
-      descend,prune,try_suspect}'::text[],
+      descend,prune,try_suspect,changed_runs}'::text[],
     '{schema_version,describe,results,list_executions,count_executions,explain,user_data,find_entities,emissions,recorded_threads,
-      read_histories,load_history,threads_to_replay,children_of,open_children}'::text[],
+      read_histories,load_history,threads_to_replay,children_of,open_children,changed_runs}'::text[],
     '{signal,cancel,terminate,descend,pause,resume,reset}'::text[]
   )) v (work, look, steer)
 $$;

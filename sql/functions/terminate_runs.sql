@@ -36,6 +36,7 @@ begin
       v_hints := v_hints || end_run(
         v_run, (random() * 281474976710655)::bigint, e_value[i], e_number[i], e_extra[i] = 'descend');
       if v_run = (select t.run_no from thread t where t.thread_no = p_thread_no[e_item[i]]) then
+        v_hints := array_remove(v_hints, 'e' || v_run);   -- its worker hears of it by this decision
         return query select e_item[i], format('[%s,"ended"]', e_op[i]);
       end if;
     end if;

@@ -16,6 +16,7 @@ import {
   resolveFilter,
   type StoredFilter,
 } from '../core/execution-filter.js';
+import type { LifecycleEvents } from '../core/lifecycle-events.js';
 import { callback, flag, parseOptions, text, wholeNumber } from '../core/options.js';
 import { inWords } from '../core/refused-option.js';
 import { resolveTermination, type TerminateOptions } from '../core/termination.js';
@@ -87,6 +88,14 @@ const PAGE = 100;
 const AT_ONCE = 10;
 const MAX_TOLD = 1_000;
 
+/** What these calls ask of the client they are from. */
+export interface BulkPort {
+  readonly reach: Reach;
+  seal(): Seal;
+  /** Who is told of what ends and begins in a namespace; null: nobody. */
+  events(namespace: string): LifecycleEvents | null;
+}
+
 /** @returns whether it changed anything. */
 type Act = (link: Link, execution: ListedExecution) => Promise<boolean>;
 
@@ -97,7 +106,7 @@ interface Call {
   readonly act: Act;
 }
 
-export function bulkCalls(reach: Reach, sealOf: () => Seal) {
+export function bulkCalls({ reach, seal, events }: BulkPort) {
   const run = (call: Call) => inPages(reach, call);
   return {
     /**
@@ -162,15 +171,17 @@ export function bulkCalls(reach: Reach, sealOf: () => Seal) {
       resolveTermination(name, '', how);
       const terminate: Act = async (link, { workflow_id, chain_no }) => {
         const { failure, expireS, descend } = resolveTermination(name, workflow_id, how);
-        const status = await link.terminate({
+        const request = {
           requestNo: randomNumber(),
           workflowId: workflow_id,
           chainNo: chain_no,
-          failure: failure === null ? null : encodeFailure(failure, sealOf()),
+          failure: failure === null ? null : encodeFailure(failure, seal()),
           expireS,
           descend,
-        });
-        if (descend) await link.descend();
+        };
+        const told = events(link.namespace);
+        const status = await link.terminate(request, told);
+        if (descend) await link.descend(told);
         return status === 'terminated' || status === 'again';
       };
       return await run({ name, filter: selected(name, filter, 'open'), options: given, act: terminate });
@@ -187,8 +198,8 @@ export function bulkCalls(reach: Reach, sealOf: () => Seal) {
       const name = 'bulk.reset';
       const { toEntry, reason, ...rest } = parseOptions(name, resetShape, options);
       const reset: Act = async (link, { workflow_id, run_no }) => {
-        const target = { workflowId: workflow_id, chainNo: null, runNo: run_no };
-        await resetRun(link, sealOf(), target, { toEntry, ...(reason !== undefined && { reason }) });
+        const target = { workflowId: workflow_id, chainNo: null, runNo: run_no, events: events(link.namespace) };
+        await resetRun(link, seal(), target, { toEntry, ...(reason !== undefined && { reason }) });
         return true;
       };
       return await run({ name, filter: resolveFilter(name, filter), options: rest, act: reset });
@@ -202,8 +213,8 @@ export function bulkCalls(reach: Reach, sealOf: () => Seal) {
       const name = 'bulk.retry';
       const { reason, ...rest } = parseOptions(name, reasonShape, options);
       const retry: Act = async (link, { workflow_id, run_no }) => {
-        const target = { workflowId: workflow_id, chainNo: null, runNo: run_no };
-        await retryRun(link, sealOf(), target, reason === undefined ? {} : { reason });
+        const target = { workflowId: workflow_id, chainNo: null, runNo: run_no, events: events(link.namespace) };
+        await retryRun(link, seal(), target, reason === undefined ? {} : { reason });
         return true;
       };
       return await run({ name, filter: selected(name, filter, 'failed'), options: rest, act: retry });

@@ -237,10 +237,11 @@ export class Client {
      * `pause`, `resume`, `cancel`, `terminate`, `reset` and `retry` for all workflows that a filter selects, with a dry run. See
      * {@link BulkOptions}.
      */
-    bulk: bulkCalls(
-      (namespace) => this.#link(namespace),
-      () => this.#seal,
-    ),
+    bulk: bulkCalls({
+      reach: (namespace) => this.#link(namespace),
+      seal: () => this.#seal,
+      events: (namespace) => this.#eventsOf(namespace),
+    }),
 
     /** A handle of a workflow by its id. Does not check that it exists. */
     getHandle: async (
@@ -305,7 +306,7 @@ export class Client {
     };
     const started =
       this.#limit === null || transaction !== undefined
-        ? link.then((open) => open.start(item, transaction))
+        ? link.then((open) => open.start(item, this.#eventsOf(open.namespace), transaction))
         : this.#startWithin(this.#limit, link, item, given.namespace);
     const answer = await started.catch((error: unknown) => {
       traced?.end(nameOfError(error));
@@ -331,7 +332,7 @@ export class Client {
     }
     const answered = await backlog.admit(item.taskQueue);
     try {
-      return await (await link).start(item);
+      return await (await link).start(item, this.#eventsOf(namespace));
     } finally {
       answered();
     }

@@ -211,17 +211,17 @@ export class WorkflowHandle {
   async terminate(options: TerminateOptions = {}): Promise<void> {
     const { failure, expireS, descend, suppress } = resolveTermination('terminate', this.workflowId, options);
     const link = await this.#port.reach();
-    const status = await link.terminate({
+    const events = this.#port.events();
+    const request = {
       requestNo: randomNumber(),
       workflowId: this.workflowId,
       chainNo: this.#chainNo,
       failure: failure === null ? null : encodeFailure(failure, this.#seal),
       expireS,
       descend,
-    });
-    if (status === 'terminated')
-      this.#port.events()?.workflow('terminated', { workflowId: this.workflowId, topic: this.workflowTopic });
-    if (descend) await link.descend();
+    };
+    const status = await link.terminate(request, events);
+    if (descend) await link.descend(events);
     if (!suppress && (status === 'unknown' || status === 'completed')) throw terminationError(this.workflowId, status);
   }
 
@@ -338,8 +338,8 @@ export class WorkflowHandle {
   }
 
   /**
-   * Tries a failed workflow again from the step that failed: a new run in which completed steps are not repeated, the failed
-   * activity runs anew, and the failed child is retried likewise. Where the function failed by itself, it goes on behind its last
+   * Tries a failed workflow again from the step that failed: a new run in which its completed steps are not repeated, the failed
+   * activity runs anew, and the failed child is retried likewise. A hook that was awaited begins anew, with all its steps. Where the function failed by itself, it goes on behind its last
    * outcome: deploy the fix before.
    *
    * @returns A handle of the new run.
@@ -352,7 +352,7 @@ export class WorkflowHandle {
   }
 
   get #target(): ResetTarget {
-    return { workflowId: this.workflowId, chainNo: this.#chainNo };
+    return { workflowId: this.workflowId, chainNo: this.#chainNo, events: this.#port.events() };
   }
 
   #handleOf({ workflowId, chainNo }: ResetResult): WorkflowHandle {

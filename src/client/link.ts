@@ -5,6 +5,7 @@
 import type { EntityQuery } from '../core/document-engine.js';
 import { ConnectionError } from '../core/errors.js';
 import type { StoredFilter } from '../core/execution-filter.js';
+import type { LifecycleEvents } from '../core/lifecycle-events.js';
 import type { Logger } from '../core/logger.js';
 import { Batcher, LARGE_ITEM_BYTES } from '../postgres/batcher.js';
 import type { CallerTransaction } from '../postgres/caller-transaction.js';
@@ -14,7 +15,7 @@ import type { Database, Lane, QueryOptions, Row } from '../postgres/database.js'
 import { untilFree } from '../postgres/held-row.js';
 import { assertMigrated, migrate } from '../postgres/migrate.js';
 import { schemaName } from '../postgres/namespace.js';
-import { LOST, type Notifier, openNotifier, type SendStarts } from '../postgres/notifications.js';
+import { changedRuns, LOST, type Notifier, openNotifier, type SendStarts } from '../postgres/notifications.js';
 import {
   createEntityIndex,
   type FoundEntity,
@@ -69,6 +70,7 @@ import {
   countExecutions,
   createSearchIndex,
   explainWorkflow,
+  fetchChangedRuns,
   type ListedExecution,
   listExecutions,
   type Page,
@@ -159,7 +161,9 @@ export class Link {
   readonly #pauses: Batcher<PauseItem, PauseAnswer>;
   readonly #resumes: Batcher<ResumeItem, ResumeAnswer>;
   readonly #callers: CallerTransactions;
+  readonly #logger: Logger;
   readonly watcher: ResultWatcher;
+  readonly #toldOfStarts = new WeakMap<StartItem, LifecycleEvents>();
   #deployed = false;
   #userQueries: Lane | null = null;
   #pageLane: Lane | null = null;
@@ -169,6 +173,7 @@ export class Link {
     this.namespace = namespace;
     this.schema = schemaName(namespace);
     this.#database = database;
+    this.#logger = logger;
     this.#notifier = openNotifier(database, this.schema, { logger });
     const repeated = () => this.#notifier.notify(LOST);
     this.#lanes = {
@@ -244,17 +249,26 @@ export class Link {
   }
 
   #sendStarts(lane: Lane, items: readonly StartItem[]): Promise<StartAnswer[]> {
-    const send: SendStarts = async (here) =>
-      this.#told(await startExecutions(lane, this.schema, items, patience, here));
+    const send: SendStarts = async (here) => {
+      const { answers, hints } = await startExecutions(lane, this.schema, items, patience, here);
+      this.#tell(hints);
+      if (items.some((item) => this.#toldOfStarts.has(item))) {
+        const started = new Map(items.map((item) => [item.workflowId, item]));
+        await this.#tellChanges(hints, (id) => this.#toldOfStarts.get(started.get(id) as StartItem) ?? null);
+      }
+      return answers;
+    };
     return this.#notifier.startsHere?.start(items, send) ?? send(null);
   }
 
   /**
    * Starts on terms go out apart: one among them would send a whole batch the longer way.
    * @param transaction Of the user's, to be part of.
+   * @param events Who is told of a run that had to make room; nobody is where the transaction is the user's.
    */
-  start(item: StartItem, transaction?: CallerTransaction): Promise<StartAnswer> {
+  start(item: StartItem, events: LifecycleEvents | null, transaction?: CallerTransaction): Promise<StartAnswer> {
     if (transaction !== undefined) return this.#callers.start(item, transaction);
+    if (events !== null && item.terms !== null) this.#toldOfStarts.set(item, events);
     return (item.terms === null ? this.#starts : this.#startsOnTerms).submit(item);
   }
 
@@ -279,8 +293,9 @@ export class Link {
     return loadHistory(this.#lanes.read, this.schema, threadNo);
   }
 
-  async reset(request: ResetRequest): Promise<ResetAnswer> {
-    return await this.#beside((lane) => resetWorkflow(lane, this.schema, request, patience));
+  /** @param events Who is told of runs that this ends and begins. */
+  async reset(request: ResetRequest, events: LifecycleEvents | null): Promise<ResetAnswer> {
+    return await this.#beside((lane) => resetWorkflow(lane, this.schema, request, patience), events);
   }
 
   openChildren(workflowIds: readonly string[]): Promise<string[]> {
@@ -293,8 +308,9 @@ export class Link {
     return (await this.#beside(send)).found;
   }
 
-  async terminate(request: Parameters<typeof terminateWorkflow>[2]) {
-    return (await this.#beside((lane) => terminateWorkflow(lane, this.schema, request, patience))).status;
+  /** @param events Who is told that it has ended. */
+  async terminate(request: Parameters<typeof terminateWorkflow>[2], events: LifecycleEvents | null) {
+    return (await this.#beside((lane) => terminateWorkflow(lane, this.schema, request, patience), events)).status;
   }
 
   async answerTask(answer: TaskAnswer): Promise<TaskAnswerStatus> {
@@ -302,9 +318,9 @@ export class Link {
   }
 
   /** Ends the descendants of terminated runs, with whoever else is at it. Resolves when none are left. */
-  async descend(): Promise<void> {
+  async descend(events: LifecycleEvents | null): Promise<void> {
     for (;;) {
-      const { worked, more } = await this.#beside((lane) => descend(lane, this.schema, patience));
+      const { worked, more } = await this.#beside((lane) => descend(lane, this.schema, patience), events);
       if (!more) return;
       if (!worked) await new Promise((resolve) => setTimeout(resolve, DESCENT_POLL_MS));
     }
@@ -430,10 +446,26 @@ export class Link {
   }
 
   /** A call of its own on the side lane, sent again while it meets a held row; its hints are passed on. */
-  async #beside<A extends { readonly hints: string | null }>(send: (lane: Lane) => Promise<A>): Promise<A> {
+  async #beside<A extends { readonly hints: string | null }>(
+    send: (lane: Lane) => Promise<A>,
+    events: LifecycleEvents | null = null,
+  ): Promise<A> {
     const answer = await untilFree(() => send(this.#lanes.side), GIVE_UP_AFTER_MS);
     this.#tell(answer.hints);
+    if (events !== null) await this.#tellChanges(answer.hints, () => events);
     return answer;
+  }
+
+  /** Tells of runs that a call ended or began, as its answer names them. What goes wrong is logged: the call was made. */
+  async #tellChanges(hints: string | null, eventsOf: (workflowId: string) => LifecycleEvents | null): Promise<void> {
+    const { runs } = changedRuns(hints);
+    if (runs.length === 0) return;
+    try {
+      for (const run of await fetchChangedRuns(this.#lanes.read, this.schema, runs, patience))
+        eventsOf(run.workflowId)?.workflow(run.verb, run);
+    } catch (err) {
+      this.#logger.warn({ namespace: this.namespace, err }, 'lifecycle events could not be told');
+    }
   }
 
   #told<A>({ answers, hints }: { answers: A[]; hints: string | null }): A[] {
@@ -442,6 +474,6 @@ export class Link {
   }
 
   #tell(hints: string | null): void {
-    for (const hint of hints?.split(',') ?? []) if (hint !== '') this.#notifier.notify(hint);
+    for (const hint of changedRuns(hints).hints) this.#notifier.notify(hint);
   }
 }

@@ -4,6 +4,7 @@ import * as v from 'valibot';
 import { decodeFailure } from '../codec/failure-text.js';
 import type { Seal } from '../codec/payload-codec.js';
 import { DuplicateJobError, GetStateError, InvalidArgumentError, OperationRefusedError } from '../core/errors.js';
+import type { LifecycleEvents } from '../core/lifecycle-events.js';
 import { identifier, parseOptions, text, wholeNumber } from '../core/options.js';
 import { randomNumber } from '../postgres/protocol/commit.js';
 import type { Description } from '../postgres/protocol/executions.js';
@@ -45,6 +46,8 @@ export interface ResetTarget {
   readonly runNo?: number;
   /** Recognises the call when it is made again. Default: random. */
   readonly requestNo?: number;
+  /** Who is told that one run ended and another began; null: nobody. */
+  readonly events: LifecycleEvents | null;
 }
 
 /** What came of it. */
@@ -95,16 +98,21 @@ export async function retryRun(
   return await goBack(link, target, { cause: 'retried', reason, workflowId: null }, async (run, rows) => {
     if (run.state !== 'failed' || run.result === null) throw refusal(target.workflowId, 'not failed');
     const { keep, childId } = failedStep(rows, decodeFailure(run.result, seal), seal);
-    if (childId !== null) await retryFailedChild(link, seal, childId, reason);
+    if (childId !== null) await retryFailedChild(link, seal, { workflowId: childId, events: target.events }, reason);
     return { run, keep, keepOutcomes: true };
   });
 }
 
 /** The child first: the run that is made then awaits its new run, and nothing is lost when we stop in between. */
-async function retryFailedChild(link: Link, seal: Seal, workflowId: string, reason: string | null): Promise<void> {
-  const child = await link.describe(workflowId, null);
+async function retryFailedChild(
+  link: Link,
+  seal: Seal,
+  target: Pick<ResetTarget, 'workflowId' | 'events'>,
+  reason: string | null,
+): Promise<void> {
+  const child = await link.describe(target.workflowId, null);
   if (child?.state !== 'failed') return;
-  await retryRun(link, seal, { workflowId, chainNo: child.chain_no }, reason === null ? {} : { reason });
+  await retryRun(link, seal, { ...target, chainNo: child.chain_no }, reason === null ? {} : { reason });
 }
 
 interface Cut {
@@ -115,7 +123,7 @@ interface Cut {
 
 async function goBack(
   link: Link,
-  { workflowId, chainNo, runNo, requestNo = randomNumber() }: ResetTarget,
+  { workflowId, chainNo, runNo, requestNo = randomNumber(), events }: ResetTarget,
   call: Pick<ResetRequest, 'cause' | 'reason' | 'workflowId'>,
   cut: (run: Description, rows: readonly HistoryRow[]) => Cut | Promise<Cut>,
 ): Promise<ResetResult> {
@@ -133,7 +141,7 @@ async function goBack(
     }
     // A fork takes nothing from its original.
     const signals = call.workflowId === null ? plan.signals : [];
-    const answer = await link.reset({ ...plan, ...call, signals, requestNo, runNo: run.run_no });
+    const answer = await link.reset({ ...plan, ...call, signals, requestNo, runNo: run.run_no }, events);
     if (answer.run_no !== null && answer.chain_no !== null && (answer.status === 'reset' || answer.status === 'again'))
       return { workflowId: call.workflowId ?? workflowId, chainNo: answer.chain_no };
     if (answer.status === 'unknown') throw new GetStateError(workflowId);

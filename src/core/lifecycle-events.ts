@@ -44,12 +44,16 @@ export type LifecycleKind = 'engine' | 'worker' | 'workflow';
 /** Facts about a workflow; null where there is none. */
 export interface WorkflowFacts {
   readonly workflowId: string;
-  readonly workflowName?: string;
-  readonly taskQueue?: string;
-  readonly topic?: string;
-  readonly run?: number;
+  readonly workflowName: string;
+  readonly taskQueue: string;
+  readonly run: number;
   readonly originId?: string | null;
   readonly parentWorkflowId?: string | null;
+}
+
+/** A run that was ended, or begun, by something else than its worker. */
+export interface ChangedRun extends WorkflowFacts {
+  readonly verb: string;
 }
 
 export class LifecycleEvents {
@@ -74,20 +78,14 @@ export class LifecycleEvents {
   }
 
   workflow(verb: string, facts: WorkflowFacts): void {
-    const { workflowId, workflowName, taskQueue, topic, run, originId, parentWorkflowId } = facts;
+    const { workflowId, workflowName, taskQueue, run, originId, parentWorkflowId } = facts;
     const subject = {
       workflow_id: workflowId,
-      ...(topic !== undefined && { topic }),
+      topic: `${taskQueue}-${workflowName}`,
       ...(originId != null && { origin_id: originId }),
       ...(parentWorkflowId != null && { parent_id: parentWorkflowId }),
     };
-    const data = {
-      workflowId,
-      ...(workflowName !== undefined && { workflowName }),
-      ...(taskQueue !== undefined && { taskQueue }),
-      ...(run !== undefined && { run }),
-    };
-    this.#publish('workflow', workflowId, verb, subject, data);
+    this.#publish('workflow', workflowId, verb, subject, { workflowId, workflowName, taskQueue, run });
   }
 
   #publish(

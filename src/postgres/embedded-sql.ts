@@ -793,6 +793,37 @@ begin
   return v_status = 'asked';
 end $$;
 ` },
+  { name: 'changed_runs', sql: `-- What subscribers of lifecycle events are told of runs that something else than their own worker ended or began (the hints 'e', see
+-- end_run and reset): whoever made that call asks, when it has a subscriber. A worker role is told of its queues.
+create or replace function changed_runs(p_runs bigint[])
+returns table (state text, run int, workflow_id text, workflow_name text, task_queue text, parent_workflow_id text, origin_id text)
+language plpgsql stable as $$
+-- plans: index only
+#variable_conflict use_column
+declare
+  v_grants worker_role := caller_grants();
+begin
+  return query
+  select e.state, e.run, e.workflow_id, s.name, s.task_queue, e.parent_workflow_id, e.origin_id
+  from unnest(p_runs) u (run_no)
+  cross join lateral (select x.* from execution x where x.run_no = u.run_no and x.state <> 'pruned' offset 0) e
+  cross join lateral (select x.task_queue, x.name from service x where x.service_no = e.service_no offset 0) s
+  where v_grants.role_no is null or is_served(v_grants.stream_names, 'workflow', s.task_queue)
+  order by e.run_no;
+end $$;
+` },
+  { name: 'checked_choice', sql: `-- Lets one of some words of a call from SQL through, or null: as the client does. Raises PD003.
+create or replace function checked_choice(p_call text, p_field text, p_value text, p_words text[]) returns text
+language plpgsql immutable as $$
+begin
+  if p_value is not null and not p_value = any(p_words) then
+    raise exception '%: % must be % or ''%''; got %', p_call, p_field,
+      (select string_agg(format('''%s''', w), ', ') from unnest(trim_array(p_words, 1)) w), p_words[cardinality(p_words)],
+      to_json(left(p_value, 100)) using errcode = 'PD003';
+  end if;
+  return p_value;
+end $$;
+` },
   { name: 'checked_figure', sql: `-- Lets a figure of a scoped worker through, or none. What is out of bounds may be stored, and would fail in the housekeeping of
 -- whoever computes with it later, for everybody. Raises PD003.
 create or replace function checked_figure(p_field text, p_value double precision, p_least double precision, p_most double precision)
@@ -802,6 +833,17 @@ begin
   if not coalesce(p_value between p_least and p_most, true) then    -- NaN is above all
     raise exception '% must be a number from % to %; got %', p_field, p_least, p_most, p_value using errcode = 'PD003';
   end if;
+end $$;
+` },
+  { name: 'checked_limit', sql: `-- Lets a time limit of a call from SQL through, as checked_span, but none of length 0. In ms. Raises PD003.
+create or replace function checked_limit(p_call text, p_field text, p_value interval) returns double precision
+language plpgsql stable as $$
+begin
+  if p_value = interval '0' then
+    raise exception '%: % must be an interval longer than 0; got %. Leave it out for no limit', p_call, p_field, p_value
+      using errcode = 'PD003';
+  end if;
+  return checked_span(p_call, p_field, p_value);
 end $$;
 ` },
   { name: 'checked_limits', sql: `-- Lets the limits of an activity of a scoped worker through: expire_tasks computes with them, for all queues. Raises PD003.
@@ -2218,7 +2260,7 @@ end $$;
 ` },
   { name: 'end_run', sql: `-- Ends one open run from outside (terminated, or failed by its timeout): closing entries for its threads, the end of the run, and, when its descendants are to end
 -- too, the note that says so (see descend). The caller holds the execution, its threads, the parent's and those of
--- whoever awaits its hooks.
+-- whoever awaits its hooks. The hint 'e' and its number is for the caller alone: no worker of its own tells subscribers (changed_runs).
 create or replace function end_run(p_run bigint, p_commit_no bigint, p_failure text, p_expire_s double precision, p_descend boolean, p_state text default 'terminated')
 returns text[]
 language plpgsql as $$
@@ -2243,6 +2285,7 @@ begin
     on conflict do nothing;
   end if;
   return close_threads(array[p_run], array[p_state], array[p_failure])
+    || ('e' || p_run)
     || case when p_descend then array['d'] else '{}' end;
 end $$;
 ` },
@@ -5035,6 +5078,9 @@ begin
     perform forget_rendezvous(v_met);
     v_hints := v_hints || 't'::text;
   end if;
+  -- the end of one, and the beginning of the other unless its worker writes its first entry
+  v_hints := v_hints || case when v_open then array['e' || p_run_no] else '{}' end
+    || case when p_keep > 0 then array['e' || v_new] else '{}' end;
   -- pause: done
   return query select 'reset', v_new, v_chain,
     (select string_agg(distinct h, ',') from unnest(v_hints) h);
@@ -5260,9 +5306,9 @@ language sql immutable as $$
   from (values (
     '{schema_version,my_grants,register_worker,renew_lease,retire_worker,claim,claim_tasks,commit,park,block,release,mail,load_own_history,
       queue_tasks,take_step,finish_tasks,finish_in_transaction,heartbeat_tasks,owned,unserved,reap,tidy,expire_tasks,expire_runs,
-      descend,prune,try_suspect}'::text[],
+      descend,prune,try_suspect,changed_runs}'::text[],
     '{schema_version,describe,results,list_executions,count_executions,explain,user_data,find_entities,emissions,recorded_threads,
-      read_histories,load_history,threads_to_replay,children_of,open_children}'::text[],
+      read_histories,load_history,threads_to_replay,children_of,open_children,changed_runs}'::text[],
     '{signal,cancel,terminate,descend,pause,resume,reset}'::text[]
   )) v (work, look, steer)
 $$;
@@ -6231,21 +6277,38 @@ begin
   return query select 0, string_agg(distinct h, ','), null::bigint from unnest(v_hints) h where h is not null;
 end $$;
 ` },
-  { name: 'start_workflow', sql: `-- For SQL (psql, a trigger): starts a workflow within the current transaction. Answers its id, generated where none is given.
+  { name: 'start_workflow', sql: `-- For SQL (psql, a trigger): starts a workflow within the current transaction. Answers its id, generated where none is given; also
+-- where conflict policy USE_EXISTING found one that runs.
 -- expire: how long it stays readable once finished, '0' for ever, null the default. pending: reserves the id for so long
--- without running. What it is given is stored as a client without a codec stores it.
+-- without running. Policies, delay and timeouts are those of the client's start. What it is given is stored as a client
+-- without a codec stores it.
 -- The names of the parameters are what callers write (\`workflow_name => ...\`), hence without p_.
 -- Raises PD001, PD003, PD004, PD409 (the id is taken), 55P03 (held by another transaction for 5 s).
 create or replace function start_workflow(
   workflow_name text, task_queue text, args jsonb default '[]', workflow_id text default null, entity text default null,
-  search jsonb default null, expire interval default null, signal_in boolean default true, pending interval default null
+  search jsonb default null, expire interval default null, signal_in boolean default true, pending interval default null,
+  workflow_id_reuse_policy text default null, workflow_id_conflict_policy text default null, start_delay interval default null,
+  workflow_execution_timeout interval default null, workflow_run_timeout interval default null
 ) returns text
 language plpgsql as $$
 declare
   v_id text := coalesce(nullif(workflow_id, ''),
     'H' || translate(substr(encode(uuid_send(gen_random_uuid()), 'base64'), 1, 22), '+/', '-_'));
   v_status text;
+  v_terms json := json_strip_nulls(json_build_object(
+    'pendingMs', checked_span('start_workflow', 'pending', pending),
+    'reuse', nullif(checked_choice('start_workflow', 'workflow_id_reuse_policy', workflow_id_reuse_policy,
+      '{ALLOW_DUPLICATE,ALLOW_DUPLICATE_FAILED_ONLY,REJECT_DUPLICATE}'), 'REJECT_DUPLICATE'),
+    'conflict', nullif(checked_choice('start_workflow', 'workflow_id_conflict_policy', workflow_id_conflict_policy,
+      '{FAIL,USE_EXISTING,TERMINATE_EXISTING}'), 'FAIL'),
+    'delayMs', nullif(checked_span('start_workflow', 'start_delay', start_delay), 0),
+    'executionTimeoutMs', checked_limit('start_workflow', 'workflow_execution_timeout', workflow_execution_timeout),
+    'runTimeoutMs', checked_limit('start_workflow', 'workflow_run_timeout', workflow_run_timeout)));
 begin
+  if workflow_id_reuse_policy = 'REJECT_DUPLICATE' and workflow_id_conflict_policy = 'TERMINATE_EXISTING' then
+    raise exception 'start_workflow: workflow_id_reuse_policy must be ''ALLOW_DUPLICATE'' or ''ALLOW_DUPLICATE_FAILED_ONLY'' with workflow_id_conflict_policy ''TERMINATE_EXISTING''; got "REJECT_DUPLICATE". What is terminated has ended: a new workflow would be refused behind it'
+      using errcode = 'PD003';
+  end if;
   if jsonb_typeof(args) is distinct from 'array' then
     raise exception 'start_workflow: args must be an array; got %. Put a single argument in brackets',
       coalesce(jsonb_typeof(args), 'null') using errcode = 'PD003';
@@ -6259,8 +6322,7 @@ begin
       'args', checked_payload('start_workflow', 'args', args),
       'expireS', checked_span('start_workflow', 'expire', expire) / 1000,
       'signalIn', coalesce(signal_in, true),
-      'terms', case when pending is not null then
-        json_build_object('pendingMs', checked_span('start_workflow', 'pending', pending))::text end,
+      'terms', nullif(v_terms::text, '{}'),
       'entity', case when entity is not null then checked_name('start_workflow', 'entity', entity) end,
       'search', checked_search('start_workflow', search))) s);
   case v_status
@@ -6479,10 +6541,12 @@ language sql as $$
 $$;
 ` },
   { name: 'tell_with_commit', sql: `-- Sends hints with the commit of the transaction it is called in: for transactions that are not the engine's own. (Inside
--- its own commits it would cost 38 to 46 % of them.) More than NOTIFY takes becomes "look everywhere".
+-- its own commits it would cost 38 to 46 % of them.) More than NOTIFY takes becomes "look everywhere". What only the caller
+-- could tell of (the hints 'e') is left out: it does not know when, and whether, this commits.
 create or replace function tell_with_commit(p_hints text) returns void
 language plpgsql as $$
 begin
+  p_hints := (select string_agg(h, ',') from unnest(string_to_array(p_hints, ',')) h where h !~ '^e\\d');
   if p_hints <> '' then
     perform pg_notify('perdure_' || n.nspname, case when length(p_hints) < 7000 then p_hints else 'a' end)
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -6575,6 +6639,7 @@ begin
       v_hints := v_hints || end_run(
         v_run, (random() * 281474976710655)::bigint, e_value[i], e_number[i], e_extra[i] = 'descend');
       if v_run = (select t.run_no from thread t where t.thread_no = p_thread_no[e_item[i]]) then
+        v_hints := array_remove(v_hints, 'e' || v_run);   -- its worker hears of it by this decision
         return query select e_item[i], format('[%s,"ended"]', e_op[i]);
       end if;
     end if;

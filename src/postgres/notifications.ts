@@ -6,8 +6,9 @@
  * committers), delivering them here and from other processes. Does not own: what a hint means.
  *
  * 1. A hint holds a kind and perhaps a small number, no id and no data: everybody can LISTEN. `q12`: work for service 12.
- *    `w7`: mail for worker 7. `r5`: chain 5 has ended. `m`: something was emitted. `t` tidying, `e` limits in time of tasks, `d`
- *    descendants to end: housekeeping. `a`: see {@link LOST}.
+ *    `w7`: mail for worker 7. `r5`: chain 5 has ended. `m`: something was emitted. `t` tidying, `x` limits in time of tasks, `o`
+ *    of runs, `d` descendants to end, `p` pruning, `u` suspects: housekeeping. `a`: see {@link LOST}. (`e5`, run 5 was ended or
+ *    begun from outside, is for whoever gets it with an answer, and is not sent: {@link changedRuns}.)
  * 2. Nothing here is waited for and nothing throws. What cannot be sent is dropped.
  * 3. A hint given here is heard here even if the database is away, and once: what a notifier sent itself is ignored when
  *    it comes back.
@@ -22,6 +23,23 @@ export const ANYTHING = '*';
 
 /** Hints were lost with the answer they came with: whoever hears this looks everywhere. */
 export const LOST = 'a';
+
+/** Parts what an answer says: hints to be told, and runs of which lifecycle events tell. */
+export function changedRuns(hints: string | null): {
+  readonly hints: readonly string[];
+  readonly runs: readonly number[];
+} {
+  if (hints === null || hints === '') return NOTHING;
+  const told: string[] = [];
+  const runs: number[] = [];
+  for (const hint of hints.split(',')) {
+    if (/^e\d/.test(hint)) runs.push(Number(hint.slice(1)));
+    else if (hint !== '') told.push(hint);
+  }
+  return { hints: told, runs };
+}
+
+const NOTHING = { hints: [], runs: [] };
 
 const HINT = /^[a-z]{1,8}\d{0,16}$/;
 const STATEMENT_EVERY_MS = 5;

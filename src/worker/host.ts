@@ -14,10 +14,11 @@ import type { Database } from '../postgres/database.js';
 import { untilFree } from '../postgres/held-row.js';
 import { assertMigrated, migrate } from '../postgres/migrate.js';
 import { schemaName } from '../postgres/namespace.js';
-import { ANYTHING, LOST, type Notifier, openNotifier } from '../postgres/notifications.js';
+import { ANYTHING, changedRuns, LOST, type Notifier, openNotifier } from '../postgres/notifications.js';
 import { descend, type ResultRow } from '../postgres/protocol/executions.js';
 import { fetchOwnGrants } from '../postgres/protocol/roles.js';
 import { expireTasks } from '../postgres/protocol/tasks.js';
+import { fetchChangedRuns } from '../postgres/protocol/visibility.js';
 import { expireRuns, fetchUnserved, reap, retireWorker, takeOver, tidy } from '../postgres/protocol/workers.js';
 import { SqlError } from '../postgres/sql-error.js';
 import { ClaimLoop } from './claim-loop.js';
@@ -383,13 +384,29 @@ export class Host implements HostContext {
   // ---- hints
 
   tell(hints: string | null, { others } = { others: false }): void {
-    if (hints === null || hints === '') return;
-    for (const hint of hints.split(',')) {
+    const { hints: told, runs } = changedRuns(hints);
+    if (runs.length > 0) void this.#tellChanges(runs);
+    for (const hint of told) {
       const own = hint === `w${this.registration.workerNo}`;
       const localOnly =
         !others &&
         (own || HOUSEKEEPING.has(hint) || (hint.startsWith('q') && this.services.hasRoom(Number(hint.slice(1)))));
       this.#notifier.notify(hint, { localOnly });
+    }
+  }
+
+  /** Tells of runs that a call of this process ended: the publisher of the worker that serves them here, else the first there is. */
+  async #tellChanges(runs: readonly number[]): Promise<void> {
+    const all = [...this.services.all];
+    const first = all.find(({ events }) => events !== null)?.events;
+    if (first == null) return;
+    try {
+      for (const run of await fetchChangedRuns(this.lanes.side, this.schema, runs)) {
+        const served = this.services.ofWorkflow(run.taskQueue, run.workflowName);
+        (served === null ? first : served.serving.events)?.workflow(run.verb, run);
+      }
+    } catch (error) {
+      this.callFailed('changed_runs', error);
     }
   }
 

@@ -6,8 +6,9 @@
 import { createHash } from 'node:crypto';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Client, Durable, Entity, Errors, migrate, migrationScript, Search, Worker } from '../../src/index.js';
+import { Client, Durable, Entity, Errors, migrationScript, Search, Worker } from '../../src/index.js';
 import { openDatabase } from '../../src/postgres/connection.js';
+import { migrate } from '../../src/postgres/migrate.js';
 import { thrownBy } from '../support/attacker.js';
 import { engineForAll } from '../support/worker.js';
 

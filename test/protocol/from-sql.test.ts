@@ -53,6 +53,49 @@ onEveryDatabase('from SQL', (session) => {
       expect(await describeWorkflow(session(), SCHEMA, 'later', null)).toMatchObject({ state: 'open' });
     });
 
+    it('goes by the policies for an id that is taken, as a client does', async () => {
+      await register(session());
+      const of = async (id: string) => {
+        const found = await describeWorkflow(session(), SCHEMA, id, null);
+        return `${found?.run} ${found?.state}`;
+      };
+      const given = (workflow_id: string, reuse?: string, conflict?: string) => ({
+        workflow_id,
+        ...(reuse && { workflow_id_reuse_policy: reuse }),
+        ...(conflict && { workflow_id_conflict_policy: conflict }),
+      });
+      await sqlStart(session(), { workflow_id: 'a' });
+      expect(await saidBy(sqlStart(session(), given('a', 'ALLOW_DUPLICATE', 'FAIL')))).toBe('PD409 Duplicate job: a');
+      expect(await sqlStart(session(), given('a', 'REJECT_DUPLICATE', 'USE_EXISTING'))).toBe('a');
+      expect(await of('a')).toBe('0 open');
+      expect(await sqlStart(session(), given('a', undefined, 'TERMINATE_EXISTING'))).toBe('a');
+      expect(await of('a')).toBe('1 open');
+      await session().sql(`select ${SCHEMA}.terminate(true, 7, 'a', null, null, false, null)`);
+      expect(await saidBy(sqlStart(session(), given('a')))).toBe('PD409 Duplicate job: a');
+      await sqlStart(session(), given('a', 'ALLOW_DUPLICATE_FAILED_ONLY'));
+      expect(await of('a')).toBe('2 open');
+      expect(await session().sql(`select state from ${SCHEMA}.execution where workflow_id = 'a' order by run`)).toEqual(
+        [{ state: 'terminated' }, { state: 'terminated' }, { state: 'open' }],
+      );
+    });
+
+    it('begins later, and within limits', async () => {
+      const worker = await register(session());
+      await sqlStart(session(), {
+        workflow_id: 'slow',
+        start_delay: '1 hour',
+        workflow_execution_timeout: '2 days',
+        workflow_run_timeout: '1 day',
+      });
+      const [row] = await session().sql(
+        `select extract(epoch from e.start_at - e.created_at)::int as delay, extract(epoch from e.chain_due_at - e.start_at)::int as chain,
+          extract(epoch from e.due_at - e.start_at)::int as run, run_timeout_ms::int from ${SCHEMA}.execution e`,
+      );
+      expect(row).toEqual({ delay: 3_600, chain: 172_800, run: 86_400, run_timeout_ms: 86_400_000 });
+      await sqlStart(session(), { workflow_id: 'now', start_delay: '0' });
+      await claimOnly(session(), worker, 'now');
+    });
+
     it('refuses an id that is taken', async () => {
       await register(session());
       await sqlStart(session(), { workflow_id: 'a' });
@@ -84,6 +127,36 @@ onEveryDatabase('from SQL', (session) => {
         'a negative expire',
         { expire: '-1 s' },
         'PD003 start_workflow: expire must be an interval from 0 to 100 years; got -00:00:01',
+      ],
+      [
+        'a policy that is none',
+        { workflow_id_reuse_policy: 'ALLOW' },
+        `PD003 start_workflow: workflow_id_reuse_policy must be 'ALLOW_DUPLICATE', 'ALLOW_DUPLICATE_FAILED_ONLY' or 'REJECT_DUPLICATE'; got "ALLOW"`,
+      ],
+      [
+        'a word of the other policy',
+        { workflow_id_conflict_policy: 'REJECT_DUPLICATE' },
+        `PD003 start_workflow: workflow_id_conflict_policy must be 'FAIL', 'USE_EXISTING' or 'TERMINATE_EXISTING'; got "REJECT_DUPLICATE"`,
+      ],
+      [
+        'policies that contradict each other',
+        { workflow_id_reuse_policy: 'REJECT_DUPLICATE', workflow_id_conflict_policy: 'TERMINATE_EXISTING' },
+        `PD003 start_workflow: workflow_id_reuse_policy must be 'ALLOW_DUPLICATE' or 'ALLOW_DUPLICATE_FAILED_ONLY' with`,
+      ],
+      [
+        'no time at all',
+        { workflow_run_timeout: '0' },
+        'PD003 start_workflow: workflow_run_timeout must be an interval longer than 0; got 00:00:00. Leave it out for no limit',
+      ],
+      [
+        'a negative limit',
+        { workflow_execution_timeout: '-1 s' },
+        'PD003 start_workflow: workflow_execution_timeout must be an interval from 0 to 100 years; got -00:00:01',
+      ],
+      [
+        'a delay into the past',
+        { start_delay: '-1 s' },
+        'PD003 start_workflow: start_delay must be an interval from 0 to 100 years; got -00:00:01',
       ],
       [
         'a field that is no text',

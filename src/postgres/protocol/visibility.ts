@@ -1,8 +1,9 @@
 /** Calls that look at many executions. None of them takes a lock. */
 
 import type { ExecutionStatus, StoredFilter } from '../../core/execution-filter.js';
+import type { ChangedRun } from '../../core/lifecycle-events.js';
 import type { Lane, QueryOptions } from '../database.js';
-import { bigint, call, int, text } from './call.js';
+import { bigint, bigints, call, int, text } from './call.js';
 
 /** A row of `list_executions`. */
 export interface ListedExecution {
@@ -43,6 +44,33 @@ export function listExecutions(
     call(schema, 'list_executions', [filterJson(filter), bigint(after), int(limit)]),
     options,
   );
+}
+
+/** What lifecycle events tell of runs that a call has ended or begun: those its answer named (`changedRuns`). */
+export async function fetchChangedRuns(
+  lane: Lane,
+  schema: string,
+  runs: readonly number[],
+  options?: QueryOptions,
+): Promise<ChangedRun[]> {
+  const rows = await lane.query<{
+    state: string;
+    run: number;
+    workflow_id: string;
+    workflow_name: string;
+    task_queue: string;
+    parent_workflow_id: string | null;
+    origin_id: string | null;
+  }>(call(schema, 'changed_runs', [bigints(runs)]), options);
+  return rows.map((row) => ({
+    verb: row.state === 'open' ? 'started' : row.state,
+    workflowId: row.workflow_id,
+    workflowName: row.workflow_name,
+    taskQueue: row.task_queue,
+    run: row.run,
+    parentWorkflowId: row.parent_workflow_id,
+    originId: row.origin_id,
+  }));
 }
 
 export async function countExecutions(
