@@ -5,7 +5,7 @@ export { type ActivityContext, type ActivityTransaction, activity } from './acti
 export type { ActivityInboundCallsInterceptor } from './activity/interceptors.js';
 
 // clients
-export type { BulkOptions, BulkResult } from './client/bulk.js';
+export type { BulkOptions, BulkResetOptions, BulkResult } from './client/bulk.js';
 export { Client, type ClientHookOptions, type ClientOptions } from './client/client.js';
 export { Connection } from './client/connection.js';
 export { Engine, type TopicCallback } from './client/engine.js';

@@ -143,16 +143,10 @@ describe.each(moments)('of a process that dies %s each call', (moment) => {
     expect(await dieAtEach(moment, make, call, all(expected))).toBeGreaterThan(1);
   });
 
-  it('bulk.reset went back once in each, where it is for those that had begun before it', async () => {
-    let before = 0;
-    const make = async (fleet: string) => {
-      await waiting(fleet);
-      const [row] = await engine.sql<{ ms: number }>('select extract(epoch from clock()) * 1000 as ms');
-      before = Number(row?.ms);
-    };
+  it('bulk.reset went back once in each, where the call has a name', async () => {
     const reset = (client: Client, fleet: string) =>
-      client.workflow.bulk.reset({ ...filterOf(fleet), started: { to: new Date(before) } }, { toEntry: -1 });
-    const deaths = await dieAtEach(moment, make, reset, async (fleet) => {
+      client.workflow.bulk.reset(filterOf(fleet), { toEntry: -1, requestId: `back ${fleet}` });
+    const deaths = await dieAtEach(moment, waiting, reset, async (fleet) => {
       const runs = await runsOf(fleet);
       expect(runs.map(({ run, state }) => `${run} ${state}`)).toEqual(
         Array.from({ length: MANY }, () => ['0 continued', '1 open']).flat(),

@@ -94,6 +94,17 @@ it('resets to an entry, and tells which it could not', async () => {
   for (const handle of handles) expect(await engine().result(handle)).toBe('end');
 });
 
+it('resets once under a name, and anew under another', async () => {
+  const { handles, filter } = await three();
+  const named = { toEntry: 0, requestId: 'wrong address' };
+  expect(await bulk().reset(filter, { ...named, limit: 2 })).toMatchObject({ matched: 2, done: 2 });
+  expect(await bulk().reset(filter, named)).toMatchObject({ matched: 3, done: 1, unchanged: 2 });
+  expect(await bulk().reset(filter, named)).toMatchObject({ matched: 3, done: 0, unchanged: 3 });
+  expect(await bulk().reset(filter, { ...named, requestId: 'another' })).toMatchObject({ matched: 3, done: 3 });
+  expect(await bulk().reset(filter, named)).toMatchObject({ matched: 3, done: 0, unchanged: 3 });
+  for (const handle of handles) await handle.terminate();
+});
+
 it('retries what failed, and goes on where it broke off', async () => {
   const { ids, handles, filter } = await three('failing');
   for (const handle of handles) await engine().failure(handle);
@@ -139,6 +150,7 @@ it('refuses filters and options that make no sense', async () => {
   // @ts-expect-error an option it does not have
   await expect(bulk().cancel({}, { dryrun: true })).rejects.toThrow(/dryRun/);
   await expect(bulk().terminate({}, { expire: -1 })).rejects.toThrow(/expire/);
+  await expect(bulk().reset({}, { toEntry: 0, requestId: '' })).rejects.toThrow(/requestId/);
   // @ts-expect-error toEntry is missing
   await expect(bulk().reset({}, {})).rejects.toThrow(/toEntry/);
 });

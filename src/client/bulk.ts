@@ -1,5 +1,6 @@
 /** `client.workflow.bulk`: what is done to one workflow, done to all that a filter selects. */
 
+import { createHash } from 'node:crypto';
 import * as v from 'valibot';
 import { encodeFailure } from '../codec/failure-text.js';
 import type { Seal } from '../codec/payload-codec.js';
@@ -17,7 +18,7 @@ import {
   type StoredFilter,
 } from '../core/execution-filter.js';
 import type { LifecycleEvents } from '../core/lifecycle-events.js';
-import { callback, flag, parseOptions, text, wholeNumber } from '../core/options.js';
+import { callback, flag, identifier, parseOptions, text, wholeNumber } from '../core/options.js';
 import { inWords } from '../core/refused-option.js';
 import { resolveTermination, type TerminateOptions } from '../core/termination.js';
 import { randomNumber } from '../postgres/protocol/commit.js';
@@ -39,6 +40,19 @@ export interface BulkOptions {
   readonly onPage?: (progress: BulkResult) => void;
   /** Default: the client's. */
   readonly namespace?: string;
+}
+
+/** Options of `bulk.reset`. */
+export interface BulkResetOptions extends BulkOptions {
+  /** The last entry that stays, as in `handle.reset`; -1 begins from the start. */
+  readonly toEntry: number;
+  /** Why, for people. Default: none. */
+  readonly reason?: string;
+  /**
+   * Names this call: made again under the same name, it passes over (`unchanged`) what it went back in before, by whichever process.
+   * (Among `failures`, unchanged too: what has since gone on in a run that has no such entry.) Default: none, then each call goes back anew.
+   */
+  readonly requestId?: string;
 }
 
 /** What a bulk call has done, or with `dryRun` would do. */
@@ -75,7 +89,12 @@ const optionFields = {
 };
 const plainShape = v.strictObject(optionFields);
 const reasonShape = v.strictObject({ ...optionFields, reason: v.optional(text) });
-const resetShape = v.strictObject({ ...optionFields, toEntry: wholeNumber(-1), reason: v.optional(text) });
+const resetShape = v.strictObject({
+  ...optionFields,
+  toEntry: wholeNumber(-1),
+  reason: v.optional(text),
+  requestId: v.optional(identifier),
+});
 /** The termination's own options are checked where those of `handle.terminate` are. */
 const terminateFields = ['reason', 'code', 'stack', 'throw', 'expire', 'descend'] as const;
 const terminateShape = v.strictObject({
@@ -188,19 +207,18 @@ export function bulkCalls({ reach, seal, events }: BulkPort) {
     },
 
     /**
-     * Goes back to one entry in each of the workflows, open or ended, as `handle.reset`. What was reset matches a filter as before: with
-     * `started: { to }`, a time before the first call, it is left alone when the call is made again from the start.
+     * Goes back to one entry in each of the workflows, open or ended, as `handle.reset`. What was reset matches a filter as before: give
+     * the call a `requestId` where it may be made again, and it goes back once in each workflow (as long as that run is kept).
      */
-    reset: async (
-      filter: ExecutionFilter,
-      options: BulkOptions & { readonly toEntry: number; readonly reason?: string },
-    ): Promise<BulkResult> => {
+    reset: async (filter: ExecutionFilter, options: BulkResetOptions): Promise<BulkResult> => {
       const name = 'bulk.reset';
-      const { toEntry, reason, ...rest } = parseOptions(name, resetShape, options);
+      const { toEntry, reason, requestId, ...rest } = parseOptions(name, resetShape, options);
       const reset: Act = async (link, { workflow_id, run_no }) => {
-        const target = { workflowId: workflow_id, chainNo: null, runNo: run_no, events: events(link.namespace) };
-        await resetRun(link, seal(), target, { toEntry, ...(reason !== undefined && { reason }) });
-        return true;
+        const request = requestId === undefined ? {} : { requestNo: requestNumber(requestId, workflow_id) };
+        const run = { workflowId: workflow_id, chainNo: null, runNo: run_no };
+        const target = { ...run, ...request, events: events(link.namespace) };
+        const { status } = await resetRun(link, seal(), target, { toEntry, ...(reason !== undefined && { reason }) });
+        return status === 'reset';
       };
       return await run({ name, filter: resolveFilter(name, filter), options: rest, act: reset });
     },
@@ -220,6 +238,14 @@ export function bulkCalls({ reach, seal, events }: BulkPort) {
       return await run({ name, filter: selected(name, filter, 'failed'), options: rest, act: retry });
     },
   };
+}
+
+/** The same for the same call and workflow: the new run carries it. 48 bits, as of those that are drawn. */
+function requestNumber(requestId: string, workflowId: string): number {
+  return createHash('sha256')
+    .update(JSON.stringify([requestId, workflowId]))
+    .digest()
+    .readUIntBE(0, 6);
 }
 
 /** @throws {InvalidArgumentError} when the filter asks for a status to which this cannot be done. */

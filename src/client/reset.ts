@@ -54,6 +54,8 @@ export interface ResetTarget {
 export interface ResetResult {
   readonly workflowId: string;
   readonly chainNo: number;
+  /** `again`: a call with this request number did it before. */
+  readonly status: 'reset' | 'again';
 }
 
 /** How often a run that takes signals meanwhile is looked at again. */
@@ -142,8 +144,9 @@ async function goBack(
     // A fork takes nothing from its original.
     const signals = call.workflowId === null ? plan.signals : [];
     const answer = await link.reset({ ...plan, ...call, signals, requestNo, runNo: run.run_no }, events);
-    if (answer.run_no !== null && answer.chain_no !== null && (answer.status === 'reset' || answer.status === 'again'))
-      return { workflowId: call.workflowId ?? workflowId, chainNo: answer.chain_no };
+    const { status, chain_no } = answer;
+    if (chain_no !== null && (status === 'reset' || status === 'again'))
+      return { workflowId: call.workflowId ?? workflowId, chainNo: chain_no, status };
     if (answer.status === 'unknown') throw new GetStateError(workflowId);
     if (answer.status === 'duplicate') throw new DuplicateJobError(call.workflowId ?? workflowId);
     if (answer.status !== 'moved' || tries === TRIES) throw refusal(workflowId, answer.status);

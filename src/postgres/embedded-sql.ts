@@ -4889,7 +4889,8 @@ language sql stable as $$ select interval '10 minutes' $$;
 -- s_* are the signals that entries behind the point took, in order, as far as entry p_seen: they are put back before all
 -- others. When entries that came since took signals nothing is done ('moved': look again).
 --
--- Repeatable: the request number stands on the new run. Answers the new run and its chain with 'reset' or 'again'; or why not:
+-- Repeatable: the request number stands on the new run; also where p_run_no is that run already, or one it was continued as.
+-- Answers the new run and its chain with 'reset' or 'again'; or why not:
 -- unknown | pending | superseded | not failed | moved | child (a fork cannot share one that is under way) | duplicate (the
 -- other id is taken); and hints.
 -- Locks: rendezvous (alone) of waits, hooks and signals; executions (the run, newest runs of open children, sorted); the
@@ -4932,7 +4933,7 @@ begin
   v_id := coalesce(p_workflow_id, v_old.workflow_id);
   -- behind the lock: an own first call has committed by now, or never will
   select e.run_no, e.chain_no into v_new, v_chain from execution e
-  where e.workflow_id = v_id and e.request_no = p_request_no and e.run_no <> p_run_no;
+  where e.workflow_id = v_id and e.request_no = p_request_no;
   if found then
     return query select 'again', v_new, v_chain, ''::text;
     return;

@@ -23,6 +23,8 @@ onEveryDatabase('reset', (session) => {
     const first = await reset(session(), a.run_no, { requestNo, keep: 1 });
     expect(first.status).toBe('reset');
     expect(await reset(session(), a.run_no, { requestNo, keep: 1 })).toEqual({ status: 'again', runNo: first.runNo });
+    const newest = await reset(session(), first.runNo, { requestNo, keep: 1 });
+    expect(newest, 'also when it is asked of the new run').toEqual({ status: 'again', runNo: first.runNo });
     expect(await reset(session(), a.run_no, { keep: 1 })).toEqual({ status: 'superseded', runNo: 0 });
   });
 
