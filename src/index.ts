@@ -76,6 +76,7 @@ export type {
   WorkflowIdReusePolicy,
 } from './core/start-terms.js';
 export type { TerminateOptions } from './core/termination.js';
+export type { WorkflowArguments, WorkflowResult } from './core/workflow-types.js';
 export { Durable, guid, shutdown } from './durable.js';
 // words
 export type { CallerTransaction } from './postgres/caller-transaction.js';

@@ -464,8 +464,17 @@ describe('interceptors of the process', () => {
       connection: engine.connection,
       arguments: [key],
     });
-    for (const name of ['originJobId', 'expire', 'cursor', 'workflowTrace', 'workflowSpan', 'interruptionRegistry'])
-      expect(found?.has(name), name).toBe(true);
+    const others = [
+      'originJobId',
+      'expire',
+      'cursor',
+      'workflowTrace',
+      'workflowSpan',
+      'interruptionRegistry',
+      'patchMarkers',
+    ];
+    for (const name of [...others, 'COUNTER', 'isReplaying']) expect(found?.has(name), name).toBe(true);
+    expect(found?.get('activityInterceptorService')).toBe(Durable.getInterceptorService());
     expect(call).toMatchObject({ activityName: 'headers', args: [], options: { headers: { own: 1 } } });
   });
 

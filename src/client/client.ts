@@ -19,6 +19,7 @@ import { type RetryOptions, resolveRetryPolicy } from '../core/retry-policy.js';
 import { searchTexts } from '../core/search-fields.js';
 import { shownValue } from '../core/shown-value.js';
 import type { StoredTerms } from '../core/start-terms.js';
+import type { WorkflowResult } from '../core/workflow-types.js';
 import type { CallerTransaction } from '../postgres/caller-transaction.js';
 import {
   assertReachable,
@@ -152,6 +153,8 @@ export class Client {
      * Starts a workflow, or reserves its id (`pending`). Resolves once it is durable; a worker need not be there yet.
      * Many calls at once go out together.
      *
+     * `start<typeof order>({ ... })` checks `args` by the function, and the handle's `result()` is its own.
+     *
      * With `transaction` it is part of your own: durable when that commits, and so is what the handle is good for. An error
      * leaves your transaction as it was.
      *
@@ -164,7 +167,8 @@ export class Client {
      * @throws {InvalidArgumentError}, {PayloadError}, {PayloadTooLargeError} before anything is sent.
      * @throws {ConnectionError} when the database did not answer for 30 s; the start may have happened.
      */
-    start: (options: StartOptions): Promise<WorkflowHandle> => this.#start(options),
+    start: <W = unknown>(options: StartOptions<W>): Promise<WorkflowHandle<WorkflowResult<W>>> =>
+      this.#start(options as StartOptions),
 
     /**
      * Starts a workflow, or finds the one that runs under the id, and sends it a signal: in one transaction, so there is no
@@ -180,7 +184,8 @@ export class Client {
      *   signalId: `cart-${user}-add`, data: { item: 'book' },
      * });
      */
-    signalWithStart: (options: SignalWithStartOptions): Promise<WorkflowHandle> => this.#signalWithStart(options),
+    signalWithStart: <W = unknown>(options: SignalWithStartOptions<W>): Promise<WorkflowHandle<WorkflowResult<W>>> =>
+      this.#signalWithStart(options as SignalWithStartOptions),
 
     /**
      * Sends a signal to whoever has waited longest for the id in the namespace; exactly one receives it. Kept for the
@@ -243,13 +248,13 @@ export class Client {
       events: (namespace) => this.#eventsOf(namespace),
     }),
 
-    /** A handle of a workflow by its id. Does not check that it exists. */
-    getHandle: async (
+    /** A handle of a workflow by its id, typed by its function as that of `start`. Does not check that it exists. */
+    getHandle: async <W = unknown>(
       taskQueue: string,
       workflowName: string,
       workflowId: string,
       namespace?: string,
-    ): Promise<WorkflowHandle> => {
+    ): Promise<WorkflowHandle<WorkflowResult<W>>> => {
       checkTaskQueue('getHandle', taskQueue);
       checkWorkflowName('getHandle', workflowName);
       checkWorkflowId('getHandle', workflowId);
@@ -257,18 +262,18 @@ export class Client {
     },
   };
 
-  async #start(options: StartOptions): Promise<WorkflowHandle> {
+  async #start<R>(options: StartOptions): Promise<WorkflowHandle<R>> {
     const { given, terms } = resolveStart(options);
     return await this.#begin('start', given, terms);
   }
 
-  async #signalWithStart(options: SignalWithStartOptions): Promise<WorkflowHandle> {
+  async #signalWithStart<R>(options: SignalWithStartOptions): Promise<WorkflowHandle<R>> {
     const { given, terms } = resolveSignalWithStart(options, this.#seal);
     return await this.#begin('signalWithStart', given, terms);
   }
 
   /** Starts what was asked for, on its terms. */
-  async #begin(call: string, given: GivenStart, terms: StoredTerms | null): Promise<WorkflowHandle> {
+  async #begin<R>(call: string, given: GivenStart, terms: StoredTerms | null): Promise<WorkflowHandle<R>> {
     const taskQueue = given.taskQueue ?? given.entity;
     if (taskQueue === undefined)
       throw new InvalidArgumentError(`${call}: taskQueue must be given (or entity, which then is queue and name)`);

@@ -57,9 +57,9 @@ export interface HandlePort {
 
 /**
  * A workflow as its caller sees it. One from `start` follows the chain of runs it started (continueAsNew); one from
- * `getHandle` whatever carries the id when it is asked.
+ * `getHandle` whatever carries the id when it is asked. `R` is the type of its result, as far as its caller said so.
  */
-export class WorkflowHandle {
+export class WorkflowHandle<R = unknown> {
   readonly workflowId: string;
   readonly workflowTopic: string;
   readonly #port: HandlePort;
@@ -93,7 +93,7 @@ export class WorkflowHandle {
    * @throws {GetStateError} (404) when there is no such workflow.
    * @throws {PayloadCodecError} when its outcome was stored with a codec or key that is not registered here.
    */
-  async result<T = unknown>(options: { readonly state?: boolean; readonly throwOnError?: boolean } = {}): Promise<T> {
+  async result<T = R>(options: { readonly state?: boolean; readonly throwOnError?: boolean } = {}): Promise<T> {
     const { throwOnError = true } = parseOptions('result', resultOptions, options);
     const link = await this.#port.reach();
     const chainNo = this.#chainNo ?? (await this.#describe()).chain_no;

@@ -2,7 +2,7 @@
 import * as v from 'valibot';
 import { encodePayload } from '../codec/payload.js';
 import type { Seal } from '../codec/payload-codec.js';
-import { choice, duration, flag, identifier, identifierOrNone, parseOptions, seconds } from '../core/options.js';
+import { choice, duration, flag, identifier, identifierOrNone, parseOptions, seconds, text } from '../core/options.js';
 import type { RetryOptions } from '../core/retry-policy.js';
 import { type SearchOptions, searchOption } from '../core/search-fields.js';
 import {
@@ -13,14 +13,15 @@ import {
   type WorkflowIdConflictPolicy,
   type WorkflowIdReusePolicy,
 } from '../core/start-terms.js';
+import type { WorkflowArguments } from '../core/workflow-types.js';
 import type { CallerTransaction } from '../postgres/caller-transaction.js';
 import { transactionOption } from './caller-transactions.js';
 import { SIGNAL_EXPIRE_MS } from './signal-options.js';
 
 /** Options of `client.workflow.start`. */
-export interface StartOptions extends StartTerms {
+export interface StartOptions<W = unknown> extends StartTerms {
   /** Spread as the function's arguments. JSON values: a `Date` arrives as ISO text, `undefined` as `null`. */
-  readonly args: readonly unknown[];
+  readonly args: WorkflowArguments<W>;
   /** The queue whose workers serve the function. Default: `entity`. */
   readonly taskQueue?: string;
   /** The function's name. With only `entity` given, the entity is queue and name. */
@@ -81,15 +82,16 @@ const startShape = v.strictObject({
   originJobId: v.optional(identifier),
   workflowTrace: v.optional(v.unknown()),
   workflowSpan: v.optional(v.unknown()),
-  guid: v.optional(v.unknown()),
-  persistent: v.optional(v.unknown()),
-  await: v.optional(v.unknown()),
+  guid: v.optional(text),
+  persistent: v.optional(flag),
+  await: v.optional(flag),
   transaction: transactionOption,
   ...termFields,
 });
 
 /** Options of `client.workflow.signalWithStart`: those of `start`, and the signal. */
-export interface SignalWithStartOptions extends Omit<StartOptions, 'pending' | 'workflowIdConflictPolicy'> {
+export interface SignalWithStartOptions<W = unknown>
+  extends Omit<StartOptions<W>, 'pending' | 'workflowIdConflictPolicy'> {
   readonly workflowId: string;
   readonly signalId: string;
   /** What the signal carries. Any JSON value; default: nothing. */

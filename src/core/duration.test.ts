@@ -39,7 +39,7 @@ describe('parseDuration', () => {
     [undefined, 'undefined'],
     [null, 'null'],
     [{ seconds: 5 }, 'an object'],
-    [new Date(0), 'an object'],
+    [new Date(0), 'a Date'],
     [5n, 'a BigInt'],
   ])('refuses %o with call, value and examples', (value, shown) => {
     const attempt = (): number => parseDuration('sleep', value as string);

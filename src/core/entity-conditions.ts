@@ -1,5 +1,6 @@
 /** What the finders of `Entity` may ask for. Fields and values travel as parameters; none of them becomes part of a statement. */
 import type { EntityCondition } from './document-engine.js';
+import { holdsFields } from './holds-fields.js';
 import { checkDocumentKey } from './identifier.js';
 import { nearestName } from './nearest.js';
 import { type Rule, refusal } from './refusal.js';
@@ -27,6 +28,7 @@ const MAX_CONDITIONS = 100;
 const MAX_LISTED = 1_000;
 
 const scalarRule: Rule = { must: 'text, a finite number, a boolean or null' };
+const conditionRule: Rule = { must: `${scalarRule.must}, or an object of comparisons such as { $gte: 5 }` };
 const orderedRule: Rule = { must: 'text or a finite number' };
 
 /**
@@ -35,8 +37,7 @@ const orderedRule: Rule = { must: 'text or a finite number' };
  */
 export function entityConditions(call: string, conditions: unknown, path = 'conditions'): EntityCondition[] {
   if (conditions === undefined || conditions === null) return [];
-  if (typeof conditions !== 'object' || Array.isArray(conditions))
-    throw refusal(call, path, { must: 'an object of conditions by field' }, conditions);
+  if (!holdsFields(conditions)) throw refusal(call, path, { must: 'an object of conditions by field' }, conditions);
   const found = Object.entries(conditions).flatMap(([field, condition]) =>
     fieldConditions(call, path, field, condition),
   );
@@ -47,6 +48,7 @@ export function entityConditions(call: string, conditions: unknown, path = 'cond
 function fieldConditions(call: string, path: string, field: string, condition: unknown): EntityCondition[] {
   if (typeof condition !== 'object' || condition === null)
     return [entityCondition(call, field, '$eq', condition, path)];
+  if (!holdsFields(condition)) throw refusal(call, `${path}.${field}`, conditionRule, condition);
   return Object.entries(condition).map(([op, value]) => entityCondition(call, field, op, value, path));
 }
 

@@ -2,6 +2,7 @@
 import * as v from 'valibot';
 import type { EntityCondition } from './document-engine.js';
 import { type EntityConditions, entityConditions } from './entity-conditions.js';
+import { holdsFields } from './holds-fields.js';
 import { identifierRule } from './identifier.js';
 import { identifier, parseOptions } from './options.js';
 import { inWords } from './refused-option.js';
@@ -77,10 +78,7 @@ const timeRange = v.pipe(
 );
 
 /** What holds conditions by field; entity-conditions.ts looks into it. */
-const conditions = v.custom<EntityConditions>(
-  (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
-  'an object of conditions by field',
-);
+const conditions = v.custom<EntityConditions>(holdsFields, 'an object of conditions by field');
 
 const entityRule = 'a label, or an object with label, where or both';
 const entityShape = v.pipe(

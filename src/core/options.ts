@@ -5,6 +5,7 @@
 import * as v from 'valibot';
 import { durationMs, durationRule, maxDurationMs } from './duration.js';
 import { InvalidArgumentError } from './errors.js';
+import { holdsFields } from './holds-fields.js';
 import { identifierRuleFor, isIdentifier } from './identifier.js';
 import { nearestName } from './nearest.js';
 import { refusal } from './refusal.js';
@@ -28,8 +29,9 @@ export function parseOptions<S extends v.GenericSchema>(
   value: unknown,
   path = '',
 ): v.InferOutput<S> {
-  // To valibot an array is an object.
-  if (Array.isArray(value)) throw refusal(call, path === '' ? 'options' : path, { must: 'an object' }, value);
+  // To valibot an array is an object, and so is a Map without fields.
+  if (typeof value === 'object' && value !== null && !holdsFields(value))
+    throw refusal(call, path === '' ? 'options' : path, { must: 'an object' }, value);
   const parsed = read(call, schema, value, path);
   if (parsed.success) return parsed.output;
   throw refusedOption(call, schema, parsed.issues, path);
@@ -123,6 +125,9 @@ export function wholeNumber(
 
 /** A finite number, at least 1. */
 export const factor = v.custom<number>((value) => Number.isFinite(value) && (value as number) >= 1, 'a number from 1');
+
+/** Values by name; whoever uses them looks at each. */
+export const fieldsByName = v.custom<Readonly<Record<string, unknown>>>(holdsFields, 'an object');
 
 /** A function, of whatever kind. */
 export const callback = v.custom<(...args: never) => unknown>((value) => typeof value === 'function', 'a function');

@@ -4,6 +4,7 @@
  */
 import * as v from 'valibot';
 import { PayloadTooLargeError } from './errors.js';
+import { holdsFields } from './holds-fields.js';
 import { identifierRule, isIdentifier } from './identifier.js';
 import { refusal } from './refusal.js';
 import { shownValue } from './shown-value.js';
@@ -22,10 +23,7 @@ const MAX_SEARCH_BYTES = 1_048_576;
 
 /** The option `search`. What its fields may hold is up to {@link searchTexts}. */
 export const searchOption = v.strictObject({
-  data: v.custom<Readonly<Record<string, SearchValue>>>(
-    (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
-    'an object of text, numbers or booleans by field',
-  ),
+  data: v.custom<Readonly<Record<string, SearchValue>>>(holdsFields, 'an object of text, numbers or booleans by field'),
 });
 
 /**

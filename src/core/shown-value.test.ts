@@ -18,6 +18,12 @@ describe('a value in a message', () => {
     [() => 1, 'a function'],
     [['secret'], 'an array'],
     [{ secret: 1 }, 'an object'],
+    [new Map([['secret', 1]]), 'a Map'],
+    [new Set(), 'a Set'],
+    [new Date(0), 'a Date'],
+    [Promise.resolve(), 'a promise'],
+    [/x/, 'a RegExp'],
+    [Proxy.revocable({}, {}).proxy, 'an object'],
   ])('%o is shown as %s', (value, shown) => {
     expect(shownValue(value)).toBe(shown);
   });

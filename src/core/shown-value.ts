@@ -1,3 +1,5 @@
+import { kindOf } from './holds-fields.js';
+
 const maxShown = 80;
 
 /** What does not print as itself: control characters, invisible ones, and those that turn the direction of a line round. */
@@ -14,7 +16,7 @@ export function shownValue(value: unknown): string {
     case 'bigint':
       return 'a BigInt';
     case 'object':
-      return value === null ? 'null' : isArray(value) ? 'an array' : 'an object';
+      return value === null ? 'null' : isArray(value) ? 'an array' : (kindOf(value) ?? 'an object');
     case 'function':
       return 'a function';
     case 'symbol':

@@ -4,7 +4,11 @@ import * as v from 'valibot';
 import type { ActivityInboundCallsInterceptor } from '../activity/interceptors.js';
 import { InvalidArgumentError } from '../core/errors.js';
 import { parseOptions } from '../core/options.js';
-import type { WorkflowInboundCallsInterceptor, WorkflowOutboundCallsInterceptor } from '../workflow/interceptors.js';
+import type {
+  WorkflowInboundCallsInterceptor,
+  WorkflowInterceptors,
+  WorkflowOutboundCallsInterceptor,
+} from '../workflow/interceptors.js';
 
 /** Interceptors of one worker, each list from the outermost to the innermost. They lie within those of the process. */
 export interface WorkerInterceptors {
@@ -95,10 +99,10 @@ export function getInterceptorService(): InterceptorService {
 }
 
 /** What intercepts in a worker: null where nothing does, which is what costs nothing. */
-export function workflowLayers(own: Layers): Pick<Layers, 'inbound' | 'outbound'> | null {
+export function workflowLayers(own: Layers): Omit<WorkflowInterceptors, 'connection'> | null {
   const { inbound, outbound } = service;
   if (inbound.length + outbound.length + own.inbound.length + own.outbound.length === 0) return null;
-  return { inbound: [...inbound, ...own.inbound], outbound: [...outbound, ...own.outbound] };
+  return { inbound: [...inbound, ...own.inbound], outbound: [...outbound, ...own.outbound], service };
 }
 
 /** As {@link workflowLayers}, around the bodies of activities. */

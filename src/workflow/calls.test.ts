@@ -482,6 +482,20 @@ describe('what a workflow knows about itself', () => {
       parentWorkflowId: null,
     });
   });
+
+  it('has what programs of HotMesh look at, which is no part of what they return', async () => {
+    const counted: number[] = [];
+    const flow = await SimulatedWorkflow.begin(async () => {
+      const { COUNTER, raw, replay, cursor, interruptionRegistry, counter } = workflow.getContext();
+      counted.push(counter, COUNTER.counter);
+      await workflow.sleep(0);
+      counted.push(counter, COUNTER.counter);
+      return [raw, replay, cursor, interruptionRegistry, Object.keys(workflow.workflowInfo()).includes('COUNTER')];
+    });
+    expect(counted).toEqual([0, 0, 0, 1]);
+    const raw = { data: { workflowId: 'w-1', workflowTopic: 'test-simulated' } };
+    expect(flow.ending?.value).toEqual([raw, {}, '', [], false]);
+  });
 });
 
 describe('a call that nobody awaits', () => {

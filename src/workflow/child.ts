@@ -4,8 +4,9 @@ import { DuplicateJobError } from '../core/errors.js';
 import { childError } from '../core/failure.js';
 import { fingerprint } from '../core/fingerprint.js';
 import type { Event } from '../core/history.js';
-import { choice, flag, identifier, identifierOrNone, parseOptions, seconds } from '../core/options.js';
+import { choice, flag, identifier, identifierOrNone, parseOptions, seconds, text } from '../core/options.js';
 import { seededGuid } from '../core/random.js';
+import { refusal } from '../core/refusal.js';
 import { type RetryOptions, resolveRetryPolicy } from '../core/retry-policy.js';
 import { type SearchOptions, searchOption, searchTexts } from '../core/search-fields.js';
 import {
@@ -18,11 +19,13 @@ import {
   termFields,
 } from '../core/start-terms.js';
 import { unawaited } from '../core/unawaited.js';
+import type { WorkflowArguments, WorkflowResult } from '../core/workflow-types.js';
 import { contextOf } from './context.js';
+import { checkOwnNamespace } from './own-namespace.js';
 
 /** Options of {@link executeChild} and {@link startChild}; the same words as `client.workflow.start`. */
-export interface ChildWorkflowOptions extends StartTerms {
-  readonly args: readonly unknown[];
+export interface ChildWorkflowOptions<W = unknown> extends StartTerms {
+  readonly args: WorkflowArguments<W>;
   /** Default: the parent's queue, or `entity`. */
   readonly taskQueue?: string;
   /** The function's name. Default with only `entity` given: the entity. */
@@ -36,6 +39,13 @@ export interface ChildWorkflowOptions extends StartTerms {
   readonly signalIn?: boolean;
   /** Retries of the child's function. `throwOnError: false`: `executeChild` returns the error instead of throwing it. */
   readonly config?: RetryOptions;
+  /** The parent's own: a child runs beside it. */
+  readonly namespace?: string;
+  /** Accepted for compatibility, without effect: a child belongs to the workflow that starts it, and to its trace. */
+  readonly parentWorkflowId?: string;
+  readonly originJobId?: string;
+  readonly workflowTrace?: string;
+  readonly workflowSpan?: string;
   /** Accepted for compatibility, without effect: the call says whether it waits. */
   readonly await?: boolean;
   /** Accepted for compatibility, without effect. */
@@ -58,9 +68,14 @@ const childOptions = v.strictObject({
   expire: v.optional(seconds),
   signalIn: v.optional(flag),
   config: v.optional(v.unknown()),
-  await: v.optional(v.unknown()),
-  persistent: v.optional(v.unknown()),
-  guid: v.optional(v.unknown()),
+  namespace: v.optional(text),
+  parentWorkflowId: v.optional(identifier),
+  originJobId: v.optional(identifier),
+  workflowTrace: v.optional(text),
+  workflowSpan: v.optional(text),
+  await: v.optional(flag),
+  persistent: v.optional(flag),
+  guid: v.optional(text),
   ...termFields,
   parentClosePolicy: v.optional(parentClosePolicy),
 });
@@ -75,6 +90,7 @@ const awaitedChildOptions = v.strictObject({
 
 /**
  * Runs another workflow and waits for its result. Scheduling and result are durable; the child outlives this process.
+ * `executeChild<typeof ship>` checks `args` by the function and gives its result; `executeChild<Parcel>` names the result only.
  *
  * @returns The child's result; its failure as an `Error` with `config.throwOnError: false`.
  * @throws The child's failure: the class it failed with (`DurableFatalError`, `DurableMaxedError` ...), its message and stack.
@@ -82,10 +98,10 @@ const awaitedChildOptions = v.strictObject({
  * @throws {CancelledFailure} when this workflow is cancelled meanwhile; the child is asked to cancel too.
  *
  * @example
- * const parcel = await Durable.workflow.executeChild<Parcel>({ workflowName: 'ship', args: [orderId] });
+ * const parcel = await Durable.workflow.executeChild<typeof ship>({ workflowName: 'ship', args: [orderId] });
  */
-export function executeChild<T = unknown>(options: ChildWorkflowOptions): Promise<T> {
-  return unawaited(resultOfChild<T>(options));
+export function executeChild<W = unknown>(options: ChildWorkflowOptions<W>): Promise<WorkflowResult<W>> {
+  return unawaited(resultOfChild<WorkflowResult<W>>(options as ChildWorkflowOptions));
 }
 
 async function resultOfChild<T>(options: ChildWorkflowOptions): Promise<T> {
@@ -103,8 +119,8 @@ async function resultOfChild<T>(options: ChildWorkflowOptions): Promise<T> {
  * @returns The child's workflow id; with `workflowIdConflictPolicy: 'USE_EXISTING'` it may be that of a workflow that ran already.
  * @throws {DuplicateJobError} when the workflow id is taken, as far as the policies do not allow it.
  */
-export function startChild(options: ChildWorkflowOptions): Promise<string> {
-  return unawaited(idOfChild(options));
+export function startChild<W = unknown>(options: ChildWorkflowOptions<W>): Promise<string> {
+  return unawaited(idOfChild(options as ChildWorkflowOptions));
 }
 
 async function idOfChild(options: ChildWorkflowOptions): Promise<string> {
@@ -125,11 +141,13 @@ async function callChild(
   const { instance, cancellable } = contextOf(call);
   const { info } = instance;
   const given = parseOptions(call, awaited ? awaitedChildOptions : childOptions, options);
+  checkOwnNamespace(call, 'namespace', given.namespace, info, 'Start it with client.workflow.start, in an activity');
   const config = resolveRetryPolicy(call, given.config as RetryOptions | undefined, undefined, 'config');
   const taskQueue = given.taskQueue ?? given.entity ?? info.taskQueue;
   const workflowName =
-    (given.taskQueue === undefined ? (given.entity ?? given.workflowName) : (given.workflowName ?? given.entity)) ?? '';
-  parseOptions(call, v.strictObject({ workflowName: identifier }), { workflowName });
+    given.taskQueue === undefined ? (given.entity ?? given.workflowName) : (given.workflowName ?? given.entity);
+  if (workflowName === undefined)
+    throw refusal(call, 'workflowName', { must: 'given: the name of the function that a worker serves' }, undefined);
   const terms = childTerms(call, given);
   const counter = instance.tick();
   const spec = {

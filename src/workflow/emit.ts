@@ -2,6 +2,7 @@ import * as v from 'valibot';
 import { encodePayload } from '../codec/payload.js';
 import { fingerprint } from '../core/fingerprint.js';
 import type { EmittedEvent } from '../core/history.js';
+import { holdsFields } from '../core/holds-fields.js';
 import { identifierRuleFor, isIdentifier } from '../core/identifier.js';
 import { flag, parseOptions } from '../core/options.js';
 import { refusal } from '../core/refusal.js';
@@ -52,8 +53,7 @@ async function emitEvents(events: Readonly<Record<string, unknown>>, options: On
 }
 
 function encodeEvents(events: unknown): EmittedEvent[] {
-  if (typeof events !== 'object' || events === null || Array.isArray(events))
-    throw refusal('emit', 'events', { must: 'an object of payloads by topic' }, events);
+  if (!holdsFields(events)) throw refusal('emit', 'events', { must: 'an object of payloads by topic' }, events);
   return Object.entries(events).map(([topic, payload]) => {
     if (!isIdentifier(topic)) throw refusal('emit', 'each topic', identifierRuleFor(topic), topic);
     return { topic, payload: encodePayload(payload, `events[${JSON.stringify(topic)}]`) };

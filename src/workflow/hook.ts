@@ -14,6 +14,7 @@ import { unawaited } from '../core/unawaited.js';
 import type { ExecutionInfo, Instance } from '../replay/instance.js';
 import type { Cancellable } from '../replay/pending-operation.js';
 import { contextOf } from './context.js';
+import { checkOwnNamespace } from './own-namespace.js';
 
 /** Options of {@link execHook}. */
 export interface ExecHookOptions extends HookOptions {
@@ -145,13 +146,7 @@ function plan(
 ): HookPlan {
   const { taskQueue, workflowName } = hookFunction(given);
   if (taskQueue === undefined || workflowName === undefined) throw loop(info);
-  if (given.namespace !== undefined && given.namespace !== info.namespace) {
-    const rule = {
-      must: `"${info.namespace}", the workflow's own`,
-      todo: 'Open it with client.workflow.hook, in an activity',
-    };
-    throw refusal(call, `${at}namespace`, rule, given.namespace);
-  }
+  checkOwnNamespace(call, `${at}namespace`, given.namespace, info, 'Open it with client.workflow.hook, in an activity');
   const config = resolveRetryPolicy(call, given.config as RetryOptions | undefined, undefined, `${at}config`);
   const args = encodeArguments(given.args, call);
   return {

@@ -1,5 +1,5 @@
 import { traceIdsOf } from '../telemetry/carrier.js';
-import { contextOf } from './context.js';
+import { contextOf, homeHere } from './context.js';
 
 /** What a workflow may know about itself; see {@link workflowInfo}. */
 export interface WorkflowInfo {
@@ -30,17 +30,30 @@ export interface WorkflowInfo {
   readonly counter: number;
   /** Whether the code runs behind its history. For logging only: code must not depend on it. */
   readonly isReplaying: boolean;
+  /** As {@link counter}, but it goes on counting. Like all that follow it is not enumerable: facts may be returned or stored. */
+  readonly COUNTER: { readonly counter: number };
+  /** The worker's `connection`, as it was given. */
+  readonly connection: unknown;
+  /** What asked for the workflow, as far as there is such a message here. */
+  readonly raw: { readonly data: { readonly workflowId: string; readonly workflowTopic: string } };
+  /** Where a workflow is suspended by throwing and run again, these say how far it came: here nothing, always. */
+  readonly replay: Readonly<Record<string, never>>;
+  readonly cursor: '';
+  readonly interruptionRegistry: readonly never[];
 }
+
+type EngineParts = Pick<WorkflowInfo, 'COUNTER' | 'connection' | 'raw' | 'replay' | 'cursor' | 'interruptionRegistry'>;
 
 /** Facts about the running workflow. Free: not recorded. */
 export function workflowInfo(): WorkflowInfo {
   const { instance } = contextOf('workflowInfo');
   const { info } = instance;
   const trace = traceIdsOf(info.trace);
-  return {
+  const workflowTopic = `${info.taskQueue}-${info.workflowName}`;
+  const facts: Omit<WorkflowInfo, keyof EngineParts> = {
     workflowId: info.workflowId,
     workflowName: info.workflowName,
-    workflowTopic: `${info.taskQueue}-${info.workflowName}`,
+    workflowTopic,
     taskQueue: info.taskQueue,
     namespace: info.namespace,
     workflowDimension: info.hookNo === null ? '' : `,0,${info.hookNo}`,
@@ -56,4 +69,18 @@ export function workflowInfo(): WorkflowInfo {
     counter: instance.counter,
     isReplaying: instance.replaying,
   };
+  const parts: EngineParts = {
+    COUNTER: {
+      get counter() {
+        return instance.counter;
+      },
+    },
+    connection: homeHere()?.connection,
+    raw: { data: { workflowId: info.workflowId, workflowTopic } },
+    replay: {},
+    cursor: '',
+    interruptionRegistry: [],
+  };
+  const hidden = Object.entries(parts).map(([name, value]) => [name, { value }] as const);
+  return Object.defineProperties(facts, Object.fromEntries(hidden)) as WorkflowInfo;
 }

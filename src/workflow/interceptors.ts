@@ -14,11 +14,13 @@ import { type WorkflowInfo, workflowInfo } from './info.js';
 import type { ActivityCall } from './proxy-activities.js';
 
 /** What an interceptor finds in its workflow's context by name, beside what it or others `set` there. */
-export interface WorkflowContextValues extends WorkflowInfo {
+export interface WorkflowContextValues extends Omit<WorkflowInfo, 'raw'> {
   /** The function's arguments. Changing the array, or setting another one, before `next()` changes what it is called with. */
   readonly arguments: unknown[];
-  /** The worker's `connection`, as it was given. */
-  readonly connection: unknown;
+  readonly raw: { readonly data: WorkflowInfo['raw']['data'] & { readonly arguments: readonly unknown[] } };
+  readonly patchMarkers: Readonly<Record<string, never>>;
+  /** What `Durable.getInterceptorService()` gives. */
+  readonly activityInterceptorService: unknown;
 }
 
 /** One for each life of a workflow in a process, shared by its interceptors. Nothing in it is stored. */
@@ -76,15 +78,17 @@ export interface WorkflowInterceptors {
   readonly outbound: readonly WorkflowOutboundCallsInterceptor[];
   /** Shown to interceptors. */
   readonly connection: unknown;
+  /** Shown to interceptors: those of the process. */
+  readonly service: unknown;
 }
 
 /** Runs a workflow function within its interceptors. Called in the context of its instance. */
 export async function throughInbound(
-  { inbound, outbound, connection }: WorkflowInterceptors,
+  { inbound, outbound, connection, service }: WorkflowInterceptors,
   args: readonly unknown[],
   run: (...args: unknown[]) => unknown,
 ): Promise<unknown> {
-  const context = contextMap(args, connection);
+  const context = contextMap(args, connection, service);
   const intercept = outbound.length === 0 ? null : throughOutbound(outbound, context, 0);
   // Interceptors themselves may measure and log.
   const watch = watchHere();
@@ -115,19 +119,16 @@ function throughOutbound(
   };
 }
 
-function contextMap(args: readonly unknown[], connection: unknown): WorkflowContextMap {
+function contextMap(args: readonly unknown[], connection: unknown, service: unknown): WorkflowContextMap {
   const info = workflowInfo();
-  const { workflowId, workflowTopic } = info;
+  const { COUNTER, raw, replay, cursor, interruptionRegistry } = info;
   return new Map<string, unknown>([
     ...Object.entries(info),
     ['arguments', args],
     ['connection', connection],
-    ['raw', { data: { workflowId, workflowTopic, arguments: args } }],
-    // Where a workflow is suspended by throwing and run again, these say how far it came. Here there is nothing to say.
-    ['replay', {}],
-    ['cursor', ''],
-    ['interruptionRegistry', []],
-    ['patchMarkers', {}],
+    ['raw', { data: { ...raw.data, arguments: args } }],
+    ...Object.entries({ COUNTER, replay, cursor, interruptionRegistry, patchMarkers: {} }),
+    ['activityInterceptorService', service],
   ]);
 }
 

@@ -5,7 +5,8 @@ import { finalActivityError } from '../core/failure.js';
 import { fingerprint } from '../core/fingerprint.js';
 import type { ActivityLimits, Event, RetrySpec } from '../core/history.js';
 import { checkIdentifier, isIdentifier } from '../core/identifier.js';
-import { flag, identifier, interval, limit, parseOptions } from '../core/options.js';
+import { fieldsByName, flag, identifier, interval, limit, parseOptions, seconds } from '../core/options.js';
+import { refusal } from '../core/refusal.js';
 import { type RetryOptions, type RetryPolicy, resolveRetryPolicy } from '../core/retry-policy.js';
 import { unawaited } from '../core/unawaited.js';
 import type { Instance } from '../replay/instance.js';
@@ -58,7 +59,7 @@ export interface ActivityCall extends InterceptedCall {
 }
 
 export const activityOptions = v.strictObject({
-  activities: v.optional(v.record(v.string(), v.unknown())),
+  activities: v.optional(fieldsByName),
   taskQueue: v.optional(identifier),
   retry: v.optional(v.unknown()),
   retryPolicy: v.optional(v.unknown()),
@@ -67,8 +68,8 @@ export const activityOptions = v.strictObject({
   scheduleToStartTimeout: v.optional(limit),
   heartbeatTimeout: v.optional(limit),
   transactional: v.optional(flag),
-  headers: v.optional(v.record(v.string(), v.unknown())),
-  expire: v.optional(v.unknown()),
+  headers: v.optional(fieldsByName),
+  expire: v.optional(seconds),
 });
 
 /**
@@ -87,6 +88,7 @@ export function proxyActivities<A = Record<string, (...args: unknown[]) => unkno
   options: ActivityOptions<A> = {},
 ): ActivityProxy<A> {
   const plan = planOf('proxyActivities', options as ActivityOptions);
+  refuseBothNames('proxyActivities', options as ActivityOptions);
   const bound = instanceHere();
 
   // Lazily, by property name: a remote activity needs no local registration.
@@ -125,10 +127,16 @@ export interface ActivityPlan {
   policyBehind(inherited: RetryPolicy): { readonly policy: RetrySpec; readonly read: ReadEvent<unknown> };
 }
 
+/** An interceptor may add the newer name to a call that has the older one; whoever gives both does not know which counts. */
+export function refuseBothNames(call: string, { retry, retryPolicy }: ActivityOptions): void {
+  if (retry === undefined || retryPolicy === undefined) return;
+  const todo = 'It is the older name of retry: name the retries once';
+  throw refusal(call, 'retryPolicy', { must: 'left out beside retry', todo }, retryPolicy);
+}
+
 export function planOf(call: string, options: ActivityOptions): ActivityPlan {
   const given = parseOptions(call, activityOptions, options);
-  const retryGiven = (given.retry ?? given.retryPolicy) as RetryOptions | undefined;
-  resolveRetryPolicy(call, retryGiven, undefined, given.retry === undefined ? 'retryPolicy' : 'retry');
+  const retryGiven = retryOf(call, given);
   const implementations = activitiesOf(given.activities);
   const headers = hasFields(given.headers) ? encodePayload(given.headers, 'headers') : null;
   let known: { inherited: RetryPolicy; policy: RetrySpec; read: ReadEvent<unknown> } | null = null;
@@ -139,6 +147,16 @@ export function planOf(call: string, options: ActivityOptions): ActivityPlan {
     return known;
   };
   return { call, options, given, implementations, headers, limits: limitsOf(given), policyBehind };
+}
+
+/** The retries by their newer or, where that is not given, their older name. */
+function retryOf(
+  call: string,
+  { retry, retryPolicy }: v.InferOutput<typeof activityOptions>,
+): RetryOptions | undefined {
+  const given = (retry === undefined ? retryPolicy : retry) as RetryOptions | undefined;
+  resolveRetryPolicy(call, given, undefined, retry === undefined ? 'retryPolicy' : 'retry');
+  return given;
 }
 
 function limitsOf(given: v.InferOutput<typeof activityOptions>): ActivityLimits | null {
@@ -236,7 +254,7 @@ function hasFields(value: Readonly<Record<string, unknown>> | undefined): boolea
   return false;
 }
 
-function activitiesOf(activities: Record<string, unknown> | undefined): Map<string, ActivityFunction> {
+function activitiesOf(activities: Readonly<Record<string, unknown>> | undefined): Map<string, ActivityFunction> {
   const functions = new Map<string, ActivityFunction>();
   for (const [name, value] of Object.entries(activities ?? {})) {
     if (typeof value === 'function') functions.set(name, value as ActivityFunction);

@@ -3,7 +3,14 @@ import { checkIdentifier } from '../core/identifier.js';
 import { parseOptions } from '../core/options.js';
 import { refusal } from '../core/refusal.js';
 import { unawaited } from '../core/unawaited.js';
-import { type ActivityOptions, type ActivityPlan, activityOptions, callActivity, planOf } from './proxy-activities.js';
+import {
+  type ActivityOptions,
+  type ActivityPlan,
+  activityOptions,
+  callActivity,
+  planOf,
+  refuseBothNames,
+} from './proxy-activities.js';
 
 /** Options of {@link run}: those of an activity that runs where its workflow runs. */
 export type StepOptions = Omit<ActivityOptions, 'activities' | 'taskQueue' | 'scheduleToStartTimeout'>;
@@ -39,7 +46,10 @@ export function run<T>(name: string, step: () => T, options?: StepOptions): Prom
 }
 
 function planFor(name: string, step: () => unknown, options: StepOptions | undefined): ActivityPlan {
-  if (options !== undefined) parseOptions('run', stepOptions, options);
+  if (options !== undefined) {
+    parseOptions('run', stepOptions, options);
+    refuseBothNames('run', options);
+  }
   usual ??= planOf('run', {});
   const plan = options === undefined ? usual : planOf('run', options);
   // Interceptors find it among the options, as they do for a proxy.

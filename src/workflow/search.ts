@@ -1,5 +1,6 @@
 import { checkDocumentEngine, type DocumentEngine } from '../core/document-engine.js';
 import { InvalidArgumentError } from '../core/errors.js';
+import { holdsFields } from '../core/holds-fields.js';
 import { checkWorkflowId } from '../core/identifier.js';
 import { refusal } from '../core/refusal.js';
 import { type SearchValue, searchTexts, storedField } from '../core/search-fields.js';
@@ -132,10 +133,9 @@ function setFields(session: DocumentSession, call: string, given: readonly unkno
 }
 
 /** The fields of `set`: the only argument, or names and values in turn. */
-function givenFields(call: string, given: readonly unknown[]): Record<string, unknown> {
+function givenFields(call: string, given: readonly unknown[]): Readonly<Record<string, unknown>> {
   const [first] = given;
-  if (given.length === 1 && typeof first === 'object' && first !== null && !Array.isArray(first))
-    return first as Record<string, unknown>;
+  if (given.length === 1 && holdsFields(first)) return first;
   if (given.length === 0 || given.length % 2 === 1) {
     throw new InvalidArgumentError(
       `${call}: fields must be one object, or names and values in turn; got ${given.length} argument(s)`,

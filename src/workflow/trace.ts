@@ -1,6 +1,7 @@
 import { encodePayload } from '../codec/payload.js';
 import { fingerprint } from '../core/fingerprint.js';
 import type { TraceAttributes } from '../core/history.js';
+import { holdsFields } from '../core/holds-fields.js';
 import { identifierRuleFor, isIdentifier } from '../core/identifier.js';
 import { parseOptions } from '../core/options.js';
 import { refusal } from '../core/refusal.js';
@@ -39,8 +40,7 @@ async function traceStep(given: TraceAttributes, options: OnceOptions): Promise<
 
 /** A copy: what the workflow changes later is not reported. */
 function checkAttributes(given: unknown): TraceAttributes {
-  if (typeof given !== 'object' || given === null || Array.isArray(given))
-    throw refusal('trace', 'attributes', { must: 'an object of attributes by name' }, given);
+  if (!holdsFields(given)) throw refusal('trace', 'attributes', { must: 'an object of attributes by name' }, given);
   return Object.fromEntries(
     Object.entries(given).map(([key, value]: [string, unknown]) => {
       if (!isIdentifier(key)) throw refusal('trace', 'each attribute name', identifierRuleFor(key), key);
