@@ -145,6 +145,26 @@ describe('a value that Postgres refuses', () => {
   });
 });
 
+describe('an error of the server’s own', () => {
+  it('is nobody’s fault: the commit is made again until it succeeds, and no step is repeated', async () => {
+    // More often than one call is repeated: the item that is left alone by then is sent anew.
+    await engine.sql(`
+      create sequence tries;
+      create function fails() returns trigger language plpgsql as $$ begin
+        if new.body like '%poison%' and nextval('tries') <= 8 then raise exception 'invalid page' using errcode = 'XX001'; end if;
+        return new;
+      end $$;
+      grant usage on sequence tries to public;
+      create trigger fails before insert on history for each row execute function fails()`);
+    const id = uuid();
+    const handle = await engine.start('works', [id, 'poison']);
+    expect(await engine.result(handle)).toBe('poison');
+    expect(journal.count(id)).toBe(2);
+    const tries = await engine.sql<{ n: number }>('select last_value::int as n from tries');
+    expect(tries[0]?.n).toBeGreaterThan(8);
+  });
+});
+
 describe('large values', () => {
   it('of many workflows at once arrive, and small ones do not wait for them long', async () => {
     const large = 'x'.repeat(4 * 1024 * 1024);

@@ -1,6 +1,7 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { Batcher } from './batcher.js';
 import type { Lane } from './database.js';
+import { SqlError } from './sql-error.js';
 
 /** Lanes are only told apart; calls are answered by hand. */
 function batcher(options: { maxBytes?: number; asideBytes?: number } = {}) {
@@ -79,5 +80,40 @@ describe('a batcher', () => {
     expect(calls.filter(({ lane }) => lane === 'main')).toHaveLength(1);
     const [, , , culprit] = await outcomes;
     expect(culprit).toMatchObject({ status: 'rejected', reason: new Error('not 4') });
+  });
+
+  it('sends what the server failed at again and again, aside, while the others go on; then it tells the caller', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout'] });
+    try {
+      const { made, calls, turns } = batcher();
+      const fault = new SqlError(Object.assign(new Error('invalid page'), { code: 'XX001', severity: 'ERROR' }));
+      const failed = made.submit(1).catch((error: unknown) => error);
+      for (let attempt = 1; attempt <= 8; attempt++) {
+        await vi.advanceTimersByTimeAsync(2_000);
+        await turns();
+        const tried = calls.filter(({ items }) => items[0] === 1);
+        expect(tried).toHaveLength(attempt);
+        expect(tried.at(-1)?.lane).toBe(attempt === 1 ? 'main' : 'side');
+        tried.at(-1)?.fail(fault);
+        await turns();
+        const other = made.submit(100 + attempt);
+        await turns();
+        calls.at(-1)?.answer();
+        expect(await other).toBe(100 + attempt);
+      }
+      expect(await failed).toBe(fault);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it('is done with it when the server no longer fails', async () => {
+    const { made, calls, turns } = batcher();
+    const submitted = made.submit(1);
+    await turns();
+    calls[0]?.fail(new SqlError(Object.assign(new Error('no such file'), { code: '58P01', severity: 'ERROR' })));
+    await expect.poll(() => calls.length).toBe(2);
+    calls[1]?.answer();
+    expect(await submitted).toBe(1);
   });
 });

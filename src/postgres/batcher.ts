@@ -11,13 +11,15 @@
  *    sees the error. The main lane goes on meanwhile.
  * 4. A row held by a caller's open transaction (55P03 after 100 ms) is no error: the item is sent again on the side
  *    lane until it passes, in turn with the others there, never passed over.
+ * 5. Of a fault of the server's own the culprit may be innocent: it is sent again some times, the others going on in between.
  */
 
 import { ConnectionError, IsolationLevelError, LeaseLostError } from '../core/errors.js';
+import { backoffMs } from './backoff.js';
 import type { Lane } from './database.js';
 import { FairQueue } from './fair-queue.js';
 import { isHeld, restFromHeldRow } from './held-row.js';
-import { knownError } from './sql-error.js';
+import { isServerFault, knownError } from './sql-error.js';
 
 export interface BatcherOptions<Item, Answer> {
   readonly main: Lane;
@@ -37,6 +39,10 @@ export interface BatcherOptions<Item, Answer> {
 /** What a batch of ordinary items does not reach by far, so that one item of this size is felt in it. */
 export const LARGE_ITEM_BYTES = 65_536;
 
+/** Pauses of a second in the end, and in each attempt those of the lane: about 15 s in all. */
+const FAULTS = 8;
+const FIRST_PAUSE_BEHIND_FAULT_MS = 200;
+
 /** Who gets the answer to an item: one call of one of the two. Neither may throw. */
 export interface Caller<Answer> {
   /** It is durable. Called within the turn in which the call's answer came. */
@@ -48,6 +54,8 @@ interface Entry<Item, Answer> {
   readonly item: Item;
   readonly bytes: number;
   readonly caller: Caller<Answer>;
+  /** How often the server failed at it alone. */
+  faults: number;
 }
 
 type HandOut = () => void;
@@ -77,7 +85,7 @@ export class Batcher<Item, Answer> {
    * @param group Whose it is: where many wait, all groups have their share of each call.
    */
   send(item: Item, caller: Caller<Answer>, group = 0): void {
-    const entry = { item, bytes: this.#options.bytes(item), caller };
+    const entry = { item, bytes: this.#options.bytes(item), caller, faults: 0 };
     if (entry.bytes > this.#options.asideBytes) {
       this.#setAside([entry]);
       return;
@@ -118,7 +126,9 @@ export class Batcher<Item, Answer> {
     for (let batch = this.#aside.shift(); batch !== undefined; batch = this.#aside.shift()) {
       const handOut = await this.#ask(this.#options.side, batch);
       if (handOut !== null) handOut();
-      else if (batch.length === 1) {
+      else if (batch.length === 1 && (batch[0]?.faults ?? 0) > 0) {
+        setTimeout(() => this.#setAside(batch), backoffMs(batch[0]?.faults ?? 1, FIRST_PAUSE_BEHIND_FAULT_MS));
+      } else if (batch.length === 1) {
         this.#aside.push(batch); // held by somebody: its turn comes again
         await restFromHeldRow();
       } else {
@@ -141,7 +151,9 @@ export class Batcher<Item, Answer> {
       };
     } catch (error) {
       const known = knownError(error);
+      const [first] = batch;
       const single = batch.length === 1 && !isHeld(error);
+      if (single && first !== undefined && isServerFault(known) && ++first.faults < FAULTS) return null;
       if (single || concernsAll(known)) {
         return () => {
           for (const entry of batch) entry.caller.failed(known);

@@ -114,6 +114,15 @@ describe.skipIf(!hasServer)('a lane', () => {
     });
   });
 
+  it('sends a query again at which the server itself failed, some times', async () => {
+    await admin.query('create sequence tries');
+    const failsUntil = (times: number) =>
+      `do $$ begin if nextval('tries') < ${times} then raise 'corrupt' using errcode = 'XX001'; end if; end $$`;
+    await run(failsUntil(4));
+    await expect(run(failsUntil(1_000))).rejects.toMatchObject({ name: 'SqlError', code: 'XX001' });
+    expect((await admin.query('select last_value from tries')).rows[0]?.last_value).toBe('10');
+  });
+
   it('has each effect once, however connections are cut', async () => {
     const proxy = await startProxy(test.url);
     await database.release();

@@ -24,6 +24,12 @@ const SCRIPT_DEADLINE_MS = 10 * 60_000;
  * pace of its own (connect-pacer.ts).
  */
 const FIRST_REPEAT_MS = 5;
+/**
+ * A fault of the server's own is over after a moment or never, and nobody can tell. A second and a half: those who share the connection
+ * wait too, and a caller that can wait by itself sends the query again (batcher.ts).
+ */
+const FIRST_RETRY_MS = 50;
+const RETRIES = 5;
 /** SQLSTATE of a write in a read-only transaction. */
 const READ_ONLY = '25006';
 const types = { getTypeParser: parserOf };
@@ -153,6 +159,7 @@ export class PgLane implements Lane {
     const reaction = reactionTo(error);
     if (reaction === 'reconnect') this.#connection.drop();
     if (reaction === 'reconnect' || reaction === 'repeat') return backoffMs(failures, FIRST_REPEAT_MS);
+    if (reaction === 'retry' && failures <= RETRIES) return backoffMs(failures, FIRST_RETRY_MS);
     if (reaction === 'unprepare' && named) {
       this.#names.giveUp(error);
       return 0;

@@ -30,12 +30,13 @@ describe('a lane', () => {
     expect(reactionTo(sqlError(code))).toBe('unprepare');
   });
 
-  it.each(['55P03', '23505', '22P02', '42501', '0A000', 'PD001', 'PD409', 'XX000'])(
-    'leaves %s to the caller',
-    (code) => {
-      expect(reactionTo(sqlError(code))).toBe('throw');
-    },
-  );
+  it.each(['XX000', 'XX001', '58000', '58P01'])('repeats some times after %s', (code) => {
+    expect(reactionTo(sqlError(code))).toBe('retry');
+  });
+
+  it.each(['55P03', '23505', '22P02', '42501', '0A000', 'PD001', 'PD409'])('leaves %s to the caller', (code) => {
+    expect(reactionTo(sqlError(code))).toBe('throw');
+  });
 });
 
 describe('connecting', () => {

@@ -1,13 +1,15 @@
 /**
  * What a lane does about a failure. Nothing here is ever blamed on a caller's data: see docs/architecture.md, "Lost answers".
  */
-import { isServerError } from './sql-error.js';
+import { isServerError, isServerFault } from './sql-error.js';
 
 export type Reaction =
   /** The connection is gone, or good for nothing: take a new one and send the query again. */
   | 'reconnect'
   /** Send the query again on the same connection, a little later. */
   | 'repeat'
+  /** The same, some times: a fault of the server's own, which may be over in a moment or stay for ever. */
+  | 'retry'
   /** A pooler gave us another server connection than the one that knows our statement: go on without names. */
   | 'unprepare'
   /** The caller's. */
@@ -27,6 +29,7 @@ export function reactionTo(error: unknown): Reaction {
   const { code, routine, constraint } = error;
   if (code.startsWith(CONNECTION) || CANNOT_CONNECT_NOW.test(code)) return 'reconnect';
   if (REPEAT.test(code)) return 'repeat';
+  if (isServerFault(error)) return 'retry';
   // The same entry was being committed, by an earlier sending of this call or from outside. Now it can be seen: see commit.sql.
   if (code === UNIQUE_VIOLATION && constraint === 'history_pkey') return 'repeat';
   if (code === NAME_TAKEN || code === NAME_UNKNOWN) return 'unprepare';

@@ -36,6 +36,11 @@ export function isServerError(error: unknown): error is ServerError {
   return typeof severity === 'string' && typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code);
 }
 
+/** Internal errors (XX) and errors of the system around the server (58): nothing that the statement asked for. */
+export function isServerFault(error: unknown): boolean {
+  return (error instanceof SqlError || isServerError(error)) && /^(XX|58)/.test(error.code);
+}
+
 /**
  * What a lane throws for what the server said. A missing right is told as such wherever it shows, on the first look at the schema or in any
  * call: nobody deals with it by its code. Everything else goes by its SQLSTATE, which callers look at: see {@link knownError}.

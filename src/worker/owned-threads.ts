@@ -36,6 +36,7 @@ import { runAs } from '../workflow/context.js';
 import { throughInbound } from '../workflow/interceptors.js';
 import { ActiveThread, type ThreadPort } from './active-thread.js';
 import { ActivityRunner, type ThreadsOfActivities } from './activity-runner.js';
+import { blockedBecause } from './blocked-reason.js';
 import type { Taken } from './claim-loop.js';
 import type { EagerChoice } from './entry-draft.js';
 import type { HostContext } from './host-context.js';
@@ -432,10 +433,10 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
   blocked(thread: ActiveThread, reason: Error): void {
     const { lanes, schema, registration } = this.#host;
     const fields = { ...workflowFields(thread.info), ...errorFields(reason) };
-    this.#loggerOf(thread).error(fields, 'a workflow is blocked: its history does not fit the code of this worker');
+    const { line, words } = blockedBecause(reason);
+    this.#loggerOf(thread).error(fields, line);
     this.#host.metrics.blocked(thread.info.workflowName);
     this.#drop(thread);
-    const words = `${reason.name}: ${reason.message}`;
     untilFree(() => blockThread(lanes.side, schema, registration.workerNo, thread, words))
       .then((state) => {
         // To the others: this process has room, but not the code.
