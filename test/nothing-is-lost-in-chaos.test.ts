@@ -1,6 +1,6 @@
 /**
  * Real processes on a real database with a synchronous standby, and all that can happen to them: docs/reliability.md. This is the short
- * form; `npm run chaos` sets `CHAOS` (options as JSON) and runs the same for as long as it is asked to.
+ * form, whose work is bounded; `npm run chaos` sets `CHAOS` (options as JSON) and runs the same for as long as it is asked to.
  */
 import { writeSync } from 'node:fs';
 import { expect, it } from 'vitest';
@@ -8,29 +8,34 @@ import { percentile, tableOf } from './support/chaos/report.js';
 import { type ChaosOptions, runChaos } from './support/chaos/run.js';
 
 const given = JSON.parse(process.env.CHAOS ?? '{}') as Partial<ChaosOptions>;
-const seed = given.seed ?? Number(process.env.SEED ?? Math.floor(Math.random() * 1e9));
+const seed = given.seed ?? 7;
 const RECOVERED_WITHIN_MS = 15_000;
 
-const short = {
-  kill: 4,
-  killAtPoint: 8,
+/** So many single faults: on an idle machine some 40 s. */
+const faults = {
+  kill: 6,
+  killAtPoint: 10,
   killClient: 1,
-  pause: 1,
-  workerClock: 2,
-  crash: 1,
+  outOfMemory: 1,
+  workerClock: 1,
+  pause: 3,
+  blockedLoop: 1,
+  crash: 2,
   failover: 1,
-  terminate: 3,
-  replicaStalls: 1,
-  reset: 2,
-  lostAnswer: 4,
-  blackHole: 1,
-  delay: 1,
-  deafen: 1,
+  replicaStalls: 4,
   exhaust: 1,
   pooler: 1,
   databaseClock: 1,
   diskFull: 1,
+  terminate: 30,
+  reset: 15,
+  lostAnswer: 60,
+  blackHole: 1,
+  delay: 1,
+  deafen: 4,
 };
+/** Nothing is asserted of time here: on a machine that has much else to do there are fewer faults, and the workflows take longer. */
+const short = { leaseMs: 2_000, workers: 4, clients: 2, rate: 4, open: 40, workflows: 300, faults, atMostMs: 60_000 };
 
 /** Past vitest, at once. A pipe may be full for a moment. */
 function say(text: string): void {
@@ -43,7 +48,7 @@ function say(text: string): void {
   }
 }
 
-it.runIf(process.env.CHAOS !== undefined)(
+it(
   'kill, crash, cut, promote: each workflow ends as its program says, and each effect fits what was recorded',
   async () => {
     const lines: string[] = [];
@@ -51,7 +56,7 @@ it.runIf(process.env.CHAOS !== undefined)(
       lines.push(line);
       if (process.env.CHAOS !== undefined) say(`${line}\n`);
     };
-    const plan = { leaseMs: 2_000, workers: 4, clients: 2, rate: 4, open: 40, faults: short, ...given, seed };
+    const plan = { ...(given.faults === undefined && short), ...given, seed } as Omit<ChaosOptions, 'log'>;
     log(`seed ${seed}: ${JSON.stringify(plan)}`);
     const result = await runChaos({ ...plan, log });
     log(`\n${tableOf(seed, result)}`);
@@ -68,13 +73,16 @@ it.runIf(process.env.CHAOS !== undefined)(
       violations: [],
       surprises: [],
     });
+    expect(result.done, story).toBe(plan.workflows ?? result.done);
     expect(result.done, story).toBeGreaterThan(0);
-    // A matter of how fast the machine is, so where time is what was asked for.
-    if (given.forMs === undefined) return;
+    // A matter of how fast the machine is, so where more was asked for than the short form.
+    if (given.faults === undefined) return;
+    expect(result.missing, story).toEqual([]);
     const recoveries = result.recoveries.map(({ ms }) => ms);
     expect(percentile(recoveries, 0.99), story).toBeLessThanOrEqual(RECOVERED_WITHIN_MS);
   },
-  (given.forMs ?? 0) + 400_000,
+  // A full run ends when its faults have happened.
+  given.faults === undefined ? 600_000 : (given.forMs ?? 3_600_000) + 600_000,
 );
 
 function problemsOf({ wrong, duplicates, lost, stuck, violations, surprises }: Awaited<ReturnType<typeof runChaos>>) {

@@ -57,12 +57,14 @@ it('the table counts what was found', () => {
     },
     ...{ duplicates: ['one', 'two'], lost: ['c0-1'], stuck: [] },
     injected: new Map([['kill', 2]]),
+    missing: ['pooler: 0 of 1'],
     recoveries: [1_000, 2_000, 9_000].map((ms) => ({ fault: 'burst', ms })),
     amid: [{ fault: 'kill', ms: 12_000 }],
   });
   for (const line of [
     /seed +42/,
     /2 \(kill 2\)/,
+    /pooler: 0 of 1/,
     /duplicates +2/,
     /lost +1/,
     /stuck +0/,

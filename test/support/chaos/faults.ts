@@ -11,31 +11,24 @@ import { type Scene, WAL_SEGMENT_MB } from './scene.js';
 
 export interface Injected {
   readonly what: string;
-  /** When the disturbed could begin to recover, where that was before the fault was over: the lease of a paused worker runs meanwhile. */
-  readonly since?: number;
   /** How many single faults it was. Default 1. */
   readonly count?: number;
 }
 
-export type Fault = (scene: Scene) => Promise<Injected | null>;
+/**
+ * @param mends Called when the disturbed can begin to recover, where that is before the fault is over: the lease of a paused worker runs
+ *   meanwhile.
+ */
+export type Fault = (scene: Scene, mends: () => void) => Promise<Injected | null>;
 
-/** Faults of processes and faults of the infrastructure go on side by side, so that they meet. */
-export const processFaults: Readonly<Record<string, Fault>> = { kill, killAtPoint, killClient, pause, workerClock };
-export const infrastructureFaults: Readonly<Record<string, Fault>> = {
-  crash,
-  failover,
-  terminate,
-  replicaStalls,
-  reset,
-  lostAnswer,
-  blackHole,
-  delay,
-  deafen,
-  exhaust,
-  pooler,
-  databaseClock,
-  diskFull,
-};
+/** Those of one row come one at a time; the rows go on side by side, so that faults of processes, servers and connections meet. */
+export const faultStreams: readonly Readonly<Record<string, Fault>>[] = [
+  { kill, killClient, workerClock, outOfMemory },
+  { killAtPoint },
+  { pause, blockedLoop },
+  { crash, failover, replicaStalls, exhaust, pooler, databaseClock, diskFull },
+  { terminate, reset, lostAnswer, blackHole, delay, deafen },
+];
 
 const POINTS = [
   ...['commit', 'claim', 'park', 'reap', 'renew_lease', 'finish_tasks'].flatMap((call) => [
@@ -48,6 +41,7 @@ const POINTS = [
 ];
 const MOMENTS: readonly Moment[] = ['before-forward', 'after-forward', 'at-answer'];
 const AT_POINT_WITHIN_MS = 4_000;
+const OUT_OF_MEMORY_WITHIN_MS = 20_000;
 
 export const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
@@ -59,60 +53,93 @@ function pick<T>(scene: Scene, list: readonly T[]): T | undefined {
   return list[Math.floor(scene.options.random() * list.length)];
 }
 
-const awake = (processes: readonly ChaosProcess[]) => processes.filter(({ paused }) => !paused);
+/** Does it to one of them that no other fault is busy with. */
+async function toOne(
+  scene: Scene,
+  processes: readonly ChaosProcess[],
+  harm: (victim: ChaosProcess) => Promise<Injected | null>,
+): Promise<Injected | null> {
+  const victim = pick(
+    scene,
+    processes.filter(({ isSuffering }) => !isSuffering),
+  );
+  if (victim === undefined) return null;
+  victim.isSuffering = true;
+  try {
+    return await harm(victim);
+  } finally {
+    victim.isSuffering = false;
+  }
+}
 
 // ---- processes
 
-async function kill(scene: Scene): Promise<Injected | null> {
-  return await killOne(scene, awake(scene.workers));
+async function kill(scene: Scene, mends: () => void): Promise<Injected | null> {
+  return await killOne(scene, mends, scene.workers);
 }
 
-async function killClient(scene: Scene): Promise<Injected | null> {
-  return await killOne(scene, scene.clients);
+async function killClient(scene: Scene, mends: () => void): Promise<Injected | null> {
+  return await killOne(scene, mends, scene.clients);
 }
 
-async function killOne(scene: Scene, victims: readonly ChaosProcess[]): Promise<Injected | null> {
-  const victim = pick(scene, victims);
-  if (victim === undefined) return null;
-  await victim.kill();
-  const since = Date.now();
-  await wait(between(scene, 0, 500));
-  await victim.restart();
-  return { what: victim.place.way, since };
+async function killOne(scene: Scene, mends: () => void, processes: readonly ChaosProcess[]): Promise<Injected | null> {
+  return await toOne(scene, processes, async (victim) => {
+    await victim.kill();
+    mends();
+    await wait(between(scene, 0, 500));
+    await victim.restart();
+    return { what: victim.place.way };
+  });
 }
 
-async function killAtPoint(scene: Scene): Promise<Injected | null> {
-  const victim = pick(scene, awake(scene.workers));
+async function killAtPoint(scene: Scene, mends: () => void): Promise<Injected | null> {
   const point = pick(scene, POINTS) as string;
-  if (victim === undefined) return null;
-  const hit = await victim.diesOf({ arm: point }, AT_POINT_WITHIN_MS);
-  const since = Date.now();
-  if (!hit) await victim.kill();
-  await victim.restart();
-  return {
-    what: hit ? `${victim.place.way} ${point}` : `${victim.place.way}, which did not come by "${point}"`,
-    since,
-  };
+  return await toOne(scene, scene.workers, async (victim) => {
+    const hit = await victim.diesOf({ arm: point }, AT_POINT_WITHIN_MS);
+    if (!hit) await victim.kill();
+    mends();
+    await victim.restart();
+    return { what: hit ? `${victim.place.way} ${point}` : `${victim.place.way}, which did not come by "${point}"` };
+  });
 }
 
-async function pause(scene: Scene): Promise<Injected | null> {
-  const victim = pick(scene, awake(scene.workers));
-  if (victim === undefined) return null;
-  victim.paused = true;
-  const since = Date.now();
-  victim.signal('SIGSTOP');
-  await wait(scene.options.leaseMs + between(scene, 500, 3_000));
-  victim.signal('SIGCONT');
-  victim.paused = false;
-  return { what: victim.place.way, since };
+/** It has a small heap, and fills it. */
+async function outOfMemory(scene: Scene, mends: () => void): Promise<Injected | null> {
+  return await toOne(scene, scene.workers, async (victim) => {
+    const died = await victim.diesOf({ hog: true }, OUT_OF_MEMORY_WITHIN_MS);
+    if (!died) await victim.kill();
+    mends();
+    await victim.restart();
+    return died ? { what: victim.place.way } : null;
+  });
+}
+
+async function pause(scene: Scene, mends: () => void): Promise<Injected | null> {
+  return await toOne(scene, scene.workers, async (victim) => {
+    victim.signal('SIGSTOP');
+    mends();
+    await wait(scene.options.leaseMs + between(scene, 500, 3_000));
+    victim.signal('SIGCONT');
+    return { what: victim.place.way };
+  });
+}
+
+/** Its code computes for longer than its lease. */
+async function blockedLoop(scene: Scene): Promise<Injected | null> {
+  return await toOne(scene, scene.workers, async (victim) => {
+    const blockMs = scene.options.leaseMs + between(scene, 500, 3_000);
+    victim.send({ blockMs });
+    await wait(blockMs);
+    return { what: `${victim.place.way} for ${blockMs} ms` };
+  });
 }
 
 async function workerClock(scene: Scene): Promise<Injected | null> {
-  const victim = pick(scene, awake(scene.workers));
-  if (victim === undefined) return null;
-  const clockMs = between(scene, -86_400_000, 86_400_000);
-  victim.send({ clockMs });
-  return { what: `${victim.place.way} by ${Math.round(clockMs / 1_000)} s` };
+  return await toOne(scene, scene.workers, async (victim) => {
+    const clockMs = between(scene, -86_400_000, 86_400_000);
+    victim.send({ clockMs });
+    return { what: `${victim.place.way} by ${Math.round(clockMs / 1_000)} s` };
+  });
 }
 
 // ---- the database
@@ -233,13 +260,13 @@ async function diskFull(scene: Scene): Promise<Injected | null> {
   return refused() === 0 ? null : { what: `for ${ms} ms, ${refused()} statements refused` };
 }
 
-/** Far longer than it takes to replace the function: see Scene.trueTime(). */
-const LEAST_JUMP_MS = 1_000;
+/** Far longer than it takes to replace the function, also where many wait for two cores: see Scene.trueTime(). */
+const LEAST_JUMP_MS = 4_000;
 
 /** Forward only: what was written ahead of its time would otherwise look as if it had happened after what followed it. */
 async function databaseClock(scene: Scene): Promise<Injected> {
   const before = scene.databaseClock.at(-1)?.aheadMs ?? 0;
-  const aheadMs = before + between(scene, LEAST_JUMP_MS, 2 * scene.options.leaseMs);
+  const aheadMs = before + LEAST_JUMP_MS + between(scene, 0, 2 * scene.options.leaseMs);
   await scene.cluster.sql(
     `create or replace function clock() returns timestamptz language sql volatile
      as $$ select pg_catalog.clock_timestamp() + interval '${aheadMs} ms' $$`,

@@ -7,8 +7,12 @@ export interface Place {
   /** How a process in this place reaches the database; told in the report. */
   readonly way: string;
   readonly file: 'chaos-worker.mjs' | 'chaos-client.mjs';
+  readonly execArgv?: readonly string[];
   env(): Readonly<Record<string, string>>;
 }
+
+/** A machine that does much else takes its time to start one. */
+const READY_WITHIN_MS = 120_000;
 
 export class ChaosProcess {
   readonly place: Place;
@@ -17,8 +21,8 @@ export class ChaosProcess {
   /** Of those that were here before. */
   #past = '';
   #expected = false;
-  /** Stopped by SIGSTOP: not to be killed meanwhile. */
-  paused = false;
+  /** A fault is busy with it: no other may be. */
+  isSuffering = false;
 
   /** @param died Told when it ends, and nobody here had ended it. */
   constructor(place: Place, died: (how: string) => void) {
@@ -37,7 +41,7 @@ export class ChaosProcess {
   }
 
   async ready(): Promise<void> {
-    await this.#fixture.waitFor(({ type }) => type === 'ready', 60_000);
+    await this.#fixture.waitFor(({ type }) => type === 'ready', READY_WITHIN_MS);
   }
 
   /** @returns whether it ends within `ms` by what it is told. */
@@ -74,25 +78,37 @@ export class ChaosProcess {
     await this.ready();
   }
 
-  async drained(ms: number): Promise<boolean> {
-    this.#fixture.send({ stop: true });
-    return await this.#fixture
-      .waitFor(({ type }) => type === 'drained', ms)
-      .then(
-        () => true,
-        () => false,
-      );
+  /** @returns whether it ends what it has begun, and is never for `quietMs` without one that has ended. */
+  async drained(quietMs: number): Promise<boolean> {
+    const fixture = this.#fixture;
+    fixture.send({ stop: true });
+    for (let ended = -1; ended < countOf(fixture); ) {
+      ended = countOf(fixture);
+      const drained = fixture
+        .waitFor(({ type }) => type === 'drained', quietMs)
+        .then(
+          () => true,
+          () => false,
+        );
+      if (await drained) return true;
+    }
+    return false;
   }
 
   #spawn(): Fixture {
     this.#expected = false;
-    const fixture = spawnFixture(this.place.file, { env: this.place.env() });
+    const fixture = spawnFixture(this.place.file, { env: this.place.env(), execArgv: this.place.execArgv ?? [] });
     void fixture.exited.then((exit) => {
       if (this.#fixture === fixture && !this.#expected)
         this.#died(`${this.place.way} ended by itself: ${JSON.stringify(exit)}\n${fixture.output.slice(-2_000)}`);
     });
     return fixture;
   }
+}
+
+/** How many workflows it has seen the end of. */
+function countOf({ messages }: Fixture): number {
+  return messages.filter(({ type }) => type === 'ended').length;
 }
 
 /** The lines that processes wrote into files of one kind, whole ones only: the last may have been cut by a kill. */

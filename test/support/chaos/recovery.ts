@@ -3,8 +3,8 @@
  *
  * Owns: one look at the database ten times a second, for all faults together. When a fault is over, each thread and each task that is
  * owned or may be claimed is written down with how far it was. It has recovered when it was seen to be further, parked or done; the
- * fault, when the last of them has. Measured twice: amid further faults, which hold up the same threads again, and in the quiet behind
- * a burst of them. The second is what is promised.
+ * fault, when the last of them has. Measured twice: amid further faults, which hold up the same threads again, and from the last fault of
+ * a burst until all that any of them had held up has recovered. The second is what is promised.
  */
 import type { Scene } from './scene.js';
 
@@ -16,10 +16,8 @@ export interface Recovery {
 interface Following {
   readonly fault: string;
   readonly since: number;
-  readonly into: Recovery[];
   /** How far each was; null before the first look. */
   held: Map<string, string> | null;
-  readonly over: () => void;
 }
 
 const LOOK_EVERY_MS = 100;
@@ -42,6 +40,9 @@ export class RecoveryWatch {
   readonly #amid: Recovery[] = [];
   readonly #inQuiet: Recovery[] = [];
   #looking = false;
+  /** When the last of those that held something up had recovered. */
+  #lastOver = 0;
+  #whenQuiet = () => {};
 
   constructor(scene: Scene) {
     this.#scene = scene;
@@ -57,21 +58,23 @@ export class RecoveryWatch {
     return this.#inQuiet;
   }
 
-  /** @param since When recovery could begin. */
-  follow(fault: string, since: number): void {
-    void this.#follow(fault, since, this.#amid);
+  /** A fault is over as far as recovery is concerned: it begins now. */
+  follow(fault: string): void {
+    this.#following.add({ fault, since: Date.now(), held: null });
+    if (!this.#looking) void this.#look();
   }
 
-  /** The burst is over. Resolves when all has recovered. */
+  /**
+   * No more faults come for now. Resolves when everything has recovered that the faults had held up.
+   *
+   * @param since When the last of them was over.
+   */
   async burstIsOver(since: number): Promise<void> {
-    await this.#follow('burst', since, this.#inQuiet);
-  }
-
-  #follow(fault: string, since: number, into: Recovery[]): Promise<void> {
-    return new Promise((over) => {
-      this.#following.add({ fault, since, into, held: null, over });
-      if (!this.#looking) void this.#look();
+    await new Promise<void>((resolve) => {
+      this.#whenQuiet = resolve;
+      if (!this.#looking) resolve();
     });
+    if (this.#lastOver > since) this.#inQuiet.push({ fault: 'burst', ms: this.#lastOver - since });
   }
 
   async #look(): Promise<void> {
@@ -82,10 +85,11 @@ export class RecoveryWatch {
       await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
     }
     this.#looking = false;
+    this.#whenQuiet();
   }
 
   #compare(following: Following, progress: ReadonlyMap<string, string>): void {
-    const { held, fault, since, into } = following;
+    const { held, fault, since } = following;
     if (held === null) {
       following.held = new Map(progress);
       if (progress.size > 0) return;
@@ -93,10 +97,10 @@ export class RecoveryWatch {
       for (const [name, was] of held) if (progress.get(name) !== was) held.delete(name);
       const ms = Date.now() - since;
       if (held.size > 0 && ms < GIVE_UP_AFTER_MS) return;
-      into.push({ fault, ms });
+      this.#amid.push({ fault, ms });
+      this.#lastOver = Date.now();
     }
     this.#following.delete(following);
-    following.over();
   }
 
   /** The database may be away again. */

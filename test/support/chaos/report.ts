@@ -15,6 +15,7 @@ export function tableOf(seed: number, result: ChaosResult): string {
       'faults injected',
       `${sum(injected.map(([, n]) => n))} (${injected.map(([name, n]) => `${name} ${n}`).join(', ')})`,
     ],
+    ['planned, but not', result.missing.join(', ') || 'none'],
     ['workflows done', `${result.done}, ${result.paused} times one was paused and resumed in bulk`],
     ['effects', `${result.effects}, of which ${result.repeats} repeated because a process died over them`],
     ['duplicates', String(result.duplicates.length)],

@@ -1,7 +1,8 @@
 /** One chaos run: the stage is set, faults come until their plan or the time is over, everything is brought to its end and audited. */
 import { randomFrom } from '../../fixtures/programs.mjs';
 import { type Audit, auditOf } from './audit.js';
-import { type Fault, infrastructureFaults, processFaults, wait } from './faults.js';
+import { type Fault, faultStreams, wait } from './faults.js';
+import { Plan } from './plan.js';
 import { type Recovery, RecoveryWatch } from './recovery.js';
 import { Scene } from './scene.js';
 
@@ -12,14 +13,22 @@ export interface ChaosOptions {
   readonly clients: number;
   readonly rate: number;
   readonly open: number;
-  /** Each named fault so often, in an order of the seed's; or any of these until `forMs` is over, by these weights, in bursts. */
+  /** How many workflows they start together, also when there are no more faults. Default: until there are no more faults. */
+  readonly workflows?: number;
+  /** So many single faults of each name, in an order of the seed's; or, with `forMs`, any of these by these weights until that is over. */
   readonly faults: Readonly<Record<string, number>>;
   readonly forMs?: number;
+  /** No fault of a plan of so many comes later than that. Default: all of it is carried out. */
+  readonly atMostMs?: number;
+  /** How long faults come until there is quiet. Default: 12 s with `forMs`, else there is one burst of all. */
+  readonly burstMs?: number;
   readonly log: (line: string) => void;
 }
 
 export interface ChaosResult extends Audit {
   readonly injected: ReadonlyMap<string, number>;
+  /** What was planned, and did not come to be. */
+  readonly missing: readonly string[];
   /** Behind each burst of faults, and of each fault amid the others. */
   readonly recoveries: readonly Recovery[];
   readonly amid: readonly Recovery[];
@@ -27,8 +36,8 @@ export interface ChaosResult extends Audit {
   readonly seconds: number;
 }
 
-/** What is not done so long after the last fault is stuck. */
-const DRAIN_MS = 120_000;
+/** When for so long no workflow has ended, those that are open are stuck. */
+const QUIET_MS = 120_000;
 /** Then nothing happens until all has recovered: of a fault that others follow at once nobody could say how long it took. */
 const BURST_MS = 12_000;
 const SHORTEST_GAP_MS = 100;
@@ -40,44 +49,56 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const scene = await Scene.open({ ...options, random: randomFrom(seed) });
   const recovery = new RecoveryWatch(scene);
   const injected = new Map<string, number>();
-  let lastOver = 0;
-  const inject = async (name: string, fault: Fault) => {
+  let lastMended = 0;
+  /** @returns how many single faults there were. */
+  const inject = async (name: string, fault: Fault): Promise<number> => {
+    let isMending = false;
+    const mends = () => {
+      isMending = true;
+      lastMended = Date.now();
+      recovery.follow(name);
+    };
     try {
-      const result = await fault(scene);
-      if (result === null) return;
-      injected.set(name, (injected.get(name) ?? 0) + (result.count ?? 1));
+      const result = await fault(scene, mends);
+      if (result === null) return 0;
+      const count = result.count ?? 1;
+      injected.set(name, (injected.get(name) ?? 0) + count);
       log(`${clock(began)} ${name}: ${result.what}`);
-      const since = result.since ?? Date.now();
-      lastOver = Math.max(lastOver, since);
-      recovery.follow(name, since);
+      if (!isMending) mends();
+      return count;
     } catch (error) {
-      // The other stream may have the database down: what could not be done did not happen.
+      // Another stream may have the database down: what could not be done did not happen.
       log(`${clock(began)} ${name} was not possible: ${error instanceof Error ? error.message : error}`);
+      return 0;
     }
   };
-  const streamOf = (faults: Readonly<Record<string, Fault>>, number: number) => {
-    const random = randomFrom(seed + number);
-    const plan = planOf(options, Object.keys(faults), random, began);
+  const { forMs, atMostMs = Number.POSITIVE_INFINITY } = options;
+  const burstMs = options.burstMs ?? (forMs === undefined ? Number.POSITIVE_INFINITY : BURST_MS);
+  const endsAt = Date.now() + (forMs ?? atMostMs);
+  const streams = faultStreams.map((faults, number) => {
+    const random = randomFrom(seed + number + 1);
+    const planned = Object.entries(options.faults).filter(([name]) => name in faults);
+    const plan = new Plan(Object.fromEntries(planned), forMs === undefined, random);
     return async (until: number) => {
       while (Date.now() < until) {
-        const next = plan.next();
-        if (next.done) return;
+        const name = plan.next();
+        if (name === null) return true;
         await wait(SHORTEST_GAP_MS + random() * (LONGEST_GAP_MS - SHORTEST_GAP_MS));
-        await inject(next.value, faults[next.value] as Fault);
+        plan.happened(name, await inject(name, faults[name] as Fault));
       }
+      return false;
     };
-  };
-  const streams = [streamOf(processFaults, 1), streamOf(infrastructureFaults, 2)];
-  const isOver = () => options.forMs === undefined || Date.now() - began >= options.forMs;
-  do {
-    const until = options.forMs === undefined ? Infinity : Date.now() + BURST_MS;
-    await Promise.all(streams.map((stream) => stream(until)));
-    await recovery.burstIsOver(lastOver);
+  });
+  for (let isOver = false; !isOver; ) {
+    const until = Math.min(endsAt, Date.now() + burstMs);
+    const over = await Promise.all(streams.map((stream) => stream(until)));
+    await recovery.burstIsOver(lastMended);
     const last = recovery.inQuiet.at(-1);
     if (last !== undefined) log(`${clock(began)} all went on ${last.ms} ms after the last fault`);
-  } while (!isOver());
+    isOver = over.every(Boolean) || Date.now() >= endsAt;
+  }
   log(`${clock(began)} no more faults; what is open is brought to its end`);
-  const drained = await scene.drain(DRAIN_MS);
+  const drained = await scene.drain(QUIET_MS);
   if (!drained) log(`${clock(began)} not all has ended: ${await openThreads(scene)}`);
   const audit = await auditOf(scene);
   await scene.close();
@@ -85,6 +106,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   return {
     ...audit,
     injected,
+    missing: missingOf(options, injected),
     recoveries: recovery.inQuiet,
     amid: recovery.amid,
     surprises: scene.surprises,
@@ -92,19 +114,12 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   };
 }
 
-function* planOf(
-  { faults, forMs }: ChaosOptions,
-  names: readonly string[],
-  random: () => number,
-  began: number,
-): Generator<string> {
-  const bag = names.flatMap((name) => Array<string>(faults[name] ?? 0).fill(name));
-  if (bag.length === 0) return;
-  if (forMs === undefined) {
-    while (bag.length > 0) yield bag.splice(Math.floor(random() * bag.length), 1)[0] as string;
-    return;
-  }
-  while (Date.now() - began < forMs) yield bag[Math.floor(random() * bag.length)] as string;
+function missingOf({ faults, forMs }: ChaosOptions, injected: ReadonlyMap<string, number>): string[] {
+  if (forMs !== undefined) return [];
+  return Object.entries(faults)
+    .map(([name, planned]) => ({ name, planned, happened: injected.get(name) ?? 0 }))
+    .filter(({ planned, happened }) => happened < planned)
+    .map(({ name, planned, happened }) => `${name}: ${happened} of ${planned}`);
 }
 
 async function openThreads(scene: Scene): Promise<string> {

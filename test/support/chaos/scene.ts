@@ -18,12 +18,16 @@ export interface SceneOptions {
   /** Starts a second of each client, and how many of its workflows may be open. */
   readonly rate: number;
   readonly open: number;
+  /** How many they start together. Default: until they are told to stop. */
+  readonly workflows?: number;
   readonly random: () => number;
   readonly log: (line: string) => void;
 }
 
 /** Small, so that files of the log stay shorter than the tables are that the fault `diskFull` does not let grow. */
 export const WAL_SEGMENT_MB = 1;
+
+const FEW_WORKFLOWS = 1_000;
 
 /** How a worker reaches the database. */
 interface Way {
@@ -89,9 +93,14 @@ export class Scene {
     return scene;
   }
 
-  /** Clients start no more and await what they have. @returns whether all of it ended in time. */
-  async drain(ms: number): Promise<boolean> {
-    const drained = await Promise.all(this.clients.map((client) => client.drained(ms)));
+  /**
+   * Clients start no more than they have to and await what they have.
+   *
+   * @param quietMs When no workflow has ended for so long, none is expected to any more.
+   * @returns whether all of it ended.
+   */
+  async drain(quietMs: number): Promise<boolean> {
+    const drained = await Promise.all(this.clients.map((client) => client.drained(quietMs)));
     return drained.every(Boolean);
   }
 
@@ -117,8 +126,9 @@ export class Scene {
     });
     await client.deployAndActivate();
     await client.close();
-    // The same: it grows to more than a segment of the log within a minute.
-    await this.cluster.sql('alter table history set (fillfactor = 10)');
+    // The same: it grows to more than a segment of the log within a minute. Of many workflows it does so anyway, and memory is little.
+    if ((this.options.workflows ?? 0) <= FEW_WORKFLOWS)
+      await this.cluster.sql('alter table history set (fillfactor = 10)');
   }
 
   #ways(): Way[] {
@@ -145,12 +155,14 @@ export class Scene {
     return {
       way: `worker ${n} (${way})`,
       file: 'chaos-worker.mjs',
+      // The fault `outOfMemory` has little to fill.
+      execArgv: ['--max-old-space-size=192'],
       env: () => ({ ...env, URL: url, LEDGER: join(this.dir, `ledger-${n}.jsonl`), TUNING: JSON.stringify(tuning) }),
     };
   }
 
   #client(n: number): Place {
-    const { seed, rate, open } = this.options;
+    const { seed, rate, open, workflows, clients } = this.options;
     const url = n % 2 === 0 ? this.proxy.url(this.cluster.primary.url) : this.cluster.hostList();
     const env = {
       URL: url,
@@ -159,6 +171,8 @@ export class Scene {
       SEED: String(seed),
       RATE: String(rate),
       OPEN: String(open),
+      // The first ones start one more where it does not come out even.
+      ...(workflows !== undefined && { WORKFLOWS: String(Math.floor((workflows + clients - 1 - n) / clients)) }),
     };
     return { way: `client ${n}`, file: 'chaos-client.mjs', env: () => env };
   }
