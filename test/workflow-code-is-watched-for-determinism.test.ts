@@ -1,6 +1,11 @@
-import nodeCrypto, { randomUUID } from 'node:crypto';
+import { execFileSync } from 'node:child_process';
+import nodeCrypto, { randomFillSync, randomUUID } from 'node:crypto';
+import { lookup } from 'node:dns/promises';
+import type { EventEmitter } from 'node:events';
 import fs, { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { request } from 'node:http';
+import { connect } from 'node:net';
 import { setTimeout as pauseFor } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -10,6 +15,9 @@ import { Durable, Errors, proxyActivities, type Worker, type WorkerTuning, workf
 import { Engine, kept, pause, replayed, retryAtOnce } from './support/worker.js';
 
 const here = fileURLToPath(import.meta.url);
+
+/** What is only opened to see that it is told of. Nothing listens there. */
+const dropped = (opened: EventEmitter & { destroy(): unknown }) => opened.on('error', () => {}) && opened.destroy();
 
 /** Every watched call, with what is said about it. Each stands on a line of its own. */
 const calls: Record<string, [() => unknown, told: string, instead: string]> = {
@@ -29,6 +37,15 @@ const calls: Record<string, [() => unknown, told: string, instead: string]> = {
   bytes: [() => nodeCrypto.randomBytes(4), 'crypto.randomBytes()', 'workflow.random()'],
   file: [() => readFileSync(here, 'utf8'), 'fs.readFileSync()', 'an activity'],
   exists: [() => fs.existsSync(here), 'fs.existsSync()', 'an activity'],
+  hrtime: [() => process.hrtime(), 'process.hrtime()', 'workflow.now()'],
+  nanoseconds: [() => process.hrtime.bigint(), 'process.hrtime.bigint()', 'workflow.now()'],
+  limit: [() => AbortSignal.timeout(1), 'AbortSignal.timeout()', 'CancellationScope.withTimeout()'],
+  filled: [() => randomFillSync(Buffer.alloc(2)), 'crypto.randomFillSync()', 'workflow.random()'],
+  stream: [() => fs.createReadStream(here).destroy(), 'fs.createReadStream()', 'an activity'],
+  request: [() => dropped(request({ host: '127.0.0.1', port: 1 })), 'http.request()', 'an activity'],
+  socket: [() => dropped(connect(1, '127.0.0.1')), 'net.connect()', 'an activity'],
+  resolved: [() => lookup('127.0.0.1'), 'dns/promises.lookup()', 'an activity'],
+  program: [() => execFileSync('true').length, 'child_process.execFileSync()', 'an activity'],
   promisedFile: [() => readFile(here), 'fs.promises.readFile()', 'an activity'],
 };
 
@@ -227,7 +244,9 @@ describe('what stands in place of the watched functions', () => {
     fetch,
     randomUUID: crypto.randomUUID,
     nodeRandomUUID: nodeCrypto.randomUUID,
-    imported: [randomUUID, readFileSync, readFile, pauseFor],
+    imported: [randomUUID, readFileSync, readFile, pauseFor, request, connect, lookup, execFileSync],
+    hrtime: process.hrtime,
+    nanoseconds: process.hrtime.bigint,
     readFile: fs.readFile,
   });
 

@@ -1,6 +1,7 @@
 /** A failure that a user's function describes in full: see {@link ApplicationFailure}. */
+import * as v from 'valibot';
 import { markErrorClass } from './branded-error.js';
-import { parseDuration } from './duration.js';
+import { duration, flag, parseOptions, text } from './options.js';
 import { OutcomeError } from './outcome-errors.js';
 
 /** What {@link ApplicationFailure} is made of. */
@@ -17,6 +18,14 @@ export interface ApplicationFailureOptions {
   readonly cause?: unknown;
 }
 
+const failureOptions = v.strictObject({
+  type: v.optional(text),
+  nonRetryable: v.optional(flag),
+  details: v.optional(v.array(v.unknown())),
+  nextRetryDelay: v.optional(duration),
+  cause: v.optional(v.unknown()),
+});
+
 /**
  * A failure that says itself how it is retried. Any other error does so too, by its fields `nonRetryable` and
  * `nextRetryDelay`. A workflow finds it as the `cause` of a DurableFatalError.
@@ -32,12 +41,11 @@ export class ApplicationFailure extends OutcomeError {
     markErrorClass(this, 'ApplicationFailure');
   }
 
-  /** @throws {InvalidArgumentError} for a delay that is no duration. */
+  /** @throws {InvalidArgumentError} for options that make no sense: a misspelt `nonRetryable` would be retried. */
   constructor(message?: string, options: Omit<ApplicationFailureOptions, 'message'> = {}) {
+    parseOptions('ApplicationFailure', failureOptions, options);
     const { cause, ...fields } = options;
     super(message ?? fields.type, cause === undefined ? undefined : { cause });
-    if (fields.nextRetryDelay !== undefined)
-      parseDuration('ApplicationFailure', fields.nextRetryDelay, 'nextRetryDelay');
     for (const key of ['type', 'nonRetryable', 'details', 'nextRetryDelay'] as const) {
       if (fields[key] === undefined) continue;
       Object.defineProperty(this, key, { value: fields[key], enumerable: true, writable: true, configurable: true });

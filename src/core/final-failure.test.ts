@@ -71,10 +71,15 @@ describe('an ApplicationFailure', () => {
     expect((arrived as Error).cause).toBeInstanceOf(TypeError);
   });
 
-  it('is not made with a delay that is none', () => {
-    expect(() => ApplicationFailure.create({ nextRetryDelay: 'soon' })).toThrow(
-      /^ApplicationFailure: nextRetryDelay must be a duration/,
-    );
+  it.each<[object, string]>([
+    [{ nextRetryDelay: 'soon' }, 'ApplicationFailure: nextRetryDelay must be a duration'],
+    [{ nonRetriable: true }, 'ApplicationFailure: unknown option "nonRetriable"; did you mean "nonRetryable"?'],
+    [{ nonRetryable: 'yes' }, 'ApplicationFailure: nonRetryable must be true or false; got "yes"'],
+    [{ type: 7 }, 'ApplicationFailure: type must be text; got 7'],
+    [{ details: { left: 3 } }, 'ApplicationFailure: details must be an array; got an object'],
+  ])('is not made of %o', (options, message) => {
+    expect(() => ApplicationFailure.create(options)).toThrow(message);
+    expect(() => new ApplicationFailure('m', options)).toThrow(message);
   });
 });
 

@@ -4,9 +4,9 @@
  */
 import * as v from 'valibot';
 import { durationMs, durationRule, maxDurationMs } from './duration.js';
-import { InvalidArgumentError } from './errors.js';
 import { holdsFields } from './holds-fields.js';
 import { identifierRuleFor, isIdentifier } from './identifier.js';
+import { InvalidArgumentError } from './misuse-errors.js';
 import { nearestName } from './nearest.js';
 import { refusal } from './refusal.js';
 import { inWords, refusedOption } from './refused-option.js';

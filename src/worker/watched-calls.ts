@@ -1,6 +1,6 @@
 /**
  * Puts watching functions in place of those that give something else when workflow code is replayed: the clock, chance,
- * timers, files, the network.
+ * timers, files, the network, other programs.
  *
  * Installed once for all workers of the process that want it, taken back behind the last one. What somebody else put in
  * place meanwhile (fake timers, an APM) is left alone; then ours stays behind it and passes on. Outside of workflows a call
@@ -9,7 +9,7 @@
 
 import nodeCrypto from 'node:crypto';
 import fs from 'node:fs';
-import { syncBuiltinESMExports } from 'node:module';
+import { createRequire, syncBuiltinESMExports } from 'node:module';
 import timers from 'node:timers';
 import timersPromises from 'node:timers/promises';
 import { met } from './determinism-guard.js';
@@ -25,34 +25,55 @@ const fileCalls = [
   'access',
   'appendFile',
   'copyFile',
+  'cp',
+  'lstat',
   'mkdir',
+  'mkdtemp',
   'open',
   'readdir',
   'readFile',
+  'realpath',
   'rename',
   'rm',
   'stat',
   'unlink',
   'writeFile',
 ];
-const randomCalls = ['getRandomValues', 'randomBytes', 'randomInt', 'randomUUID'];
+/** What has one form only. */
+const fileOnly = ['createReadStream', 'createWriteStream', 'existsSync'];
+const randomCalls = ['getRandomValues', 'randomBytes', 'randomFill', 'randomFillSync', 'randomInt', 'randomUUID'];
+const processCalls = ['exec', 'execFile', 'execFileSync', 'execSync', 'fork', 'spawn', 'spawnSync'];
 const timerCalls = ['setImmediate', 'setInterval', 'setTimeout'];
 
 /** [where, what is told before the name, names, what to use instead] */
 type Watched = readonly [object, string, readonly string[], string];
 
+/** By name, so that a program that never watches does not load them for us. */
+const required = createRequire(import.meta.url);
+const builtin = (name: string) => required(`node:${name}`) as object;
+
 /** Asked for when it is needed: looking at some of them loads them. */
 const watchedCalls = (): readonly Watched[] => [
   [Math, 'Math.', ['random'], CHANCE],
   [performance, 'performance.', ['now'], CLOCK],
+  // First what stands on `hrtime`, whose replacement takes its properties along.
+  [process.hrtime, 'process.hrtime.', ['bigint'], CLOCK],
+  [process, 'process.', ['hrtime'], CLOCK],
+  [AbortSignal, 'AbortSignal.', ['timeout'], `${SLEEP}, or CancellationScope.withTimeout()`],
   [globalThis, '', timerCalls, SLEEP],
   [timers, 'timers.', timerCalls, SLEEP],
   [timersPromises, 'timers/promises.', timerCalls, SLEEP],
   [globalThis, '', ['fetch'], ACTIVITY],
   [globalThis.crypto, 'crypto.', ['getRandomValues', 'randomUUID'], CHANCE],
   [nodeCrypto, 'crypto.', randomCalls, CHANCE],
-  [fs, 'fs.', [...fileCalls, ...fileCalls.map((name) => `${name}Sync`), 'existsSync'], ACTIVITY],
+  [fs, 'fs.', [...fileCalls, ...fileCalls.map((name) => `${name}Sync`), ...fileOnly], ACTIVITY],
   [fs.promises, 'fs.promises.', fileCalls, ACTIVITY],
+  [builtin('http'), 'http.', ['get', 'request'], ACTIVITY],
+  [builtin('https'), 'https.', ['get', 'request'], ACTIVITY],
+  [builtin('net'), 'net.', ['connect', 'createConnection'], ACTIVITY],
+  [builtin('dns'), 'dns.', ['lookup', 'resolve'], ACTIVITY],
+  [builtin('dns/promises'), 'dns/promises.', ['lookup', 'resolve'], ACTIVITY],
+  [builtin('child_process'), 'child_process.', processCalls, ACTIVITY],
 ];
 
 interface Replacement {
