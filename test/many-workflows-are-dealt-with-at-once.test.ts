@@ -27,7 +27,16 @@ async function failing(id: string) {
   return 'mended';
 }
 
-const engine = engineForAll({ workflow: { waits, failing }, activities, tempo: kept });
+async function goesOn() {
+  try {
+    await workflow.sleep(1);
+  } catch {
+    return 'cancelled';
+  }
+  return await workflow.continueAsNew();
+}
+
+const engine = engineForAll({ workflow: { waits, failing, goesOn }, activities, tempo: kept });
 
 /** Three that wait, found by a field of their own. */
 async function three(name = 'waits') {
@@ -140,6 +149,33 @@ it('goes through more than one page', async () => {
   expect(sorted(result.ids)).toEqual(sorted(all));
   expect(await bulk().terminate({ ...filter, paused: true })).toMatchObject({ matched: 230, done: 230 });
 });
+
+it.each(['cancel', 'terminate', 'pause'] as const)(
+  '%s reaches workflows that go on as new all the while',
+  async (what) => {
+    const fleet = uuid();
+    const restless = Array.from({ length: 8 }, (_, n) => `${fleet} ${n}`);
+    for (const workflowId of restless) await engine().start('goesOn', [], { workflowId });
+    const idle = Array.from({ length: 100 }, (_, n) => `${fleet} idle ${n}`);
+    await Promise.all(
+      idle.map((workflowId) => engine().start('waits', [workflowId], { workflowId, taskQueue: `${fleet} nobody` })),
+    );
+    const filter = { workflowId: { prefix: fleet } };
+    expect(await bulk()[what](filter)).toMatchObject({ matched: 108, done: 108, failed: 0, cursor: null });
+    if (what === 'pause') {
+      expect(await engine().client.workflow.count({ ...filter, paused: true })).toBe(108);
+      await bulk().terminate(filter);
+    } else if (what === 'terminate') {
+      expect(await engine().client.workflow.count({ ...filter, status: 'open' })).toBe(0);
+    } else {
+      for (const workflowId of restless)
+        expect(await (await engine().client.workflow.getHandle('test', 'goesOn', workflowId)).result()).toBe(
+          'cancelled',
+        );
+      await bulk().terminate(filter);
+    }
+  },
+);
 
 it('refuses filters and options that make no sense', async () => {
   // @ts-expect-error a condition it does not have

@@ -105,6 +105,9 @@ const terminateShape = v.strictObject({
 const PAGE = 100;
 /** How many are under way at a time: other calls of the client go out between them. */
 const AT_ONCE = 10;
+const all = () => true;
+/** As many as a page of the database holds: while these are read, little changes. */
+const FOLLOWED_PAGE = 1_000;
 const MAX_TOLD = 1_000;
 
 /** What these calls ask of the client they are from. */
@@ -123,6 +126,8 @@ interface Call {
   readonly filter: StoredFilter;
   readonly options: v.InferOutput<typeof plainShape>;
   readonly act: Act;
+  /** Which of those that go on in a new run (continueAsNew) while it is at work it is for, too. Default: none. */
+  readonly follows?: (execution: ListedExecution) => boolean;
 }
 
 export function bulkCalls({ reach, seal, events }: BulkPort) {
@@ -131,7 +136,8 @@ export function bulkCalls({ reach, seal, events }: BulkPort) {
     /**
      * Pauses the open workflows that a filter selects, each as `handle.pause`.
      *
-     * Like all calls here it goes through pages, newest first; what is started meanwhile is not touched. Each workflow is changed in a
+     * Like all calls here it goes through pages, newest first; what is started meanwhile is not touched, but what goes on in a new run
+     * (continueAsNew) is, by `pause`, `cancel` and `terminate`. Each workflow is changed in a
      * transaction of its own; one that ended or changed meanwhile is passed over. A call that broke off is made again, from
      * the start or from the last `cursor`: nothing is done twice.
      *
@@ -150,7 +156,7 @@ export function bulkCalls({ reach, seal, events }: BulkPort) {
         pauseWorkflow(link, workflow_id, reason === undefined ? {} : { reason });
       // what is no filter must not come to mean all: it is looked at before anything is added to it
       const stored = { paused: false, ...selected('bulk.pause', filter, 'open') };
-      return await run({ name: 'bulk.pause', filter: stored, options: rest, act: pause });
+      return await run({ name: 'bulk.pause', filter: stored, options: rest, act: pause, follows: all });
     },
 
     /** Resumes workflows, each as `handle.resume`: those that are paused, unless the filter says `paused`, `blocked` or `quarantined` itself. */
@@ -172,7 +178,8 @@ export function bulkCalls({ reach, seal, events }: BulkPort) {
         if (execution.cancel_requested) return false;
         return await link.cancel(execution.workflow_id, execution.chain_no);
       };
-      return await run({ name, filter: selected(name, filter, 'open'), options: rest, act: cancel });
+      const follows = ({ cancel_requested }: ListedExecution) => !cancel_requested;
+      return await run({ name, filter: selected(name, filter, 'open'), options: rest, act: cancel, follows });
     },
 
     /** Terminates the open workflows, each as `handle.terminate` with these options. */
@@ -203,7 +210,7 @@ export function bulkCalls({ reach, seal, events }: BulkPort) {
         if (descend) await link.descend(told);
         return status === 'terminated' || status === 'again';
       };
-      return await run({ name, filter: selected(name, filter, 'open'), options: given, act: terminate });
+      return await run({ name, filter: selected(name, filter, 'open'), options: given, act: terminate, follows: all });
     },
 
     /**
@@ -256,38 +263,68 @@ function selected(call: string, filter: ExecutionFilter, status: ExecutionStatus
   return { ...stored, status: [status] };
 }
 
-async function inPages(reach: Reach, { filter, options, act }: Call): Promise<BulkResult> {
+async function inPages(reach: Reach, { filter, options, act, follows }: Call): Promise<BulkResult> {
   const { dryRun = false, limit = Infinity, cursor = null, namespace } = options;
   const onPage = options.onPage as BulkOptions['onPage'];
   const link = await reach(namespace);
   const ids: string[] = [];
   const failures: { workflowId: string; error: Error }[] = [];
-  let result: BulkResult = { matched: 0, done: 0, unchanged: 0, failed: 0, ids, failures, cursor };
+  const result = { matched: 0, done: 0, unchanged: 0, failed: 0, ids, failures, cursor };
+  const told = () => onPage?.({ ...result });
+  const deal = async (execution: ListedExecution) => {
+    const outcome = dryRun ? 'unchanged' : await outcomeOf(act, link, execution);
+    const what = outcome instanceof Error ? 'failed' : outcome;
+    if (!dryRun) result[what]++;
+    if (outcome instanceof Error) {
+      if (failures.length < MAX_TOLD) failures.push({ workflowId: execution.workflow_id, error: outcome });
+    } else if ((dryRun || what === 'done') && ids.length < MAX_TOLD) ids.push(execution.workflow_id);
+  };
+  const dealAll = async (page: readonly ListedExecution[]) => {
+    for (let at = 0; at < page.length; at += AT_ONCE) await Promise.all(page.slice(at, at + AT_ONCE).map(deal));
+    result.matched += page.length;
+  };
+  let newest = cursor === null ? null : Number(cursor);
   do {
     const after = result.cursor === null ? null : Number(result.cursor);
     const size = Math.min(PAGE, limit - result.matched);
     const page = await link.listExecutions(filter, { after, limit: size });
-    const counts = { done: 0, unchanged: 0, failed: 0 };
-    const deal = async (execution: ListedExecution) => {
-      const outcome = dryRun ? 'unchanged' : await outcomeOf(act, link, execution);
-      const what = outcome instanceof Error ? 'failed' : outcome;
-      if (!dryRun) counts[what]++;
-      if (outcome instanceof Error) {
-        if (failures.length < MAX_TOLD) failures.push({ workflowId: execution.workflow_id, error: outcome });
-      } else if ((dryRun || what === 'done') && ids.length < MAX_TOLD) ids.push(execution.workflow_id);
-    };
-    for (let at = 0; at < page.length; at += AT_ONCE) await Promise.all(page.slice(at, at + AT_ONCE).map(deal));
-    result = {
-      ...result,
-      matched: result.matched + page.length,
-      done: result.done + counts.done,
-      unchanged: result.unchanged + counts.unchanged,
-      failed: result.failed + counts.failed,
-      cursor: page.length < size ? null : String(page.at(-1)?.run_no),
-    };
-    onPage?.(result);
+    newest ??= page[0]?.run_no ?? 0;
+    await dealAll(page);
+    result.cursor = page.length < size ? null : String(page.at(-1)?.run_no);
+    told();
   } while (result.cursor !== null && result.matched < limit);
+  if (follows === undefined || dryRun) return result;
+
+  for (let seen = newest, before = -1; before < result.done && result.matched < limit; ) {
+    before = result.done;
+    const later = await continuedSince(link, filter, seen, newest);
+    seen = later.newest;
+    await dealAll(later.executions.filter(follows).slice(0, limit - result.matched));
+    if (before < result.done) told();
+  }
   return result;
+}
+
+/**
+ * What has gone on in a new run while pages were turned, and so was on none of them: runs newer than `seen` of chains that had begun with
+ * `newest` or before.
+ */
+async function continuedSince(
+  link: Link,
+  filter: StoredFilter,
+  seen: number,
+  newest: number,
+): Promise<{ readonly executions: ListedExecution[]; readonly newest: number }> {
+  const executions: ListedExecution[] = [];
+  let first = seen;
+  for (let after: number | null = null; ; ) {
+    const page: ListedExecution[] = await link.listExecutions(filter, { after, limit: FOLLOWED_PAGE });
+    if (after === null) first = page[0]?.run_no ?? seen;
+    const later = page.filter(({ run_no }) => run_no > seen);
+    executions.push(...later.filter(({ chain_no }) => chain_no <= newest));
+    if (later.length < FOLLOWED_PAGE) return { executions, newest: first };
+    after = page.at(-1)?.run_no ?? null;
+  }
 }
 
 /** @throws {ConnectionError}: the rest would only wait for it, one by one. */
