@@ -9,11 +9,11 @@ begin
     from (
       select from (select s.service_no from service s where s.kind = 'workflow' and s.task_queue = p_task_queue) s
       cross join lateral (
-        select from thread t where t.service_no = s.service_no and t.ready_at <= clock() limit p_limit) t
+        select from thread t where t.service_no = s.service_no and t.ready_at <= (select clock()) limit p_limit) t
       union all
       select from (select s.service_no from service s where s.kind = 'activity' and s.task_queue = p_task_queue) s
       cross join lateral (
-        select from activity_task a where a.service_no = s.service_no and a.ready_at <= clock() limit p_limit) a
+        select from activity_task a where a.service_no = s.service_no and a.ready_at <= (select clock()) limit p_limit) a
       limit p_limit
     ) waiting);
 end $$;

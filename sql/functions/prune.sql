@@ -16,7 +16,7 @@ begin
   perform begin_write(false);
   for v_note in
     select p.ctid as id, p.runs, p.threads from pruning p
-    where p.due_at <= clock() and (p.runs = '{}' or not v_archives)
+    where p.due_at <= (select clock()) and (p.runs = '{}' or not v_archives)
     order by p.due_at limit 100 for update skip locked
   loop
     v_ids := v_ids || v_note.id;
@@ -31,6 +31,6 @@ begin
   -- pause: done
   pruned := cardinality(v_runs) - cardinality(v_deleted.held) - cardinality(v_deleted.crowded);
   more := v_ids <> '{}'
-    and exists (select from pruning p where p.due_at <= clock() and (p.runs = '{}' or not v_archives));
+    and exists (select from pruning p where p.due_at <= (select clock()) and (p.runs = '{}' or not v_archives));
   return next;
 end $$;

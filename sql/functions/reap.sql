@@ -37,9 +37,9 @@ begin
   hints := array_to_string(
     release_dead_workers()
     -- a time limit of an activity is near: see expire_tasks
-    || case when exists (select from activity_task a where a.expires_at < clock() + interval '2 s') then array['x'] else '{}' end
+    || case when exists (select from activity_task a where a.expires_at < (select clock()) + interval '2 s') then array['x'] else '{}' end
     -- a timeout of a workflow, or the end of a reservation: see expire_runs
-    || case when exists (select from execution e where e.due_at < clock() + interval '2 s') then array['o'] else '{}' end
+    || case when exists (select from execution e where e.due_at < (select clock()) + interval '2 s') then array['o'] else '{}' end
     -- threads that workers died with: see try_suspect
     || case when exists (select from suspect s where s.state = 'waiting') then array['u'] else '{}' end,
     ',');

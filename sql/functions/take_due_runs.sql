@@ -18,7 +18,7 @@ begin
   perform begin_write(false);
   for v_note in
     select p.ctid as id, p.runs from pruning p
-    where p.due_at <= clock() and p.runs <> '{}'
+    where p.due_at <= (select clock()) and p.runs <> '{}'
     order by p.due_at limit 100 for update skip locked
   loop
     v_ids := v_ids || v_note.id;

@@ -14,7 +14,7 @@ begin
   perform rotate_requests();
   with gone as (
     delete from signal s using (
-      select x.signal_no from signal x where x.expires_at < clock() order by x.expires_at limit 500 for update skip locked
+      select x.signal_no from signal x where x.expires_at < (select clock()) order by x.expires_at limit 500 for update skip locked
     ) x
     where s.signal_no = x.signal_no
     returning s.signal_id
@@ -24,7 +24,7 @@ begin
     perform forget_rendezvous(v_gone);
   end if;
   delete from emission m using (
-    select x.emission_no from emission x where x.expires_at < clock() order by x.expires_at limit 5000 for update skip locked
+    select x.emission_no from emission x where x.expires_at < (select clock()) order by x.expires_at limit 5000 for update skip locked
   ) x
   where m.emission_no = x.emission_no;
   get diagnostics v_count = row_count;

@@ -21,7 +21,7 @@ begin
     select y.service_no, y.task_queue, y.name from service y where y.kind = 'workflow' and y.task_queue = q.task_queue offset 0) s
   cross join lateral (
     select count(*)::int as waiting
-    from (select from thread t where t.service_no = s.service_no and t.ready_at < clock() - interval '3 s' limit 1000) r) n
+    from (select from thread t where t.service_no = s.service_no and t.ready_at < (select clock()) - interval '3 s' limit 1000) r) n
   where n.waiting > 0
     and not exists (
       select from worker w where w.released_at is null and w.died_at is null and s.service_no = any(w.services))

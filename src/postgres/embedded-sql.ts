@@ -615,11 +615,11 @@ begin
     from (
       select from (select s.service_no from service s where s.kind = 'workflow' and s.task_queue = p_task_queue) s
       cross join lateral (
-        select from thread t where t.service_no = s.service_no and t.ready_at <= clock() limit p_limit) t
+        select from thread t where t.service_no = s.service_no and t.ready_at <= (select clock()) limit p_limit) t
       union all
       select from (select s.service_no from service s where s.kind = 'activity' and s.task_queue = p_task_queue) s
       cross join lateral (
-        select from activity_task a where a.service_no = s.service_no and a.ready_at <= clock() limit p_limit) a
+        select from activity_task a where a.service_no = s.service_no and a.ready_at <= (select clock()) limit p_limit) a
       limit p_limit
     ) waiting);
 end $$;
@@ -4339,7 +4339,7 @@ begin
   perform begin_write(false);
   for v_note in
     select p.ctid as id, p.runs, p.threads from pruning p
-    where p.due_at <= clock() and (p.runs = '{}' or not v_archives)
+    where p.due_at <= (select clock()) and (p.runs = '{}' or not v_archives)
     order by p.due_at limit 100 for update skip locked
   loop
     v_ids := v_ids || v_note.id;
@@ -4354,7 +4354,7 @@ begin
   -- pause: done
   pruned := cardinality(v_runs) - cardinality(v_deleted.held) - cardinality(v_deleted.crowded);
   more := v_ids <> '{}'
-    and exists (select from pruning p where p.due_at <= clock() and (p.runs = '{}' or not v_archives));
+    and exists (select from pruning p where p.due_at <= (select clock()) and (p.runs = '{}' or not v_archives));
   return next;
 end $$;
 ` },
@@ -4545,9 +4545,9 @@ begin
   hints := array_to_string(
     release_dead_workers()
     -- a time limit of an activity is near: see expire_tasks
-    || case when exists (select from activity_task a where a.expires_at < clock() + interval '2 s') then array['x'] else '{}' end
+    || case when exists (select from activity_task a where a.expires_at < (select clock()) + interval '2 s') then array['x'] else '{}' end
     -- a timeout of a workflow, or the end of a reservation: see expire_runs
-    || case when exists (select from execution e where e.due_at < clock() + interval '2 s') then array['o'] else '{}' end
+    || case when exists (select from execution e where e.due_at < (select clock()) + interval '2 s') then array['o'] else '{}' end
     -- threads that workers died with: see try_suspect
     || case when exists (select from suspect s where s.state = 'waiting') then array['u'] else '{}' end,
     ',');
@@ -6424,7 +6424,7 @@ begin
   perform begin_write(false);
   for v_note in
     select p.ctid as id, p.runs from pruning p
-    where p.due_at <= clock() and p.runs <> '{}'
+    where p.due_at <= (select clock()) and p.runs <> '{}'
     order by p.due_at limit 100 for update skip locked
   loop
     v_ids := v_ids || v_note.id;
@@ -6695,7 +6695,7 @@ begin
   perform rotate_requests();
   with gone as (
     delete from signal s using (
-      select x.signal_no from signal x where x.expires_at < clock() order by x.expires_at limit 500 for update skip locked
+      select x.signal_no from signal x where x.expires_at < (select clock()) order by x.expires_at limit 500 for update skip locked
     ) x
     where s.signal_no = x.signal_no
     returning s.signal_id
@@ -6705,7 +6705,7 @@ begin
     perform forget_rendezvous(v_gone);
   end if;
   delete from emission m using (
-    select x.emission_no from emission x where x.expires_at < clock() order by x.expires_at limit 5000 for update skip locked
+    select x.emission_no from emission x where x.expires_at < (select clock()) order by x.expires_at limit 5000 for update skip locked
   ) x
   where m.emission_no = x.emission_no;
   get diagnostics v_count = row_count;
@@ -6833,7 +6833,7 @@ begin
     select y.service_no, y.task_queue, y.name from service y where y.kind = 'workflow' and y.task_queue = q.task_queue offset 0) s
   cross join lateral (
     select count(*)::int as waiting
-    from (select from thread t where t.service_no = s.service_no and t.ready_at < clock() - interval '3 s' limit 1000) r) n
+    from (select from thread t where t.service_no = s.service_no and t.ready_at < (select clock()) - interval '3 s' limit 1000) r) n
   where n.waiting > 0
     and not exists (
       select from worker w where w.released_at is null and w.died_at is null and s.service_no = any(w.services))
