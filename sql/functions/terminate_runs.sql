@@ -26,6 +26,9 @@ begin
         perform lock_run_at_once(v_run);
       end if;
       select e.state into v_state from execution e where e.run_no = v_run;
+      if not found then
+        v_run := null;                               -- pruned since it was looked up
+      end if;
       exit when v_run is null or v_state <> 'continued';
     end loop;
     if v_run is null then

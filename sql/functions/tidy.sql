@@ -1,5 +1,5 @@
 -- Keeps house, in small portions: signals put back, signals expired, emitted events expired, request tables, worker
--- rows of yesterday.
+-- rows of yesterday, sessions of worker roles that hold on to a transaction.
 -- Apart from reap, because signals take the rendezvous before threads. Answers hints.
 create or replace function tidy() returns text
 language plpgsql as $$
@@ -33,5 +33,6 @@ begin
   end if;
   delete from worker w where w.released_at < clock() - interval '1 day';
   perform forget_suspects();
+  perform end_idle_sessions();
   return array_to_string(v_hints, ',');
 end $$;

@@ -15,9 +15,11 @@ import type { Lane } from '../postgres/database.js';
 import { assertMigrated } from '../postgres/migrate.js';
 import { schemaName } from '../postgres/namespace.js';
 import {
+  endPrepared,
   endSessions,
   fetchDatabaseName,
   fetchRole,
+  fetchSchemaOwner,
   fetchWorkerRoles,
   retireWorkersOf,
   type WorkerRoleRow,
@@ -99,7 +101,7 @@ const listShape = v.strictObject(common);
 /**
  * Makes a database role that may run workers of these queues, and do nothing else: pass what it resolves to as
  * `workerCredentials`. Called again for the same queues it gives the same role a new password, and makes good that it was revoked;
- * its workers that run go on, unless it was.
+ * its workers that run go on, unless it was. Settings of the role (`alter role ... set`), which it can make itself, begin anew.
  *
  * @throws {InvalidArgumentError} for an empty list, a bad name or password.
  * @throws {PermissionError} when the connection's role may not make roles, or does not own the schema.
@@ -119,14 +121,17 @@ export async function provisionWorkerRole(
   const verifier = await scramVerifier(secret);
   return await asAdmin(options.connection, namespace, async (lane, schema) => {
     for (let races = 1; ; races++) {
-      const { roleName, isNew, note } = await nameFor(lane, namespace, schema, given.streamNames);
+      const { roleName, isNew, note, database } = await nameFor(lane, namespace, schema, given.streamNames);
+      const owner = quoteIdentifier(await fetchSchemaOwner(lane, schema, PATIENCE));
       const role = quoteIdentifier(roleName);
       const grants = [quoteText(roleName), listOf(streams), listOf(sorted(callNames)), String(signals)];
       try {
         await lane.script(
           `${isNew ? `create role ${role} noinherit` : `alter role ${role}`} login password ${quoteText(verifier)};
+          ${isNew ? '' : `alter role ${role} reset all; alter role ${role} in database ${quoteIdentifier(database)} reset all;`}
           alter role ${role} set idle_in_transaction_session_timeout = '30s';
           comment on role ${role} is ${quoteText(note)};
+          grant ${role} to ${owner};
           select ${quoteIdentifier(schema)}.grant_worker_role(${grants.join(', ')});`,
           PATIENCE,
         );
@@ -168,7 +173,8 @@ export async function rotateWorkerPassword(options: RotateWorkerPasswordOptions)
  * When this resolves nothing that the role sends is accepted any more. The role and its row in {@link listWorkerRoles} stay. Idempotent.
  *
  * @throws {InvalidArgumentError} for a role that is none of the namespace's worker roles.
- * @throws {PermissionError} as {@link provisionWorkerRole}; also when its sessions may not be ended: they can do nothing more then.
+ * @throws {PermissionError} as {@link provisionWorkerRole}; also when its sessions, or transactions that it prepared for a two-phase
+ *   commit, may not be ended (those only by a superuser): they can do nothing more then, but hold their locks.
  */
 export async function revokeWorkerRole(options: RevokeWorkerRoleOptions): Promise<void> {
   const { namespace = 'durable', roleName } = parseOptions('revokeWorkerRole', revokeShape, options);
@@ -182,6 +188,7 @@ export async function revokeWorkerRole(options: RevokeWorkerRoleOptions): Promis
     );
     try {
       await endAllSessions(lane, roleName);
+      await endPrepared(lane, roleName, PATIENCE);
     } finally {
       await retireWorkersOf(lane, schema, roleName, PATIENCE);
     }
@@ -224,20 +231,20 @@ async function nameFor(
   namespace: string,
   schema: string,
   streamNames: readonly string[],
-): Promise<{ roleName: string; isNew: boolean; note: string }> {
+): Promise<{ roleName: string; isNew: boolean; note: string; database: string }> {
   const database = await fetchDatabaseName(lane, PATIENCE);
   const streams = JSON.stringify(sorted(streamNames));
   const note = `Perdure worker role of namespace ${namespace} in database ${database}: ${streams}`;
   const rows = await fetchWorkerRoles(lane, schema, PATIENCE);
   const known = rows.find((row) => !row.gone && row.stream_names === streams);
-  if (known !== undefined) return { roleName: known.role_name, isNew: false, note };
+  if (known !== undefined) return { roleName: known.role_name, isNew: false, note, database };
   const plain = `hmsh_wrk_${schema}_${streamNames.map((each) => each.replace(/[^A-Za-z0-9]/g, '_')).join('__')}`;
   const digest = createHash('sha256').update(note).digest('hex').slice(0, 16);
   const digested = `${plain.slice(0, MOST_NAME_BYTES - digest.length - 1)}_${digest}`;
   for (const roleName of plain.length <= MOST_NAME_BYTES ? [plain, digested] : [digested]) {
     const role = await fetchRole(lane, roleName, PATIENCE);
     // One with our note is left from a schema that was dropped.
-    if (role === null || role.note === note) return { roleName, isNew: role === null, note };
+    if (role === null || role.note === note) return { roleName, isNew: role === null, note, database };
   }
   throw new InvalidArgumentError(
     `provisionWorkerRole: role "${digested}" is there and is no worker role of this namespace. Drop it, or rename it`,

@@ -2258,6 +2258,42 @@ begin
   end loop;
 end $$;
 ` },
+  { name: 'end_idle_sessions', sql: `-- Ends sessions of worker roles that keep others waiting: such a role may undo its own timeouts, and whoever holds a row of the
+-- engine in an open transaction holds up those who need it (a signal id, the counter of emitted events, a migration).
+-- * It has locked our tables in a transaction of 30 s or more, and is not just about to commit: a transactional activity locks them
+--   with its last statement alone. One of 10 minutes is not asked what it is about.
+-- * It has been idle in a transaction for an hour, whatever it holds: nothing is vacuumed, and if it listens no notification is
+--   dropped from the queue of the server.
+-- Membership in the role lets the owner of this function do so; provisionWorkerRole grants it. Locks nothing. Answers how many.
+create or replace function end_idle_sessions() returns int
+language plpgsql as $$
+declare
+  v_now timestamptz := clock();
+  v_ended int := 0;
+  v_session record;
+begin
+  for v_session in
+    select a.pid
+    from worker_role r
+    join pg_roles o on o.oid = r.role_oid and not o.rolsuper          -- which is not ended by anybody else
+    join pg_stat_activity a on a.usesysid = r.role_oid
+    where a.datname = current_database() and a.pid <> pg_backend_pid() and pg_has_role(r.role_oid, 'usage')
+      and a.xact_start < v_now - interval '30 s' and (
+        a.state like 'idle in transaction%' and a.state_change < v_now - interval '1 hour'
+        or (a.state_change < v_now - interval '1 s' or a.xact_start < v_now - interval '10 minutes') and exists (
+          select from pg_locks l
+          join pg_class c on c.oid = l.relation
+          where l.pid = a.pid and l.locktype = 'relation' and l.granted and l.mode <> 'AccessShareLock'
+            and l.database = (select d.oid from pg_database d where d.datname = current_database())
+            and c.relnamespace = (select e.relnamespace from pg_class e where e.oid = 'execution'::regclass)))
+  loop
+    if pg_terminate_backend(v_session.pid) then
+      v_ended := v_ended + 1;
+    end if;
+  end loop;
+  return v_ended;
+end $$;
+` },
   { name: 'end_run', sql: `-- Ends one open run from outside (terminated, or failed by its timeout): closing entries for its threads, the end of the run, and, when its descendants are to end
 -- too, the note that says so (see descend). The caller holds the execution, its threads, the parent's and those of
 -- whoever awaits its hooks. The hint 'e' and its number is for the caller alone: no worker of its own tells subscribers (changed_runs).
@@ -4826,11 +4862,12 @@ begin
 end $$;
 ` },
   { name: 'renew_lease', sql: `-- Prolongs a worker's lease. False when the worker was declared dead, or is another role's: it must drop all it holds and register anew.
+-- A scoped worker's ends within an hour, as register_worker has it: nobody has to wait longer for what it holds.
 create or replace function renew_lease(p_worker_no int, p_lease_ms int) returns boolean
 language plpgsql as $$
 begin
   perform begin_write(true);
-  update worker set lease_until = clock() + p_lease_ms * interval '1 ms'
+  update worker set lease_until = clock() + case when scoped then least(p_lease_ms, 3600000) else p_lease_ms end * interval '1 ms'
   where worker_no = p_worker_no and role = session_user and died_at is null;
   return found;
 end $$;
@@ -6630,6 +6667,9 @@ begin
         perform lock_run_at_once(v_run);
       end if;
       select e.state into v_state from execution e where e.run_no = v_run;
+      if not found then
+        v_run := null;                               -- pruned since it was looked up
+      end if;
       exit when v_run is null or v_state <> 'continued';
     end loop;
     if v_run is null then
@@ -6680,7 +6720,7 @@ begin
 end $$;
 ` },
   { name: 'tidy', sql: `-- Keeps house, in small portions: signals put back, signals expired, emitted events expired, request tables, worker
--- rows of yesterday.
+-- rows of yesterday, sessions of worker roles that hold on to a transaction.
 -- Apart from reap, because signals take the rendezvous before threads. Answers hints.
 create or replace function tidy() returns text
 language plpgsql as $$
@@ -6714,6 +6754,7 @@ begin
   end if;
   delete from worker w where w.released_at < clock() - interval '1 day';
   perform forget_suspects();
+  perform end_idle_sessions();
   return array_to_string(v_hints, ',');
 end $$;
 ` },

@@ -118,8 +118,8 @@ for (const [where, isThere, make] of places) {
           definer: true,
           settings: `${path}; enable_seqscan=off; enable_hashjoin=off; enable_mergejoin=off; plan_cache_mode=force_generic_plan`,
         },
-        { name: 'schema_version', definer: true, settings: path },
-        { name: 'touch', definer: true, settings: path },
+        { name: 'schema_version', definer: true, settings: `${path}; debug_print_plan=off` },
+        { name: 'touch', definer: true, settings: `${path}; debug_print_plan=off` },
       ]);
     });
 

@@ -225,6 +225,10 @@ function harden({ functions }: SchemaSource, schema: string): string {
       execute format('alter routine %s set enable_mergejoin = off', v_routine.name);
       -- Their plans are fixed by their form; made anew for each small array they cost half of a one-step workflow.
       execute format('alter routine %s set plan_cache_mode = force_generic_plan', v_routine.name);
+    elsif v_routine.is_definer then
+      -- Plans made for one call hold its values, of rows too that the caller may not read; and any caller may have plans
+      -- printed to itself. Generic plans, above, hold none.
+      execute format('alter routine %s set debug_print_plan = off', v_routine.name);
     end if;
   end loop;
 `;

@@ -23,7 +23,6 @@ import {
   step,
   type Thread,
   task,
-  violations,
   wait,
   waiting,
 } from '../support/protocol.js';
@@ -266,7 +265,8 @@ it.each(KINDS)(
     expect(tally.ok).toBeGreaterThan(cases / 20);
     expect(await bystander()).toEqual(before);
     await expectWorkGoesOn();
-    expect(await violations(own)).toEqual([]);
+    // Nobody fires the timers that generated calls have set, so how late they are says nothing.
+    expect(await own.sql(`select name, what from ${SCHEMA}.violations(1e10)`)).toEqual([]);
     // 42601: see above.
     expect([...loggedErrors(database)].filter(([state]) => UNTOLD.test(state) && state !== '42601')).toEqual([]);
   },

@@ -32,13 +32,28 @@ import {
   violations,
   wait,
 } from '../support/protocol.js';
-import { failureOf, type Session } from '../support/protocol-session.js';
+import { failureOf, SCHEMA, type Session } from '../support/protocol-session.js';
 import { stateOf } from '../support/protocol-state.js';
 
 const statesOf = async (session: Session) =>
   Object.fromEntries((await stateOf(session)).executions!.map(({ run, state }) => [run, state]));
 
 onEveryDatabase('a workflow that terminates another', (session) => {
+  it('is told of one that was pruned as it was looked up: there is none of that id', async () => {
+    const worker = await register(session());
+    const judge = await running(session(), worker, 'judge');
+    await session().sql('begin');
+    try {
+      await session().sql(`set local statement_timeout to '5s'`);
+      await session().sql(
+        `create or replace function ${SCHEMA}.latest_run(p_workflow_id text) returns bigint language sql stable as 'select 999999::bigint'`,
+      );
+      expect(await step(session(), judge, { opens: 1, effects: [end(0, 'gone')] })).toEqual([[0, 'unknown']]);
+    } finally {
+      await session().sql('rollback');
+    }
+  });
+
   it('ends it in the commit that records the call, and leaves nothing of it behind', async () => {
     const worker = await register(session());
     const other = await running(session(), worker, 'other');

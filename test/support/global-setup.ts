@@ -24,7 +24,12 @@ declare module 'vitest' {
 }
 
 /** Small, as it may be in memory. Each database dropped forces a checkpoint, behind which every page would go to the WAL whole. */
-const SETTINGS = { max_wal_size: '256MB', full_page_writes: 'off', log_line_prefix: '%m [%p] %a %e %d ' };
+const SETTINGS = {
+  max_wal_size: '256MB',
+  full_page_writes: 'off',
+  log_line_prefix: '%m [%p] %a %e %d ',
+  max_prepared_transactions: 4, // what a worker role prepares holds its locks beyond its sessions
+};
 
 interface Shared {
   users: number;

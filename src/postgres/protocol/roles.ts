@@ -1,6 +1,7 @@
 /** Calls about worker roles. */
 
 import type { Lane, QueryOptions } from '../database.js';
+import { quoteText } from '../quoting.js';
 import { call, text } from './call.js';
 
 /** What a worker role was granted. */
@@ -55,6 +56,15 @@ export async function fetchDatabaseName(lane: Lane, options?: QueryOptions): Pro
   return (await lane.query<{ name: string }>(query, options))[0]?.name ?? '';
 }
 
+/** Who owns the schema and the functions in it. */
+export async function fetchSchemaOwner(lane: Lane, schema: string, options?: QueryOptions): Promise<string> {
+  const query = {
+    text: 'select pg_catalog.pg_get_userbyid(n.nspowner)::text as name from pg_catalog.pg_namespace n where n.nspname = $1',
+    values: [schema],
+  };
+  return (await lane.query<{ name: string }>(query, options))[0]?.name ?? '';
+}
+
 /** Ends the sessions of a role. @returns how many there were. */
 export async function endSessions(lane: Lane, roleName: string, options?: QueryOptions): Promise<number> {
   const query = {
@@ -63,6 +73,18 @@ export async function endSessions(lane: Lane, roleName: string, options?: QueryO
     values: [roleName],
   };
   return (await lane.query<{ count: number }>(query, options))[0]?.count ?? 0;
+}
+
+/** Rolls back what a role prepared for a two-phase commit: that outlives its sessions, with all locks. */
+export async function endPrepared(lane: Lane, roleName: string, options?: QueryOptions): Promise<void> {
+  const query = {
+    text: `select p.gid from pg_catalog.pg_prepared_xacts p
+      where p.owner = $1::text::name and p.database = pg_catalog.current_database()`,
+    values: [roleName],
+  };
+  for (const { gid } of await lane.query<{ gid: string }>(query, options)) {
+    await lane.query({ text: `rollback prepared ${quoteText(gid)}`, values: [] }, options);
+  }
 }
 
 /** Declares the workers of a role dead. */
