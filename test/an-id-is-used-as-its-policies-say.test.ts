@@ -304,6 +304,11 @@ describe('policies that make no sense', () => {
       [start({ startDelay: 'soon' }), 'startDelay must be a duration'],
       [start({ workflowRunTimeout: 0 }), 'workflowRunTimeout must be a duration longer than 0'],
       [start({ workflowExecutionTimout: 5 }), 'did you mean "workflowExecutionTimeout"?'],
+      [
+        start({ pending: 9, startDelay: '1 hour' }),
+        'startDelay must be left out with pending; got "1 hour". A reservation',
+      ],
+      [start({ pending: 9, workflowRunTimeout: 5 }), 'workflowRunTimeout must be left out with pending; got 5'],
       [start({ parentClosePolicy: 'ABANDON' }), 'unknown option "parentClosePolicy"'],
       [signalWithStart({ signalId: undefined }), 'signalWithStart: signalId must be'],
       [signalWithStart({ workflowId: '' }), 'signalWithStart: workflowId must be'],

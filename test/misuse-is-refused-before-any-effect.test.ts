@@ -147,6 +147,7 @@ describe('without a database', () => {
   it('options of a handle are checked', async () => {
     const handle = await client.workflow.getHandle('q', 'w', 'id');
     await expect(handle.result({ throwOnerror: false } as object)).rejects.toThrow('did you mean "throwOnError"?');
+    await expect(handle.state('yes' as never)).rejects.toThrow('state: metadata must be true or false; got "yes"');
     await expect(handle.terminate({ reason: 7 } as object)).rejects.toThrow('terminate: reason must be text; got 7');
     await expect(handle.terminate({ code: 1.5 })).rejects.toThrow('terminate: code must be a whole number');
     await expect(handle.terminate({ expire: -1 })).rejects.toThrow('terminate: expire must be');

@@ -34,6 +34,10 @@ begin
     raise exception 'start_workflow: args must be an array; got %. Put a single argument in brackets',
       coalesce(jsonb_typeof(args), 'null') using errcode = 'PD003';
   end if;
+  if pending is not null and (v_terms ->> 'delayMs' is not null or v_terms ->> 'executionTimeoutMs' is not null or v_terms ->> 'runTimeoutMs' is not null) then
+    raise exception 'start_workflow: start_delay, workflow_execution_timeout and workflow_run_timeout must be left out with pending. A reservation does not run: give them to the start that fills it'
+      using errcode = 'PD003';
+  end if;
   v_status := (
     select s.status from start_in_transaction(null, json_build_object(
       'requestNo', (random() * 281474976710655)::bigint,

@@ -130,6 +130,7 @@ export class WorkflowHandle<R = unknown> {
   state(metadata?: false): Promise<WorkflowState>;
   state(metadata: true): Promise<{ data: WorkflowState; metadata: WorkflowStateMetadata }>;
   async state(metadata = false): Promise<WorkflowState | { data: WorkflowState; metadata: WorkflowStateMetadata }> {
+    if (typeof metadata !== 'boolean') throw refusal('state', 'metadata', { must: 'true or false' }, metadata);
     const found = await this.#describe();
     const data = stateOf(this.workflowId, found, this.#seal);
     if (!metadata) return data;

@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import { encodePayload } from '../codec/payload.js';
 import type { Seal } from '../codec/payload-codec.js';
 import { choice, duration, flag, identifier, identifierOrNone, parseOptions, seconds, text } from '../core/options.js';
+import { refusal } from '../core/refusal.js';
 import type { RetryOptions } from '../core/retry-policy.js';
 import { type SearchOptions, searchOption } from '../core/search-fields.js';
 import {
@@ -123,10 +124,18 @@ export interface ResolvedStart {
   readonly terms: StoredTerms | null;
 }
 
+/** Terms that mean nothing to a reservation. */
+const OF_WHAT_RUNS = ['startDelay', 'workflowExecutionTimeout', 'workflowRunTimeout'] as const;
+
 /** @throws {InvalidArgumentError} */
 export function resolveStart(options: StartOptions): ResolvedStart {
   const given = parseOptions('start', startShape, options);
   const pending = given.pending === undefined ? {} : { pendingMs: given.pending * 1000 };
+  const early = given.pending === undefined ? undefined : OF_WHAT_RUNS.find((name) => given[name] !== undefined);
+  if (early !== undefined) {
+    const todo = 'A reservation does not run: give it to the start that fills it';
+    throw refusal('start', early, { must: 'left out with pending', todo }, options[early]);
+  }
   return { given, terms: storedTerms('start', given, pending) };
 }
 

@@ -144,6 +144,11 @@ onEveryDatabase('from SQL', (session) => {
         `PD003 start_workflow: workflow_id_reuse_policy must be 'ALLOW_DUPLICATE' or 'ALLOW_DUPLICATE_FAILED_ONLY' with`,
       ],
       [
+        'a delay of what does not run',
+        { pending: '1 s', start_delay: '1 s' },
+        'PD003 start_workflow: start_delay, workflow_execution_timeout and workflow_run_timeout must be left out with pending.',
+      ],
+      [
         'no time at all',
         { workflow_run_timeout: '0' },
         'PD003 start_workflow: workflow_run_timeout must be an interval longer than 0; got 00:00:00. Leave it out for no limit',
