@@ -58,6 +58,12 @@ export function condition<T = unknown>(
   return unawaited(awaitSignal<T>(signalId, timeout));
 }
 
+/** {@link condition} under its older name, which older programs call without a timeout: then nothing but data comes. */
+export interface WaitFor {
+  <T = unknown>(signalId: string): Promise<T>;
+  <T = unknown>(signalId: string, timeout: string | number | ConditionOptions | undefined): Promise<T | false>;
+}
+
 async function awaitSignal<T>(signalId: string, timeout?: string | number | ConditionOptions): Promise<T | false> {
   const { instance, cancellable } = contextOf('condition');
   checkSignalId('condition', signalId);

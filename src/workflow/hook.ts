@@ -42,7 +42,7 @@ const batchShape = v.strictObject({ key: text, options: v.unknown() });
  * Opening it is part of this step's commit: exactly once, also when the call is not awaited.
  *
  * @returns An id of the hook, unique in the namespace.
- * @throws {InvalidArgumentError} for options that make no sense, or that name the calling function (an endless loop).
+ * @throws {InvalidArgumentError} for options that make no sense, or that name no function: it would be the calling one, endlessly.
  * @throws {GetStateError} (404) when the workflow is unknown, {InactiveJobError} when it has ended, {HookRefusedError} when
  *   it takes none (`signalIn: false`).
  *

@@ -88,7 +88,9 @@ describe('the type of what a call gives', () => {
       const approval = await workflow.condition<Receipt>('approved', '1 day');
       expectTypeOf(approval).toEqualTypeOf<Receipt | false>();
       if (approval !== false) expectTypeOf(approval.total).toBeNumber();
-      expectTypeOf(await workflow.waitFor<string>('named')).toEqualTypeOf<string | false>();
+      expectTypeOf(await workflow.waitFor<string>('named', '1s')).toEqualTypeOf<string | false>();
+      const paid = await workflow.waitFor<Receipt>('paid'); // as older programs do: no timeout, no false
+      expectTypeOf(paid.total).toBeNumber();
       expectTypeOf(await workflow.condition('any', { timeout: 5 })).toBeUnknown();
       // @ts-expect-error a timeout is no Date
       await workflow.condition('at', new Date());

@@ -6,7 +6,7 @@
 import { CancelledFailure } from '../core/errors.js';
 import { CancellationScope, isCancellation } from './cancellation.js';
 import { executeChild, startChild } from './child.js';
-import { condition } from './condition.js';
+import { condition, type WaitFor } from './condition.js';
 import { continueAsNew } from './continue-as-new.js';
 import { emit } from './emit.js';
 
@@ -70,7 +70,7 @@ export const workflow = {
   isSideEffectAllowed,
   // the older generation
   sleepFor: sleep,
-  waitFor: condition,
+  waitFor: condition as WaitFor,
   execChild: executeChild,
   getContext: workflowInfo,
   interrupt: terminate,
