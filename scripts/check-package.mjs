@@ -1,6 +1,10 @@
 /**
+ * node scripts/check-package.mjs [--release]
+ *
  * What a user gets: packs the package, installs the tarball into an empty project beside its dependencies alone (no
  * optional peer, no types of one), imports it, and type-checks an import of it with libraries checked too.
+ *
+ * With `--release`, as `npm publish` runs it first (prepublishOnly), also that it can be published: see docs/releasing.md.
  *
  * Works offline: dependencies are linked from our own node_modules. `@arethetypeswrong/cli` would bring 56 packages for
  * the same answer about a package that is ESM only.
@@ -19,6 +23,7 @@ const CONTENTS =
 const root = resolve(import.meta.dirname, '..');
 const { name, dependencies = {} } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 runsNothingAtInstall();
+if (process.argv.includes('--release')) mayBePublished();
 const project = mkdtempSync(join(tmpdir(), 'perdure-package-'));
 try {
   installTarball();
@@ -30,7 +35,8 @@ try {
 }
 
 function installTarball() {
-  const packed = execFileSync('npm', ['pack', '--json', '--silent', '--pack-destination', project], {
+  // `npm publish --dry-run` would hand its own flag on.
+  const packed = execFileSync('npm', ['pack', '--json', '--silent', '--dry-run=false', '--pack-destination', project], {
     cwd: root,
     encoding: 'utf8',
   });
@@ -54,6 +60,22 @@ function runsNothingAtInstall() {
   const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'));
   const theirs = Object.keys(packages).filter((path) => packages[path].hasInstallScript);
   if (theirs.length > 0) fail(`These run scripts at installation: ${theirs.join(', ')}`);
+}
+
+/** What npm would find out late, or not at all: where it comes from is part of a provenance, and has to be said beforehand. */
+function mayBePublished() {
+  const { repository, version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const address = typeof repository === 'string' ? repository : repository?.url;
+  if (!/^git\+https:\/\/[^/]+\/.+\.git$/.test(address ?? ''))
+    fail(
+      'package.json has no repository as "git+https://<host>/<owner>/<name>.git": npm publish --provenance compares it with where the build runs. ' +
+        'Set it to where this repository is public',
+    );
+  const dirty = execFileSync('git', ['status', '--porcelain'], { cwd: root, encoding: 'utf8' }).trim();
+  if (dirty !== '') fail(`These files are not committed:\n${dirty}`);
+  const changelog = readFileSync(join(root, 'CHANGELOG.md'), 'utf8');
+  if (!changelog.includes(`\n## ${version}\n`) && !changelog.includes(`\n## ${version} (20`))
+    fail(`CHANGELOG.md has no heading "## ${version} (<date>)"`);
 }
 
 function evaluatesNoText(target, files) {

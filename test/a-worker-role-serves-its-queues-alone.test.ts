@@ -324,6 +324,21 @@ describe('directly in SQL, a worker role', () => {
     await expect(other).rejects.toEqual(refusedWith('42501'));
   });
 
+  it.each([
+    'direct ',
+    ' direct',
+    'Direct',
+    'direct\u200b',
+    'direct\u202e',
+    'd\u0456rect', // Cyrillic
+    'direct-Activity',
+    'direct-activity-activity',
+  ])('does not serve %j, which only looks like its own', async (queue) => {
+    const register = (kind: string) =>
+      session.query(`select * from durable.register_worker($1, 'd', 1000, $2, $3, '{f}')`, [uuid(), [kind], [queue]]);
+    for (const kind of ['workflow', 'activity']) await expect(register(kind)).rejects.toEqual(refusedWith('42501'));
+  });
+
   it('claims nothing else', async () => {
     const claim = (services: number[], wanted: string[] = []) =>
       session.query(`select * from durable.claim($1, 9, $2, 10, $3)`, [own.worker_no, services, wanted]);
@@ -428,6 +443,29 @@ describe('directly in SQL, a worker role', () => {
       `select worker_no, services from durable.register_worker('again', 'd', 60000, '{workflow}', '{direct}', '{f}')`,
     );
     own = { worker_no: rows[0].worker_no, services: JSON.parse(rows[0].services) };
+  });
+
+  it('gives its members nothing, neither as themselves nor by SET ROLE', async () => {
+    const name = `member_${uuid().slice(0, 8)}`;
+    const [row] = (await session.query('select session_user as role')).rows;
+    await engine.sql(`create role ${name} login`);
+    await engine.sql(`grant ${row.role} to ${name}`);
+    const member = await sessionOf({ roleName: name, password: 'any' });
+    for (const become of ['reset role', `set role ${row.role}`]) {
+      await member.query(become);
+      const registers = member.query(
+        `select * from durable.register_worker('member', 'd', 1000, '{workflow}', '{direct}', '{f}')`,
+      );
+      await expect(registers, become).rejects.toEqual(refusedWith('42501'));
+      await expect(member.query('select durable.my_grants()'), become).rejects.toEqual(refusedWith('42501'));
+      const claims = member.query(`select * from durable.claim($1, 9, $2, 10, '{}')`, [own.worker_no, own.services]);
+      await expect(claims, become).rejects.toEqual(refusedWith('PD002'));
+      expect((await member.query('select durable.renew_lease($1, 1)', [own.worker_no])).rows).toEqual([
+        { renew_lease: false },
+      ]);
+    }
+    await member.end();
+    await engine.sql(`drop role ${name}`);
   });
 
   it('holds no locks on what is not its own', async () => {

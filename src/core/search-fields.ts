@@ -5,7 +5,7 @@
 import * as v from 'valibot';
 import { PayloadTooLargeError } from './errors.js';
 import { holdsFields } from './holds-fields.js';
-import { identifierRule, isIdentifier } from './identifier.js';
+import { identifierRuleFor, isIdentifier } from './identifier.js';
 import { refusal } from './refusal.js';
 import { shownValue } from './shown-value.js';
 import { utf8Length } from './utf8-length.js';
@@ -60,7 +60,8 @@ export function storedField(call: string, name: unknown, path = 'field'): string
   const literal = typeof name === 'string' && isLiteralField(name);
   const stored = literal && name[1] === '_' ? name.slice(2, -1) : name;
   if (isIdentifier(stored) && stored !== '__proto__' && stored !== '""') return stored;
-  throw refusal(call, path, { must: `named by ${identifierRule.must}, other than __proto__` }, name);
+  const rule = identifierRuleFor(name);
+  throw refusal(call, path, { ...rule, must: `named by ${rule.must}, other than __proto__` }, name);
 }
 
 /** Whether the name stands in double quotes. */

@@ -173,6 +173,43 @@ describe('S36, S37: text at public inputs', () => {
   });
 });
 
+describe('S23: ids that look alike', () => {
+  const [plain, composed] = ['order-7', 'caf\u00e9'];
+  const others = ['order-7 ', ' order-7', 'Order-7', 'order-7\u200b', '\u202eorder-7', 'order-7\u00a0', '\u043erder-7'];
+
+  it('are as many workflows, each found by its own bytes', async () => {
+    const ids = [plain, ...others, composed];
+    const handles = await Promise.all(ids.map((id) => engine().start('%', [], { workflowId: id })));
+    await Promise.all(handles.map((handle) => engine().result(handle)));
+    for (const id of ids) {
+      const { executions } = await engine().client.workflow.list({ workflowId: id });
+      expect(executions.map(({ workflowId }) => workflowId)).toEqual([id]);
+    }
+  });
+
+  it('to Unicode too are one: the other spelling is refused everywhere, with what to do', async () => {
+    const decomposed = composed.normalize('NFD');
+    const { client } = engine();
+    const usual = { taskQueue: 'q', workflowName: 'w', args: [] };
+    for (const call of [
+      () => client.workflow.start({ ...usual, workflowId: decomposed }),
+      () => client.workflow.start({ ...usual, taskQueue: decomposed }),
+      () => client.workflow.start({ ...usual, search: { data: { [decomposed]: '1' } } }),
+      () => client.workflow.signal(decomposed, 1),
+      () => Durable.provisionWorkerRole({ connection: engine().connection, streamNames: [decomposed] }),
+    ]) {
+      const error = (await thrownBy(call)) as Error;
+      expect(error).toBeInstanceOf(Errors.InvalidArgumentError);
+      expect(error.message).toContain("normalize('NFC')");
+    }
+    for (const statement of [
+      `select durable.start_workflow('w', 'q', workflow_id => $1)`,
+      `select durable.signal_workflow($1, '1')`,
+    ])
+      await expect(engine().sql(statement, [decomposed])).rejects.toMatchObject({ code: 'PD003' });
+  });
+});
+
 describe('S22, S23, S24: namespaces', () => {
   it.each([
     ...hostile.filter((text) => text !== 'constructor'), // a good name
