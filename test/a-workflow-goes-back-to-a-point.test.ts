@@ -96,6 +96,17 @@ async function failing(id: string) {
   }
 }
 
+/** Says in its own words what went wrong. */
+async function failingInItsWords(id: string) {
+  await step(id, 1);
+  try {
+    return await fails(id);
+  } catch (error) {
+    await step(id, 0);
+    throw new Errors.DurableFatalError('no order', { cause: new Error('no payment', { cause: error }) });
+  }
+}
+
 /** Its other branch ends when the failure is known already. */
 async function failingInParallel(id: string) {
   const other = gated(id, 1);
@@ -132,6 +143,7 @@ const workflows = {
   failing,
   failingInParallel,
   failingItself,
+  failingInItsWords,
   failingParent,
 };
 
@@ -361,6 +373,15 @@ describeInBothTempos('a workflow that is retried', { workflow: workflows, activi
       { run: 1, state: 'completed', cause: 'retried' },
     ]);
     await expect(handle.retry()).rejects.toMatchObject({ reason: 'not failed' });
+  });
+
+  it('repeats it also when the failure names it as a cause only', async () => {
+    const id = uuid();
+    const handle = await engine().start('failingInItsWords', [id], { workflowId: id });
+    expect(await engine().failure(handle)).toMatchObject({ message: 'no order' });
+    mended.add(id);
+    expect(await engine().result(await handle.retry())).toBe('mended');
+    expect(journal.of(id).filter((entry) => entry === 1)).toHaveLength(1);
   });
 
   it('keeps what completed behind the failure', async () => {

@@ -15,7 +15,7 @@ export interface FailedStep {
 }
 
 /**
- * The last recorded failure that is the one the run ended with: what code did afterwards (a `finally`, a compensation) is
+ * The last recorded failure that is the one the run ended with, or one that it names as its cause: what code did afterwards (a `finally`, a compensation) is
  * not kept. Where the function failed by itself, its last entry.
  *
  * @throws {PayloadCodecError} when a failure cannot be opened.
@@ -27,7 +27,7 @@ export function failedStep(rows: readonly HistoryRow[], ended: Failure, seal: Se
   for (const row of rows) {
     for (const { e, c } of parseSteps(row.body)) {
       const [kind, op, failure] = e as [string, number, unknown];
-      if (kind === 'fail' && isSame(decodeFailure(JSON.stringify(failure), seal), ended))
+      if (kind === 'fail' && cameFrom(decodeFailure(JSON.stringify(failure), seal), ended))
         found = { keep: row.seq, childId: children.get(op) ?? null };
       for (const [kind, , , , spec] of c as [CommandKind, string, number, number, unknown][]) {
         if (!opensOperation(kind)) continue;
@@ -37,6 +37,10 @@ export function failedStep(rows: readonly HistoryRow[], ended: Failure, seal: Se
     }
   }
   return found;
+}
+
+function cameFrom(recorded: Failure, ended: Failure): boolean {
+  return isSame(recorded, ended) || (ended.cause !== undefined && cameFrom(recorded, ended.cause));
 }
 
 /** What a workflow lets pass keeps message and stack, whatever it is wrapped in. */
