@@ -107,6 +107,15 @@ async function failingInItsWords(id: string) {
   }
 }
 
+/** Ends with all that failed. */
+async function failingTwice(id: string) {
+  const child = workflow.executeChild({ workflowName: 'failing', workflowId: `${id} child`, args: [id] });
+  const outcomes = await Promise.allSettled([step(id, 1), fails(id), child]);
+  const errors = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : []));
+  if (errors.length > 0) throw new AggregateError(errors, 'some failed');
+  return outcomes.map((outcome) => outcome.status === 'fulfilled' && outcome.value);
+}
+
 /** Its other branch ends when the failure is known already. */
 async function failingInParallel(id: string) {
   const other = gated(id, 1);
@@ -143,6 +152,7 @@ const workflows = {
   failing,
   failingInParallel,
   failingItself,
+  failingTwice,
   failingInItsWords,
   failingParent,
 };
@@ -382,6 +392,16 @@ describeInBothTempos('a workflow that is retried', { workflow: workflows, activi
     mended.add(id);
     expect(await engine().result(await handle.retry())).toBe('mended');
     expect(journal.of(id).filter((entry) => entry === 1)).toHaveLength(1);
+  });
+
+  it('repeats all of several that failed', async () => {
+    const id = uuid();
+    const handle = await engine().start('failingTwice', [id], { workflowId: id, config: { maximumAttempts: 0 } });
+    expect(await engine().failure(handle)).toMatchObject({ message: 'some failed' });
+    mended.add(id);
+    expect(await engine().result(await handle.retry())).toEqual([1, 'mended', ['mended', 2]]);
+    // one of its own, one of the child's
+    expect(journal.of(id).filter((entry) => entry === 1)).toHaveLength(2);
   });
 
   it('keeps what completed behind the failure', async () => {

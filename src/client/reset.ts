@@ -99,8 +99,9 @@ export async function retryRun(
   const { reason = null } = parseOptions('retry', retryOptions, options);
   return await goBack(link, target, { cause: 'retried', reason, workflowId: null }, async (run, rows) => {
     if (run.state !== 'failed' || run.result === null) throw refusal(target.workflowId, 'not failed');
-    const { keep, childId } = failedStep(rows, decodeFailure(run.result, seal), seal);
-    if (childId !== null) await retryFailedChild(link, seal, { workflowId: childId, events: target.events }, reason);
+    const { keep, childIds } = failedStep(rows, decodeFailure(run.result, seal), seal);
+    for (const childId of childIds)
+      await retryFailedChild(link, seal, { workflowId: childId, events: target.events }, reason);
     return { run, keep, keepOutcomes: true };
   });
 }
