@@ -372,6 +372,8 @@ describe('directly in SQL, a worker role', () => {
       ['durable.mail($1, $2)', [foreign.worker_no, []]],
       ['durable.load_own_history($1, $2, 0)', [foreign.worker_no, thread_no]],
       ['durable.load_own_history($1, $2, 0)', [own.worker_no, thread_no]],
+      ['durable.rest_of_mail($1, $2, 0, $3)', [foreign.worker_no, thread_no, []]],
+      ['durable.rest_of_mail($1, $2, 0, $3)', [own.worker_no, thread_no, []]],
       ['durable.unserved($1)', [foreign.worker_no]],
     ] as const) {
       expect((await session.query(`select * from ${call}`, [...values])).rows).toEqual([]);

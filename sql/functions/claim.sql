@@ -5,6 +5,7 @@
 -- though nothing woke them: code in this worker's cache produced a late command.
 -- A scoped worker gets what it serves, and nothing else: 42501.
 -- Accepts thread states: ready, parked (timer due). Locks: own worker, then threads (held ones skipped).
+-- Of a pile of mail only the first MiB comes along; of the rest, kind 'later', only which operations it is for: see rest_of_mail.
 -- The last row has no thread: `due_in_ms` says when the next timer of these services is due.
 create or replace function claim(p_worker_no int, p_claim_no bigint, p_services int[], p_limit int, p_wanted bigint[])
 returns table (
@@ -71,8 +72,12 @@ begin
     case when h.seq is not null then (
       select json_agg(a.op)::text from activity_task a where a.thread_no = t.thread_no) end,
     case when t.epoch > 1 or e.cancel_requested then (
-      select json_agg(json_build_array(i.inbox_no, i.kind, i.op, i.payload) order by i.inbox_no)::text
-      from inbox i where i.thread_no = t.thread_no) end,
+      select json_agg(
+        case when i.bytes < 1048576 or i.n = 1 then json_build_array(i.inbox_no, i.kind, i.op, i.payload)
+        else json_build_array(i.inbox_no, 'later', i.op) end order by i.inbox_no)::text
+      from (
+        select x.*, sum(coalesce(length(x.payload), 0)) over (order by x.inbox_no) as bytes, row_number() over (order by x.inbox_no) as n
+        from inbox x where x.thread_no = t.thread_no) i) end,
     null::double precision
   from thread t
   join execution e on e.run_no = t.run_no

@@ -11,7 +11,7 @@ language sql immutable as $$
     when 'observer' then '{schema_version,list_executions,count_executions,explain}'::text[]
   end
   from (values (
-    '{schema_version,my_grants,register_worker,renew_lease,retire_worker,claim,claim_tasks,commit,park,block,release,mail,load_own_history,
+    '{schema_version,my_grants,register_worker,renew_lease,retire_worker,claim,claim_tasks,commit,park,block,release,mail,rest_of_mail,load_own_history,
       queue_tasks,take_step,finish_tasks,finish_in_transaction,heartbeat_tasks,owned,unserved,reap,tidy,expire_tasks,expire_runs,
       descend,prune,try_suspect,changed_runs}'::text[],
     '{schema_version,describe,results,list_executions,count_executions,explain,user_data,find_entities,emissions,recorded_threads,

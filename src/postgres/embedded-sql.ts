@@ -968,6 +968,7 @@ end $$;
 -- though nothing woke them: code in this worker's cache produced a late command.
 -- A scoped worker gets what it serves, and nothing else: 42501.
 -- Accepts thread states: ready, parked (timer due). Locks: own worker, then threads (held ones skipped).
+-- Of a pile of mail only the first MiB comes along; of the rest, kind 'later', only which operations it is for: see rest_of_mail.
 -- The last row has no thread: \`due_in_ms\` says when the next timer of these services is due.
 create or replace function claim(p_worker_no int, p_claim_no bigint, p_services int[], p_limit int, p_wanted bigint[])
 returns table (
@@ -1034,8 +1035,12 @@ begin
     case when h.seq is not null then (
       select json_agg(a.op)::text from activity_task a where a.thread_no = t.thread_no) end,
     case when t.epoch > 1 or e.cancel_requested then (
-      select json_agg(json_build_array(i.inbox_no, i.kind, i.op, i.payload) order by i.inbox_no)::text
-      from inbox i where i.thread_no = t.thread_no) end,
+      select json_agg(
+        case when i.bytes < 1048576 or i.n = 1 then json_build_array(i.inbox_no, i.kind, i.op, i.payload)
+        else json_build_array(i.inbox_no, 'later', i.op) end order by i.inbox_no)::text
+      from (
+        select x.*, sum(coalesce(length(x.payload), 0)) over (order by x.inbox_no) as bytes, row_number() over (order by x.inbox_no) as n
+        from inbox x where x.thread_no = t.thread_no) i) end,
     null::double precision
   from thread t
   join execution e on e.run_no = t.run_no
@@ -5124,6 +5129,31 @@ begin
     (select string_agg(distinct h, ',') from unnest(v_hints) h);
 end $$;
 ` },
+  { name: 'rest_of_mail', sql: `-- A page of what lies in the inbox of a thread that this worker owns, behind p_after, but for what it knows; at most about 8 MiB.
+-- For a pile that did not go along with the claim. Nothing where the worker does not own the thread.
+create or replace function rest_of_mail(p_worker_no int, p_thread_no bigint, p_after bigint, p_known bigint[])
+returns table (thread_no bigint, inbox_no bigint, kind text, op int, payload text)
+language plpgsql stable as $$
+-- plans: index only
+#variable_conflict use_column
+begin
+  if not is_own_worker(p_worker_no) or not exists (
+    select from thread t where t.thread_no = p_thread_no and coalesce(t.owner, 0) = p_worker_no) then
+    return;
+  end if;
+  return query
+  select m.thread_no, m.inbox_no, m.kind, m.op, m.payload
+  from (
+    select i.*, sum(coalesce(length(i.payload), 0)) over (order by i.inbox_no) as bytes,
+      row_number() over (order by i.inbox_no) as n
+    from inbox i
+    where i.thread_no = p_thread_no and i.inbox_no > p_after and not i.inbox_no = any(p_known)
+    order by i.inbox_no limit 5000
+  ) m
+  where m.bytes < 8388608 or m.n = 1
+  order by m.inbox_no;
+end $$;
+` },
   { name: 'results', sql: `-- The outcome of chains that have ended: state of the last run and its result or failure. Open ones are not answered.
 create or replace function results(p_chains bigint[])
 returns table (chain_no bigint, run_no bigint, state text, result text)
@@ -5342,7 +5372,7 @@ language sql immutable as $$
     when 'observer' then '{schema_version,list_executions,count_executions,explain}'::text[]
   end
   from (values (
-    '{schema_version,my_grants,register_worker,renew_lease,retire_worker,claim,claim_tasks,commit,park,block,release,mail,load_own_history,
+    '{schema_version,my_grants,register_worker,renew_lease,retire_worker,claim,claim_tasks,commit,park,block,release,mail,rest_of_mail,load_own_history,
       queue_tasks,take_step,finish_tasks,finish_in_transaction,heartbeat_tasks,owned,unserved,reap,tidy,expire_tasks,expire_runs,
       descend,prune,try_suspect,changed_runs}'::text[],
     '{schema_version,describe,results,list_executions,count_executions,explain,user_data,find_entities,emissions,recorded_threads,

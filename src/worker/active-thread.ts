@@ -104,6 +104,7 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
   readonly #traces: ChildTraces;
   #stage: Stage = 'loading';
   readonly #mailbox = new Mailbox(this.open);
+  readonly #expected = new Set<number>();
   #chores: Chore[] = [];
   #instance: Instance | null = null;
   #deliveredTo: Instance | null = null;
@@ -230,6 +231,7 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
     this.dueAt.clear();
     this.#mailbox.keepUnstored();
     this.knownMail.clear();
+    this.#expected.clear();
     this.#resumeWaiting();
     return !this.#mailbox.empty || this.#chores.length > 0 || (this.#instance?.hasCommands ?? false);
   }
@@ -257,9 +259,16 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
     return next;
   }
 
-  /** The operations for which something is here. */
+  /** The operations for which something is here, or known to come. */
   get opsWithMail(): ReadonlySet<number> {
-    return this.#mailbox.ops;
+    const ops = this.#mailbox.ops;
+    for (const op of this.#expected) ops.add(op);
+    return ops;
+  }
+
+  /** Something for the operation lies in the inbox, and has not been fetched yet. */
+  expectMail(op: number | null): void {
+    if (op !== null) this.#expected.add(op);
   }
 
   /** Whether an outcome of the operation is here that is not durable yet: its row stands until it is. */
@@ -294,6 +303,7 @@ export class ActiveThread implements Turning, Caller<CommitAnswer> {
   postMail(mail: Mail): void {
     if (this.knownMail.has(mail.inbox_no)) return;
     this.knownMail.add(mail.inbox_no);
+    if (mail.op !== null) this.#expected.delete(mail.op);
     if (mail.kind === 'again') {
       // Nothing that the function sees: the row of a bound activity was changed by somebody else.
       this.#consume(mail.inbox_no);

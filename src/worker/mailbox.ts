@@ -29,9 +29,14 @@ export function deliveredAgain({ event, inboxNo }: Delivery, seal: Seal): Delive
 /** What ends a wait without its signal. */
 type Ending = Extract<Event, { kind: 'cancel' | 'cancelled' | 'fire' }>;
 
+/** From this length on an array moves all its items when the first one is taken away. */
+const LONG = 1_000;
+
 export class Mailbox {
   readonly #open: OpenOperations;
-  #waiting: Delivery[] = [];
+  /** Of a long one the first {@link #taken} are gone already. */
+  #line: Delivery[] = [];
+  #taken = 0;
 
   /** @param open Operations of the thread that nothing has settled yet. */
   constructor(open: OpenOperations) {
@@ -39,12 +44,22 @@ export class Mailbox {
   }
 
   get empty(): boolean {
-    return this.#waiting.length === 0;
+    return this.#line.length === this.#taken;
+  }
+
+  get #first(): Delivery | undefined {
+    return this.#line[this.#taken];
+  }
+
+  get #waiting(): Delivery[] {
+    if (this.#taken > 0) this.#line.splice(0, this.#taken);
+    this.#taken = 0;
+    return this.#line;
   }
 
   /** Whether what the database decided is here: it comes before all else. */
   get beginsWithDecision(): boolean {
-    return this.#waiting[0]?.event.kind === 'decided';
+    return this.#first?.event.kind === 'decided';
   }
 
   /** Whether an outcome is here that stands nowhere else. */
@@ -55,7 +70,7 @@ export class Mailbox {
   }
 
   add(delivery: Delivery): void {
-    this.#waiting.push(delivery);
+    this.#line.push(delivery);
   }
 
   /** Before all that is here. */
@@ -69,7 +84,7 @@ export class Mailbox {
   }
 
   /** Of all that is here: who asks about thousands of operations would walk through it for each. */
-  get ops(): ReadonlySet<number> {
+  get ops(): Set<number> {
     const ops = new Set<number>();
     for (const { event } of this.#waiting) if ('op' in event) ops.add(event.op);
     return ops;
@@ -82,13 +97,14 @@ export class Mailbox {
 
   /** Leaves what the database has as well: rows of the inbox, timers. */
   keepUnstored(): void {
-    this.#waiting = this.#waiting.filter(
+    this.#line = this.#waiting.filter(
       ({ inboxNo, event }) => inboxNo === null && event.kind !== 'fire' && event.kind !== 'retry',
     );
   }
 
   clear(): void {
-    this.#waiting = [];
+    this.#line = [];
+    this.#taken = 0;
   }
 
   /**
@@ -98,7 +114,7 @@ export class Mailbox {
    * @param failed Whether the function failed and waits for its retry: for a cancel that comes now, and finds the request.
    */
   take(failed: boolean): Delivery | undefined {
-    const first = this.#waiting[0]?.event;
+    const first = this.#first?.event;
     if (first?.kind === 'cancel' && failed) {
       for (const [op, operation] of this.#open) {
         if (operation.kind === 'retry') return { event: { kind: 'retry', op }, inboxNo: null };
@@ -110,7 +126,15 @@ export class Mailbox {
       if (given > 0) return this.#waiting.splice(given, 1)[0];
       this.#noteFailedHooks();
     }
-    return this.#waiting.shift();
+    return this.#takeFirst();
+  }
+
+  #takeFirst(): Delivery | undefined {
+    if (this.#taken === 0 && this.#line.length < LONG) return this.#line.shift();
+    const first = this.#first;
+    this.#taken++;
+    if (2 * this.#taken >= this.#line.length) this.#line = this.#waiting;
+    return first;
   }
 
   /** The answer to a scope's cancelling rejects what was pending in it and still is. */

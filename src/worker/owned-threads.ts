@@ -8,6 +8,7 @@
  */
 
 import { AsyncResource } from 'node:async_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { decodePayload, encodePayload } from '../codec/payload.js';
 import type { Failure } from '../core/failure.js';
 import type { TraceAttributes } from '../core/history.js';
@@ -20,10 +21,12 @@ import { untilFree } from '../postgres/held-row.js';
 import { type CommitAnswer, type CommitItem, commit, commitBytes } from '../postgres/protocol/commit.js';
 import {
   blockThread,
+  type ClaimedMail,
   type ClaimedThread,
   claimThreads,
   fetchMail,
   fetchOwned,
+  fetchRestOfMail,
   type HistoryRow,
   loadOwnHistory,
   parkThreads,
@@ -60,6 +63,9 @@ const PARK_BATCH = 500;
 const WANTED_PAUSE_MS = 20;
 const WANTED_PAUSE_AT_MOST_MS = 5_000;
 const WANTED_TRIES = 100;
+/** Between pages of a pile of mail: how long, and how often at most. */
+const PILE_PAUSE_MS = 5;
+const PILE_WAITS = 200;
 const FIRST_MAIL_POLL_MS = 20;
 const MAIL_POLL_MS = 1_000;
 
@@ -78,6 +84,8 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
   readonly #cache = new Map<number, ActiveThread>();
   /** Parked threads to be claimed though nothing woke them, and how often that was tried. */
   readonly #wanted = new Map<number, number>();
+  /** Those whose inbox is being read page by page. */
+  readonly #piles = new Set<ActiveThread>();
   /** How many threads of each service are here. */
   readonly #held = new Map<number, number>();
   /** Counts claims, to begin each with another service of those that have equally many. */
@@ -234,13 +242,48 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
     // Only now: a timer that is due at once finds the operation it fires.
     const passed = this.monotonic() - claimedAt;
     for (const [op, ms] of JSON.parse(row.timers ?? '[]') as [number, number][]) this.armTimer(thread, op, ms - passed);
-    const mail = JSON.parse(row.mail ?? '[]') as [number, 'done', number | null, string | null][];
-    for (const [inbox_no, kind, op, payload] of mail) {
-      thread.postMail({ thread_no: row.thread_no, inbox_no, kind, op, payload });
+    const later: number[] = [];
+    for (const letter of JSON.parse(row.mail ?? '[]') as ClaimedMail[]) {
+      const [inbox_no, kind, op, payload = null] = letter;
+      if (kind === 'later') {
+        later.push(inbox_no);
+        thread.expectMail(op);
+      } else thread.postMail({ thread_no: row.thread_no, inbox_no, kind, op, payload });
     }
     if (!cached && row.last_seq !== null) this.activities.rerunLost(thread);
     if (row.last_seq !== null) this.activities.resumeSteps(thread);
     if (thread.stage === 'idle') this.becameIdle(thread);
+    const [first] = later;
+    if (first !== undefined) await this.#readPile(thread, first - 1);
+  }
+
+  /** Mail has piled up while nobody ran the thread: it comes a page at a time, in its order. */
+  async #readPile(thread: ActiveThread, after: number): Promise<void> {
+    const { lanes, schema, registration } = this.#host;
+    const { threadNo, epoch } = thread;
+    const isHere = () => this.holds(thread) && thread.epoch === epoch;
+    this.#piles.add(thread);
+    try {
+      for (let from = after; ; ) {
+        // What is consumed and not committed yet is in the database still.
+        const known = [...thread.knownMail].filter((inboxNo) => inboxNo > from);
+        const page = await fetchRestOfMail(lanes.claim, schema, registration.workerNo, {
+          threadNo,
+          after: from,
+          known,
+        });
+        const last = page.at(-1);
+        if (last === undefined || !isHere()) break;
+        for (const letter of page) thread.postMail(letter);
+        from = last.inbox_no;
+        // So that no more than a page waits here; what is not taken in soon may wait for what is in the next one.
+        for (let waits = 0; waits < PILE_WAITS && thread.knownMail.size > 0 && isHere(); waits++)
+          await sleep(PILE_PAUSE_MS);
+      }
+    } finally {
+      this.#piles.delete(thread);
+    }
+    this.fetchMail();
   }
 
   #infoOf(row: ClaimedThread, { serving, name }: ServedWorkflow): ActiveThread['info'] {
@@ -562,8 +605,14 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
     for (const thread of this.#threads.values()) for (const inboxNo of thread.knownMail) known.push(inboxNo);
     const { lanes, schema, registration } = this.#host;
     const mail = await fetchMail(lanes.claim, schema, registration.workerNo, known);
-    for (const letter of mail) this.#threads.get(letter.thread_no)?.postMail(letter);
-    if (mail.length === 0) return;
+    let posted = false;
+    for (const letter of mail) {
+      const thread = this.#threads.get(letter.thread_no);
+      if (thread === undefined || this.#piles.has(thread)) continue;
+      thread.postMail(letter);
+      posted = true;
+    }
+    if (!posted) return;
     this.#mailPollMs = FIRST_MAIL_POLL_MS;
     void this.#mail.ask();
   }

@@ -34,7 +34,7 @@ export interface ClaimedThread {
   readonly timers: string | null;
   /** `[op, ...]` that have a task row */
   readonly tasks: string | null;
-  /** `[[inbox number, kind, op, payload text], ...]` */
+  /** `[[inbox number, kind, op, payload text], ...]`, as {@link ClaimedMail} */
   readonly mail: string | null;
 }
 
@@ -131,6 +131,22 @@ export interface Mail {
   readonly kind: 'done' | 'fail' | 'signal' | 'cancel' | 'again' | 'pause';
   readonly op: number | null;
   readonly payload: string | null;
+}
+
+/** Mail in a claim. `later`: it is to be fetched with {@link fetchRestOfMail}. */
+export type ClaimedMail =
+  | [inboxNo: number, kind: Mail['kind'], op: number | null, payload: string | null]
+  | [inboxNo: number, kind: 'later', op: number | null];
+
+/** A page of what lies in a thread's inbox behind `after`, but for what is known. */
+export function fetchRestOfMail(
+  lane: Lane,
+  schema: string,
+  workerNo: number,
+  { threadNo, after, known }: { threadNo: number; after: number; known: readonly number[] },
+): Promise<Mail[]> {
+  const args = [int(workerNo), bigint(threadNo), bigint(after), bigints(known)];
+  return lane.query<Mail>(call(schema, 'rest_of_mail', args, { prepare: true }));
 }
 
 export function fetchMail(lane: Lane, schema: string, workerNo: number, known: readonly number[]): Promise<Mail[]> {
