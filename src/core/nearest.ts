@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from './errors.js';
+import { InvalidArgumentError } from './misuse-errors.js';
 import { shownValue } from './shown-value.js';
 
 /** No known name is nearly as long; what is longer is not worth comparing. */
