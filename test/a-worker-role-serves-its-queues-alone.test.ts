@@ -470,6 +470,39 @@ describe('directly in SQL, a worker role', () => {
     await engine.sql(`drop role ${name}`);
   });
 
+  it('hands nobody more than can be read', async () => {
+    const large = `repeat('x', 33554433)`; // made there, so that no library refuses it
+    const { rows } = await session.query(
+      `select worker_no, services from durable.register_worker('large', 'd', 60000, '{workflow,activity}', '{direct,direct}', '{f,""}')`,
+    );
+    await engine.start('f', [], { taskQueue: 'direct' });
+    const claim = `select thread_no, epoch from durable.claim($1, 1, $2, 1, '{}') where thread_no is not null`;
+    const [{ worker_no, services }] = rows;
+    const [thread] = (await session.query(claim, [worker_no, JSON.parse(services)])).rows;
+    const commit = ([body, result, value]: string[]) =>
+      `select * from durable.commit($1, false, $2, $3, '{0}', '{79}', '{null}', '{0}', '{1}', '{null}', '{null}', array[${body}],
+         '{null}', array[${result}], '{}', '{}', '{1}', '{task}', '{0}', '{direct}', array[${value}], '{null}', '{charge}')`;
+    const ofThread = [worker_no, [thread.thread_no], [thread.epoch]];
+    for (const values of [
+      [large, `'x'`, `'x'`],
+      [`'x'`, large, `'x'`],
+      [`'x'`, `'x'`, large],
+    ])
+      await expect(session.query(commit(values), ofThread)).rejects.toEqual(refusedWith('PD004'));
+    await session.query(commit([`'x'`, 'null', `'x'`]), ofThread);
+    const finish = ([payload, details]: string[]) =>
+      `select durable.finish_tasks($1, false, $2, '{0}', $3, '{done}', array[${payload}], '{0}', array[${details}])`;
+    for (const values of [
+      [large, 'null'],
+      ['null', large],
+    ])
+      await expect(session.query(finish(values), ofThread)).rejects.toEqual(refusedWith('PD004'));
+    const queue = `select durable.queue_tasks($1, false, 7, $2, $3, '{0}', '{direct}', '{charge}', array[${large}], '{1}', '{0}', '{null}',
+      '{null}', '{null}', '{null}', '{false}')`;
+    await expect(session.query(queue, ofThread)).rejects.toEqual(refusedWith('PD004'));
+    await session.query('select durable.retire_worker($1)', [worker_no]);
+  });
+
   it('holds no locks on what is not its own', async () => {
     await session.query('begin');
     const { thread_no } = foreign;

@@ -75,6 +75,7 @@ begin
   v_scope := lock_lease(p_worker_no);
   -- pause: leased
   if v_scope is not null then
+    perform checked_sizes('commit', p_body || p_result || e_value || e_extra);
     select s.* into p_thread_no, e_kind, e_key, e_extra
     from scoped_commit(p_worker_no, p_thread_no, p_seq, p_commit_no, p_opened_from, p_opened_count, p_closing,
       e_item, e_kind, e_key, e_number, e_extra) s;

@@ -16,6 +16,7 @@ declare
 begin
   perform begin_write(p_patient);
   if lock_lease(p_worker_no) is not null then
+    perform checked_sizes('finish_tasks', p_payload || p_details);
     p_thread_no := array(                            -- it locks no thread for a task that is not its own
       select case when a.op is not null then u.thread_no else -u.n end
       from unnest(p_thread_no, p_op) with ordinality u (thread_no, op, n)

@@ -19,6 +19,7 @@ declare
 begin
   perform begin_write(p_patient);
   if lock_lease(p_worker_no) is not null then
+    perform checked_sizes('queue_tasks', p_input || p_last_failure || p_details);
     p_thread_no := own_threads(p_worker_no, p_thread_no);
     perform assert_callable(caller_grants(), 'activity', q) from unnest(v_queues) q;
     perform checked_limits(l) from unnest(p_limits) l;

@@ -935,6 +935,19 @@ begin
   return coalesce(v_fields, '{}')::text;
 end $$;
 ` },
+  { name: 'checked_sizes', sql: `-- Lets texts of a scoped worker through that others will have to read: arguments, outcomes, signals. The library refuses values of
+-- more than 8 MiB, which a codec may make larger; who sends SQL of its own does not go through the library. Raises PD004.
+create or replace function checked_sizes(p_call text, p_texts text[]) returns void
+language plpgsql immutable as $$
+declare
+  v_most int := (select max(octet_length(u)) from unnest(p_texts) u);
+begin
+  if v_most > 33554432 then
+    raise exception '%: a payload has % bytes, the limit is 33554432; store it elsewhere and pass a reference', p_call, v_most
+      using errcode = 'PD004';
+  end if;
+end $$;
+` },
   { name: 'checked_span', sql: `-- Lets a length of time of a call from SQL through: from 0 to 100 years, as the client has it. In ms. Raises PD003.
 create or replace function checked_span(p_call text, p_field text, p_value interval) returns double precision
 language plpgsql stable as $$
@@ -1403,6 +1416,7 @@ begin
   v_scope := lock_lease(p_worker_no);
   -- pause: leased
   if v_scope is not null then
+    perform checked_sizes('commit', p_body || p_result || e_value || e_extra);
     select s.* into p_thread_no, e_kind, e_key, e_extra
     from scoped_commit(p_worker_no, p_thread_no, p_seq, p_commit_no, p_opened_from, p_opened_count, p_closing,
       e_item, e_kind, e_key, e_number, e_extra) s;
@@ -3208,6 +3222,7 @@ declare
 begin
   perform begin_write(p_patient);
   if lock_lease(p_worker_no) is not null then
+    perform checked_sizes('finish_tasks', p_payload || p_details);
     p_thread_no := array(                            -- it locks no thread for a task that is not its own
       select case when a.op is not null then u.thread_no else -u.n end
       from unnest(p_thread_no, p_op) with ordinality u (thread_no, op, n)
@@ -4463,6 +4478,7 @@ declare
 begin
   perform begin_write(p_patient);
   if lock_lease(p_worker_no) is not null then
+    perform checked_sizes('queue_tasks', p_input || p_last_failure || p_details);
     p_thread_no := own_threads(p_worker_no, p_thread_no);
     perform assert_callable(caller_grants(), 'activity', q) from unnest(v_queues) q;
     perform checked_limits(l) from unnest(p_limits) l;
