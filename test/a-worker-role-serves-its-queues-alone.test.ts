@@ -272,6 +272,18 @@ describe('directly in SQL, a worker role', () => {
       `select thread_no from claim($1, 1, array(select json_array_elements_text($2::json)::int), 1, '{}')`,
       [other?.worker_no, other?.services],
     );
+    // what there is to be read: an entry of its history, and mail
+    await engine.sql(
+      `select * from commit($1, false, array[$2::bigint], '{1}', '{0}', '{76}', '{null}', '{0}', '{1}', '{null}', '{null}', '{secret}', '{null}',
+         '{null}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')`,
+      [other?.worker_no, claimed?.thread_no],
+    );
+    await engine.sql(
+      `insert into inbox (thread_no, op, worker_no, kind, payload) values ($2, 0, $1, 'done', 'secret')`,
+      [other?.worker_no, claimed?.thread_no],
+    );
+    const read = `select (select count(*)::int from mail($1, '{}')) as mail, (select count(*)::int from load_own_history($1, $2, 0)) as entries`;
+    expect(await engine.sql(read, [other?.worker_no, claimed?.thread_no])).toEqual([{ mail: 1, entries: 1 }]);
     foreign = {
       worker_no: other?.worker_no ?? 0,
       services: other?.services ?? '',
@@ -320,8 +332,16 @@ describe('directly in SQL, a worker role', () => {
     await expect(register('private')).rejects.toEqual(refusedWith('42501'));
     await expect(register('private', 'activity')).rejects.toEqual(refusedWith('42501'));
     await expect(register('direct-activity')).rejects.toEqual(refusedWith('42501'));
-    const other = session.query(`select * from durable.register_worker('other', 'd', 1000, '{}', '{}', '{}')`);
-    await expect(other).rejects.toEqual(refusedWith('42501'));
+    // nor as somebody else's process, of no worker role or of another one
+    const neighbour = await sessionOf(await provisionWorkerRole({ ...admin(), streamNames: ['neighbour'] }));
+    await neighbour.query(
+      `select * from durable.register_worker('neighbour', 'd', 60000, '{workflow}', '{neighbour}', '{f}')`,
+    );
+    for (const key of ['other', 'neighbour']) {
+      const other = session.query(`select * from durable.register_worker($1, 'd', 1000, '{}', '{}', '{}')`, [key]);
+      await expect(other, key).rejects.toEqual(refusedWith('42501'));
+    }
+    await neighbour.end();
   });
 
   it.each([
