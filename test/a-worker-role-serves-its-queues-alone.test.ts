@@ -395,9 +395,11 @@ describe('directly in SQL, a worker role', () => {
       ['durable.rest_of_mail($1, $2, 0, $3)', [foreign.worker_no, thread_no, []]],
       ['durable.rest_of_mail($1, $2, 0, $3)', [own.worker_no, thread_no, []]],
       ['durable.unserved($1)', [foreign.worker_no]],
+      ['durable.changed_runs($1)', [[thread_no]]],
     ] as const) {
       expect((await session.query(`select * from ${call}`, [...values])).rows).toEqual([]);
     }
+    expect(await engine.sql('select workflow_id from changed_runs($1)', [[thread_no]])).toHaveLength(1);
     expect((await session.query('select durable.renew_lease($1, 1)', [foreign.worker_no])).rows[0].renew_lease).toBe(
       false,
     );
