@@ -218,7 +218,7 @@ export class Host implements HostContext {
     const listening = () => this.#heard;
     serving.threadClaims = new ClaimLoop({
       take: (limit) => this.#threads.claim(serving, limit),
-      capacity: () => this.#threads.roomFor(serving)?.limit ?? 0,
+      capacity: () => this.#threads.shares.roomFor(serving)?.limit ?? 0,
       listening,
       failed: (error) => this.callFailed('claim', error),
     });
@@ -322,7 +322,7 @@ export class Host implements HostContext {
     every(UNSERVED_MS, 'unserved', () => this.#lookForUnserved());
     every(COMPARE_MS, 'owned', () => this.#threads.compare());
     every(SWEEP_MS, 'park', () => this.#threads.sweep());
-    every(MAIL_MS, 'mail', () => this.#threads.pollMail());
+    every(MAIL_MS, 'mail', () => this.#threads.mail.poll());
   }
 
   async #reap(): Promise<void> {
@@ -420,7 +420,7 @@ export class Host implements HostContext {
     } else if (hint.startsWith('q')) {
       this.services.poke(Number(hint.slice(1)));
     } else if (hint === `w${this.registration.workerNo}`) {
-      this.#threads.fetchMail();
+      void this.#threads.mail.fetch();
     } else {
       this.#keepHouse(hint);
     }
@@ -444,7 +444,7 @@ export class Host implements HostContext {
 
   #lookEverywhere(): void {
     this.services.poke();
-    this.#threads.fetchMail();
+    void this.#threads.mail.fetch();
   }
 }
 

@@ -1,14 +1,13 @@
 /**
  * The threads this process owns, and those it has cached.
  *
- * Owns: claiming, bringing to life, mail, parking, giving back. Does not own: the order inside a thread
- * (active-thread.ts), activities (activity-runner.ts).
+ * Owns: claiming, bringing to life, parking, giving back. Does not own: the order inside a thread (active-thread.ts), mail
+ * (thread-mail.ts), activities (activity-runner.ts).
  *
  * Invariant: what the database says this worker owns is here, or is given back (`compare`).
  */
 
 import { AsyncResource } from 'node:async_hooks';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { decodePayload, encodePayload } from '../codec/payload.js';
 import type { Failure } from '../core/failure.js';
 import type { TraceAttributes } from '../core/history.js';
@@ -24,9 +23,7 @@ import {
   type ClaimedMail,
   type ClaimedThread,
   claimThreads,
-  fetchMail,
   fetchOwned,
-  fetchRestOfMail,
   type HistoryRow,
   loadOwnHistory,
   parkThreads,
@@ -46,12 +43,13 @@ import type { HostContext } from './host-context.js';
 import { workflowLayers } from './interceptors.js';
 import { errorFields, failureFields, workflowFields } from './log-fields.js';
 import type { Holdings } from './metrics.js';
-import { OneAtATime } from './one-at-a-time.js';
 import { isLeaseLost } from './registration.js';
 import type { ServedWorkflow } from './services.js';
 import type { Serving } from './serving.js';
 import type { TracedWorkflow } from './span-reporter.js';
 import type { Trial } from './suspects.js';
+import { ThreadMail } from './thread-mail.js';
+import { ThreadShares } from './thread-shares.js';
 import { TurnLoop } from './turn-loop.js';
 
 /** A thread whose next timer is due this soon stays here: parking and claiming it again would cost more. */
@@ -63,11 +61,6 @@ const PARK_BATCH = 500;
 const WANTED_PAUSE_MS = 20;
 const WANTED_PAUSE_AT_MOST_MS = 5_000;
 const WANTED_TRIES = 100;
-/** Between pages of a pile of mail: how long, and how often at most. */
-const PILE_PAUSE_MS = 5;
-const PILE_WAITS = 200;
-const FIRST_MAIL_POLL_MS = 20;
-const MAIL_POLL_MS = 1_000;
 
 /** What the worker does for a late command is not part of its workflow: an activity started behind it is in no workflow. */
 const outside = new AsyncResource('PerdureWorker');
@@ -75,6 +68,8 @@ const outside = new AsyncResource('PerdureWorker');
 export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
   readonly turns = new TurnLoop();
   readonly activities: ActivityRunner;
+  readonly shares = new ThreadShares();
+  readonly mail: ThreadMail;
   readonly #host: HostContext;
   readonly #commits: Batcher<CommitItem, CommitAnswer>;
   readonly #threads = new Map<number, ActiveThread>();
@@ -84,24 +79,12 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
   readonly #cache = new Map<number, ActiveThread>();
   /** Parked threads to be claimed though nothing woke them, and how often that was tried. */
   readonly #wanted = new Map<number, number>();
-  /** Those whose inbox is being read page by page. */
-  readonly #piles = new Set<ActiveThread>();
-  /** How many threads of each service are here. */
-  readonly #held = new Map<number, number>();
-  /** Counts claims, to begin each with another service of those that have equally many. */
-  #turn = 0;
   #clockOffset = 0;
-  readonly #mail: OneAtATime;
-  #mailPollMs = FIRST_MAIL_POLL_MS;
-  #lastMailPoll = 0;
 
   constructor(host: HostContext) {
     this.#host = host;
     this.activities = new ActivityRunner(host, this);
-    this.#mail = new OneAtATime(
-      () => this.#fetchMailNow(),
-      (error) => host.callFailed('mail', error),
-    );
+    this.mail = new ThreadMail(host, this.#threads);
     this.#commits = new Batcher({
       main: host.lanes.commit,
       side: host.lanes.side,
@@ -126,7 +109,7 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
 
   claim(serving: Serving, limit: number): Promise<Taken> {
     const { claims, lanes, schema, registration } = this.#host;
-    const room = this.roomFor(serving);
+    const room = this.shares.roomFor(serving);
     if (room === null) return Promise.resolve({ count: 0, dueInMs: null });
     return claims.claim(async (claimNo) => {
       const { workerNo } = registration;
@@ -137,7 +120,7 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
         const { rows, dueInMs } = await claimThreads(lanes.claim, schema, {
           workerNo,
           claimNo,
-          services: this.#inTurn(room.services),
+          services: this.shares.inTurn(room.services),
           limit: Math.min(limit, room.limit),
           wanted,
         });
@@ -165,32 +148,6 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
 
   #pokeClaims(): void {
     for (const serving of this.#host.services.all) if (serving.workflows.size > 0) serving.threadClaims?.poke();
-  }
-
-  /** What a claim may take: when only the reserve is left, of workflows of which less than their share is here. */
-  roomFor(serving: Serving): { services: number[]; limit: number; partial: boolean } | null {
-    const { freeThreads, reservedThreads, tuning } = serving;
-    const services = [...serving.workflowServices.values()];
-    if (services.length === 0) return null;
-    if (freeThreads > reservedThreads) return { services, limit: freeThreads - reservedThreads, partial: false };
-    const share = tuning.maxConcurrentWorkflows / services.length;
-    const few = services.filter((serviceNo) => (this.#held.get(serviceNo) ?? 0) < share);
-    return few.length === 0 ? null : { services: few, limit: freeThreads, partial: true };
-  }
-
-  /**
-   * A claim takes what is ready of one service after the other: whichever comes first each time would starve the others. Those
-   * come first of which the fewest are here, so that a crowd that waits for room does not stand before a single one.
-   */
-  #inTurn(services: number[]): number[] {
-    const first = this.#turn++ % services.length;
-    const held = (serviceNo: number) => this.#held.get(serviceNo) ?? 0;
-    return [...services.slice(first), ...services.slice(0, first)].sort((one, other) => held(one) - held(other));
-  }
-
-  #count(thread: ActiveThread, more: 1 | -1): void {
-    const { service_no } = thread.row;
-    this.#held.set(service_no, (this.#held.get(service_no) ?? 0) + more);
   }
 
   /** Takes in what this process owns since a moment ago. */
@@ -225,7 +182,7 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
       ? cached
       : new ActiveThread(row, claimNo, this.#infoOf(row, served), this, served.serving.seal);
     this.#threads.set(row.thread_no, thread);
-    this.#count(thread, 1);
+    this.shares.count(thread.row.service_no, 1);
     served.serving.threads++;
     const { metrics } = this.#host;
     if (row.last_seq === null && row.hook_no === null && metrics.active)
@@ -254,36 +211,7 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
     if (row.last_seq !== null) this.activities.resumeSteps(thread);
     if (thread.stage === 'idle') this.becameIdle(thread);
     const [first] = later;
-    if (first !== undefined) await this.#readPile(thread, first - 1);
-  }
-
-  /** Mail has piled up while nobody ran the thread: it comes a page at a time, in its order. */
-  async #readPile(thread: ActiveThread, after: number): Promise<void> {
-    const { lanes, schema, registration } = this.#host;
-    const { threadNo, epoch } = thread;
-    const isHere = () => this.holds(thread) && thread.epoch === epoch;
-    this.#piles.add(thread);
-    try {
-      for (let from = after; ; ) {
-        // What is consumed and not committed yet is in the database still.
-        const known = [...thread.knownMail].filter((inboxNo) => inboxNo > from);
-        const page = await fetchRestOfMail(lanes.claim, schema, registration.workerNo, {
-          threadNo,
-          after: from,
-          known,
-        });
-        const last = page.at(-1);
-        if (last === undefined || !isHere()) break;
-        for (const letter of page) thread.postMail(letter);
-        from = last.inbox_no;
-        // So that no more than a page waits here; what is not taken in soon may wait for what is in the next one.
-        for (let waits = 0; waits < PILE_WAITS && thread.knownMail.size > 0 && isHere(); waits++)
-          await sleep(PILE_PAUSE_MS);
-      }
-    } finally {
-      this.#piles.delete(thread);
-    }
-    this.fetchMail();
+    if (first !== undefined) await this.mail.readPile(thread, first - 1);
   }
 
   #infoOf(row: ClaimedThread, { serving, name }: ServedWorkflow): ActiveThread['info'] {
@@ -498,6 +426,10 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
     } else this.blocked(thread, error instanceof Error ? error : new Error(String(error)));
   }
 
+  freshMail(): Promise<void> {
+    return this.mail.fetch();
+  }
+
   reclaim(thread: ActiveThread): void {
     this.want(thread.threadNo);
   }
@@ -573,7 +505,7 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
   #unown(thread: ActiveThread): void {
     if (!this.holds(thread)) return;
     this.#threads.delete(thread.threadNo);
-    this.#count(thread, -1);
+    this.shares.count(thread.row.service_no, -1);
     this.#idle.delete(thread.threadNo);
     this.#servingOf(thread)?.threadFreed();
   }
@@ -584,45 +516,6 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
 
   #servingOf(thread: ActiveThread): Serving | undefined {
     return this.#host.services.workflow(thread.row.service_no)?.serving;
-  }
-
-  // ---- mail
-
-  /** Something was delivered to threads of this worker. */
-  fetchMail(): void {
-    void this.#mail.ask();
-  }
-
-  freshMail(): Promise<void> {
-    return this.#mail.ask();
-  }
-
-  async #fetchMailNow(): Promise<void> {
-    if (this.#host.closed) return;
-    this.#lastMailPoll = this.monotonic();
-    if (this.#threads.size === 0) return;
-    const known: number[] = [];
-    for (const thread of this.#threads.values()) for (const inboxNo of thread.knownMail) known.push(inboxNo);
-    const { lanes, schema, registration } = this.#host;
-    const mail = await fetchMail(lanes.claim, schema, registration.workerNo, known);
-    let posted = false;
-    for (const letter of mail) {
-      const thread = this.#threads.get(letter.thread_no);
-      if (thread === undefined || this.#piles.has(thread)) continue;
-      thread.postMail(letter);
-      posted = true;
-    }
-    if (!posted) return;
-    this.#mailPollMs = FIRST_MAIL_POLL_MS;
-    void this.#mail.ask();
-  }
-
-  /** Hints may be lost, or switched off. */
-  pollMail(): void {
-    const pollMs = this.#host.listening() ? MAIL_POLL_MS : this.#mailPollMs;
-    if (this.#threads.size === 0 || this.monotonic() - this.#lastMailPoll < pollMs) return;
-    this.#mailPollMs = Math.min(MAIL_POLL_MS, this.#mailPollMs * 1.5);
-    this.fetchMail();
   }
 
   // ---- parking
@@ -674,7 +567,7 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
       else if (refusal === 'mail') thread.unsuspend();
       else this.#parked(thread);
     }
-    if (refusals.size > 0) this.fetchMail();
+    if (refusals.size > 0) void this.mail.fetch();
   }
 
   #parked(thread: ActiveThread): void {
