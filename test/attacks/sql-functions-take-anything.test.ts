@@ -157,8 +157,8 @@ async function callerAs(role: string, url: string): Promise<Caller> {
         await client.query('rollback').catch(async () => {
           client = await open();
         });
-        const { code, message, detail } = error as { code?: string; message: string; detail?: string };
-        return { code: code ?? 'lost', answer: `${message} ${detail}` };
+        const { code, message, detail, hint, where } = error as pg.DatabaseError;
+        return { code: code ?? 'lost', answer: [message, detail, hint, where].join(' ') };
       }
     },
     close: () => client.end(),
