@@ -137,7 +137,18 @@ describe('without a database', () => {
   it.each(['pause', 'resume', 'cancel', 'terminate', 'retry', 'reset'] as const)(
     'bulk.%s of what is no filter is refused: it must not come to mean all',
     async (call) => {
-      for (const filter of [undefined, null, [], 7, true, 'x', () => 1])
+      for (const filter of [
+        undefined,
+        null,
+        [],
+        7,
+        true,
+        'x',
+        () => 1,
+        new Map([['queue', 'q']]),
+        new Date(0),
+        Promise.resolve({}),
+      ])
         await expect(
           client.workflow.bulk[call](filter as never, (call === 'reset' ? { toEntry: 1 } : {}) as never),
         ).rejects.toThrow(Errors.InvalidArgumentError);
