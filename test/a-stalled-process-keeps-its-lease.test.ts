@@ -107,6 +107,8 @@ it('beyond its limit others take over, and what it commits when it comes back is
   };
   await engine.addWorker({ workflow: { stalls }, activities: { work: async () => {} } });
   expect(await engine.result(handle)).toBe('another');
+  // It has not ended, and may never: the thread beside the loop says so, once.
+  await until('it is said', () => worker.output.includes('perdure error: code has held up the event loop'));
   ends();
   expect(await said(worker, 'code held up the event loop')).toMatchObject({
     leaseKept: false,
@@ -114,6 +116,7 @@ it('beyond its limit others take over, and what it commits when it comes back is
     workflowId: handle.workflowId,
   });
   await said(worker, 'the lease was lost; dropping everything and registering anew');
+  expect(worker.output.match(/for longer than stallLimit.*workerNo=\d+ pid=\d+ stallLimitMs=500/g)).toHaveLength(1);
   expect(
     await engine.sql(
       `select from history h join execution e on e.run_no = h.thread_no where h.body like '%the first%'`,

@@ -39,11 +39,14 @@ export function consoleLogger(level: string): Log {
   const most = rank(level);
   return loggerOf((at, fields, message = '', values) => {
     if (rank(at) > most) return;
-    const rest = Object.entries(fields).map(([key, value]) => ` ${key}=${shown(value)}`);
-    process.stderr.write(
-      `perdure ${at}: ${values.length === 0 ? message : format(message, ...values)}${rest.join('')}\n`,
-    );
+    process.stderr.write(consoleLine(at, values.length === 0 ? message : format(message, ...values), fields));
   });
+}
+
+/** What it writes of one message. */
+export function consoleLine(level: LogLevel, message: string, fields: Readonly<Record<string, unknown>>): string {
+  const rest = Object.entries(fields).map(([key, value]) => ` ${key}=${shown(value)}`);
+  return `perdure ${level}: ${message}${rest.join('')}\n`;
 }
 
 function shown(value: unknown): string {

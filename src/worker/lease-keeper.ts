@@ -7,6 +7,7 @@
 import type { Database } from '../postgres/database.js';
 import { quoteIdentifier } from '../postgres/quoting.js';
 import { type ThreadTarget, threadTarget } from '../postgres/thread-target.js';
+import { consoleLine } from '../telemetry/logger.js';
 import type { HostContext } from './host-context.js';
 import type { ResolvedTuning, ResolvedWorker } from './options.js';
 import type { RunningActivities } from './running-activities.js';
@@ -14,6 +15,10 @@ import { type Stall, type StallWatcher, stalls } from './stalls.js';
 
 /** Taken before anybody puts something in its place. */
 const processNs = process.hrtime.bigint;
+
+/** Said by the thread. */
+const BEYOND_LIMIT =
+  'code has held up the event loop for longer than stallLimit; the lease is renewed no more, and others take over';
 
 /** Of the activities that may have done it. */
 const NAMED_AT_MOST = 5;
@@ -44,11 +49,14 @@ export class LeaseKeeper implements StallWatcher {
   /** Has the lease of a worker kept from now on, and none before it. */
   keep(workerNo: number): void {
     if (this.#target === null) return;
-    const { schema, tuning } = this.#host;
-    const { leaseMs, stallLimitMs: limitMs } = tuning;
+    const { namespace, schema, tuning } = this.#host;
+    const { leaseMs, stallLimitMs: limitMs, logLevel } = tuning;
     const renewal = `select ${quoteIdentifier(schema)}.renew_lease(${workerNo}, ${Math.ceil(leaseMs)}) as alive`;
     this.#until = new BigInt64Array(new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT));
-    this.#watching.keep({ target: this.#target, renewal, leaseMs, limitMs, until: this.#until });
+    // Not by the logger of the user: that needs the loop.
+    const fields = { namespace, workerNo, pid: process.pid, stallLimitMs: limitMs };
+    const lastWords = logLevel === 'silent' ? null : consoleLine('error', BEYOND_LIMIT, fields);
+    this.#watching.keep({ target: this.#target, renewal, leaseMs, limitMs, lastWords, until: this.#until });
   }
 
   /** Keeps none until it is told of the next. */

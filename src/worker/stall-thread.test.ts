@@ -51,7 +51,7 @@ function begin({ down = [false], renewal = 'select 1', leaseMs = 1_000, limitMs 
   thread.on('error', failed);
   const target = { module: join(dir, 'driver.cjs'), servers, defaults: {} };
   const keep = (lease: LeaseToKeep['lease']) => thread?.postMessage({ key: 1, lease } satisfies LeaseToKeep);
-  keep({ target, renewal, leaseMs, limitMs, until });
+  keep({ target, renewal, leaseMs, limitMs, lastWords: null, until });
   const count = (server: number, what: 'connects' | 'queries' | 'ends') =>
     Atomics.load(servers[server]?.seen as Int32Array, ['connects', 'queries', 'ends'].indexOf(what));
   return { cells, until, count, failed, turn: () => void Atomics.add(cells, TURNS, 1), drop: () => keep(null) };

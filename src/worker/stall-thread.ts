@@ -1,8 +1,8 @@
 /**
  * What runs in the thread beside the event loop: it renews the leases of a process whose loop stands still.
  *
- * Owns: noticing that the loop does not turn, a connection for each lease while that lasts. Does not own: what is said of it
- * (stalls.ts).
+ * Owns: noticing that the loop does not turn, a connection for each lease while that lasts, and what is said of a stall that may have no
+ * end. Does not own: what is said of one behind it (stalls.ts).
  *
  * The function below is handed to the thread as its own text, so that it runs wherever the engine runs: from a bundle, and
  * from the sources. It must name nothing that stands outside of it; types do no harm.
@@ -11,6 +11,7 @@
  * 2. A process that was stopped as a whole has not stalled: time in which this thread did not run either does not count, so
  *    a process that comes back behind its lease finds out as it always did.
  * 3. A renewal counts from before it was sent.
+ * 4. What is said here is written to the descriptor: everything else of this thread goes by the loop that stands still.
  */
 
 import type { ThreadTarget } from '../postgres/thread-target.js';
@@ -25,6 +26,8 @@ export interface LeaseToKeep {
     readonly leaseMs: number;
     /** A stall that lasts longer is not survived. */
     readonly limitMs: number;
+    /** What is written to stderr when a stall has reached that: nobody else of this process may ever tell. null: nothing. */
+    readonly lastWords: string | null;
     /** Until when it was renewed here, by the process's own clock in ns. */
     readonly until: BigInt64Array;
   } | null;
@@ -41,6 +44,7 @@ export interface ThreadData {
 /** @param load Loads a module. */
 export function watchFromThread(load: NodeJS.Require): void {
   const { parentPort, workerData } = load('node:worker_threads') as typeof import('node:worker_threads');
+  const { writeSync } = load('node:fs') as typeof import('node:fs');
   const { cells, turnMs, flagMs } = workerData as ThreadData;
 
   interface Connection {
@@ -60,8 +64,11 @@ export function watchFromThread(load: NodeJS.Require): void {
     server: number;
     /** Another worker has declared it dead. */
     lost: boolean;
+    /** That this stall has reached its limit was said. */
+    told: boolean;
   }
 
+  const STDERR = 2;
   const leases = new Map<number, Kept>();
   let turns = -1;
   let lookedAt = process.hrtime.bigint();
@@ -71,7 +78,8 @@ export function watchFromThread(load: NodeJS.Require): void {
     const before = leases.get(key);
     if (before !== undefined) leave(before);
     if (lease === null) leases.delete(key);
-    else leases.set(key, { is: lease, connection: null, busy: false, nextAtMs: 0, server: 0, lost: false });
+    else
+      leases.set(key, { is: lease, connection: null, busy: false, nextAtMs: 0, server: 0, lost: false, told: false });
   });
   setInterval(look, turnMs);
 
@@ -90,6 +98,7 @@ export function watchFromThread(load: NodeJS.Require): void {
     if (stalledMs >= flagMs) Atomics.store(cells, 1, 1);
     for (const kept of leases.values()) {
       const { leaseMs, limitMs } = kept.is;
+      if (stalledMs > limitMs) tell(kept);
       if (stalledMs < leaseMs / 4) continue;
       if (kept.busy || kept.lost || stalledMs < kept.nextAtMs || stalledMs > limitMs) continue;
       kept.nextAtMs = stalledMs + leaseMs / 4;
@@ -138,10 +147,22 @@ export function watchFromThread(load: NodeJS.Require): void {
     return connection;
   }
 
+  function tell(kept: Kept): void {
+    const { lastWords } = kept.is;
+    if (kept.told || lastWords === null) return;
+    kept.told = true;
+    try {
+      writeSync(STDERR, lastWords);
+    } catch {
+      // closed, or a pipe that is full because its reader is this very loop
+    }
+  }
+
   /** The loop turns again, and renews its leases itself. */
   function rest(kept: Kept): void {
     leave(kept);
     kept.nextAtMs = 0;
+    kept.told = false;
   }
 
   function leave(kept: Kept): void {
