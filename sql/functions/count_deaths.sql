@@ -7,9 +7,10 @@ create or replace function count_deaths(p_dead int[], p_threads bigint[]) return
 language plpgsql as $$
 -- plans: index only
 begin
-  insert into suspect as s (thread_no, service_no, deaths, last_seq, lost_with, since, state)
-  select t.thread_no, t.service_no, 1, h.seq, t.owner, clock(), 'counted'
-  from unnest(p_threads) u (thread_no)
+  insert into suspect as s (thread_no, service_no, deaths, last_seq, lost_with, since, lost_at, state)
+  select t.thread_no, t.service_no, 1, h.seq, t.owner, now.at, now.at, 'counted'
+  from (select clock() as at offset 0) now
+  cross join unnest(p_threads) u (thread_no)
   cross join lateral (
     select x.thread_no, x.service_no, x.owner from thread x
     where x.thread_no = u.thread_no and x.owner = any(p_dead) and x.state = 'owned' offset 0) t
@@ -22,5 +23,5 @@ begin
   on conflict (thread_no) do update set
     deaths = case when s.last_seq is not distinct from excluded.last_seq then s.deaths + 1 else 1 end,
     since = case when s.last_seq is not distinct from excluded.last_seq then s.since else excluded.since end,
-    last_seq = excluded.last_seq, lost_with = excluded.lost_with, state = 'counted';
+    last_seq = excluded.last_seq, lost_with = excluded.lost_with, lost_at = excluded.lost_at, state = 'counted';
 end $$;

@@ -1,5 +1,7 @@
 -- Lets a worker try a suspect, a thread that workers died with: one at a time, so that the next death, should there be one,
 -- has a culprit. What died p_quarantine_after times (0: never enough) is quarantined instead: blocked, until it is resumed.
+-- Who died last is tried last: what ends its worker stands behind the innocent again, and nobody waits for ever where
+-- workers die faster than suspects are tried. (By the number of deaths those with three waited as long as others came to two.)
 -- p_survived: those that it tried and that got on, or have nothing left to do: they are above suspicion.
 -- The one to try is ready from now on, and left to this worker for half a second, which claims it as it does late commands.
 -- Answers rows: those that were quarantined, and the one to try. Locks: own worker, then threads (held ones skipped), then suspects.
@@ -24,10 +26,10 @@ begin
     from worker w
     cross join lateral unnest(p_services) u (service_no)
     cross join lateral (
-      select s.thread_no, s.deaths from suspect s
-      where s.service_no = u.service_no and s.state = 'waiting' order by s.deaths, s.thread_no limit 20) r
+      select s.thread_no, s.lost_at from suspect s
+      where s.service_no = u.service_no and s.state = 'waiting' order by s.lost_at, s.thread_no limit 20) r
     where w.worker_no = p_worker_no and u.service_no = any(w.services)
-    order by r.deaths, r.thread_no limit 20);
+    order by r.lost_at, r.thread_no limit 20);
   if v_suspects = '{}' then
     return;
   end if;
@@ -36,10 +38,10 @@ begin
   -- pause: locked
   -- looked at again behind the locks
   select coalesce(array_agg(s.thread_no) filter (where bad), '{}'),
-    (array_agg(s.thread_no order by s.deaths, s.thread_no) filter (where not bad))[1]
+    (array_agg(s.thread_no order by s.lost_at, s.thread_no) filter (where not bad))[1]
   into v_bad, v_next
   from (
-    select x.thread_no, x.deaths, p_quarantine_after > 0 and x.deaths >= p_quarantine_after as bad
+    select x.thread_no, x.lost_at, p_quarantine_after > 0 and x.deaths >= p_quarantine_after as bad
     from suspect x
     cross join lateral (select y.state, y.excluded from thread y where y.thread_no = x.thread_no offset 0) t
     where x.thread_no = any(v_suspects) and x.state = 'waiting' and t.state = 'blocked' and t.excluded is null

@@ -167,10 +167,11 @@ create table suspect (
   lost_with int,                                   -- the worker that died with it last
   tried_by int,                                    -- the worker that took it as its only suspect last
   since timestamptz not null,
+  lost_at timestamptz not null,                    -- the last of them
   state text not null                              -- counted | waiting (to be tried) | tried | quarantined
 );
 
-create index suspect_waiting on suspect (service_no, deaths, thread_no) where state = 'waiting';
+create index suspect_waiting on suspect (service_no, lost_at, thread_no) where state = 'waiting';
 
 -- What the further threads of a run are: functions opened beside the main one, each its thread's service.
 create table hook (

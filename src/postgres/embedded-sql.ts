@@ -173,10 +173,11 @@ create table suspect (
   lost_with int,                                   -- the worker that died with it last
   tried_by int,                                    -- the worker that took it as its only suspect last
   since timestamptz not null,
+  lost_at timestamptz not null,                    -- the last of them
   state text not null                              -- counted | waiting (to be tried) | tried | quarantined
 );
 
-create index suspect_waiting on suspect (service_no, deaths, thread_no) where state = 'waiting';
+create index suspect_waiting on suspect (service_no, lost_at, thread_no) where state = 'waiting';
 
 -- What the further threads of a run are: functions opened beside the main one, each its thread's service.
 create table hook (
@@ -1695,9 +1696,10 @@ create or replace function count_deaths(p_dead int[], p_threads bigint[]) return
 language plpgsql as $$
 -- plans: index only
 begin
-  insert into suspect as s (thread_no, service_no, deaths, last_seq, lost_with, since, state)
-  select t.thread_no, t.service_no, 1, h.seq, t.owner, clock(), 'counted'
-  from unnest(p_threads) u (thread_no)
+  insert into suspect as s (thread_no, service_no, deaths, last_seq, lost_with, since, lost_at, state)
+  select t.thread_no, t.service_no, 1, h.seq, t.owner, now.at, now.at, 'counted'
+  from (select clock() as at offset 0) now
+  cross join unnest(p_threads) u (thread_no)
   cross join lateral (
     select x.thread_no, x.service_no, x.owner from thread x
     where x.thread_no = u.thread_no and x.owner = any(p_dead) and x.state = 'owned' offset 0) t
@@ -1710,7 +1712,7 @@ begin
   on conflict (thread_no) do update set
     deaths = case when s.last_seq is not distinct from excluded.last_seq then s.deaths + 1 else 1 end,
     since = case when s.last_seq is not distinct from excluded.last_seq then s.since else excluded.since end,
-    last_seq = excluded.last_seq, lost_with = excluded.lost_with, state = 'counted';
+    last_seq = excluded.last_seq, lost_with = excluded.lost_with, lost_at = excluded.lost_at, state = 'counted';
 end $$;
 ` },
   { name: 'count_executions', sql: `-- How many executions a filter selects: see execution_clause.
@@ -6826,6 +6828,8 @@ $$;
 ` },
   { name: 'try_suspect', sql: `-- Lets a worker try a suspect, a thread that workers died with: one at a time, so that the next death, should there be one,
 -- has a culprit. What died p_quarantine_after times (0: never enough) is quarantined instead: blocked, until it is resumed.
+-- Who died last is tried last: what ends its worker stands behind the innocent again, and nobody waits for ever where
+-- workers die faster than suspects are tried. (By the number of deaths those with three waited as long as others came to two.)
 -- p_survived: those that it tried and that got on, or have nothing left to do: they are above suspicion.
 -- The one to try is ready from now on, and left to this worker for half a second, which claims it as it does late commands.
 -- Answers rows: those that were quarantined, and the one to try. Locks: own worker, then threads (held ones skipped), then suspects.
@@ -6850,10 +6854,10 @@ begin
     from worker w
     cross join lateral unnest(p_services) u (service_no)
     cross join lateral (
-      select s.thread_no, s.deaths from suspect s
-      where s.service_no = u.service_no and s.state = 'waiting' order by s.deaths, s.thread_no limit 20) r
+      select s.thread_no, s.lost_at from suspect s
+      where s.service_no = u.service_no and s.state = 'waiting' order by s.lost_at, s.thread_no limit 20) r
     where w.worker_no = p_worker_no and u.service_no = any(w.services)
-    order by r.deaths, r.thread_no limit 20);
+    order by r.lost_at, r.thread_no limit 20);
   if v_suspects = '{}' then
     return;
   end if;
@@ -6862,10 +6866,10 @@ begin
   -- pause: locked
   -- looked at again behind the locks
   select coalesce(array_agg(s.thread_no) filter (where bad), '{}'),
-    (array_agg(s.thread_no order by s.deaths, s.thread_no) filter (where not bad))[1]
+    (array_agg(s.thread_no order by s.lost_at, s.thread_no) filter (where not bad))[1]
   into v_bad, v_next
   from (
-    select x.thread_no, x.deaths, p_quarantine_after > 0 and x.deaths >= p_quarantine_after as bad
+    select x.thread_no, x.lost_at, p_quarantine_after > 0 and x.deaths >= p_quarantine_after as bad
     from suspect x
     cross join lateral (select y.state, y.excluded from thread y where y.thread_no = x.thread_no offset 0) t
     where x.thread_no = any(v_suspects) and x.state = 'waiting' and t.state = 'blocked' and t.excluded is null

@@ -44,7 +44,7 @@ onEveryDatabase('a thread that workers die with', (session) => {
   /** Workers die with all of it, so many times in a row. */
   async function dieWith(ids: readonly string[], times: number): Promise<void> {
     for (let n = 1; n <= times; n++) {
-      const worker = await register(session(), `doomed ${n}`);
+      const worker = await register(session(), `doomed ${ids} ${n}`);
       if (n === 1) for (const id of ids) await running(session(), worker, id);
       else expect((await claim(session(), worker)).map(({ workflow_id }) => workflow_id)).toEqual(ids);
       await die(session(), worker);
@@ -110,6 +110,22 @@ onEveryDatabase('a thread that workers die with', (session) => {
     expect(await resume(session(), ['a'])).toEqual(['resumed']);
     expect((await deathsOf()).map(({ id }) => id)).toEqual(['b']);
     await complete(session(), await claimOnly(session(), await register(session(), 'last'), 'a'));
+  });
+
+  it('waits for those that died before it, however often it did, and for no others', async () => {
+    await dieWith(['a', 'b'], 2);
+    const worker = await register(session(), 'trying');
+    expect(await attempt(worker)).toMatchObject([{ id: 'a' }]);
+    await claimOnly(session(), worker, 'a');
+    await die(session(), worker);
+    await dieWith(['c'], 2);
+    const order = [];
+    for (let n = 0; n < 3; n++) {
+      const next = await register(session(), `next ${n}`);
+      const [tried] = await tryNext(session(), next, { quarantineAfter: 0 });
+      order.push(tried?.workflow_id);
+    }
+    expect(order).toEqual(['b', 'a', 'c']);
   });
 
   it('with a task of its own under way leaves the blame to that', async () => {

@@ -29,7 +29,7 @@ select 't' || t.thread_no as name, concat_ws('/', t.state, t.epoch, h.seq, h.com
 from thread t
 left join lateral (
   select seq, commit_no from history where thread_no = t.thread_no order by seq desc limit 1) h on true
-where t.state in ('owned', 'ready')
+where t.state in ('owned', 'ready') or t.state = 'blocked' and t.excluded is null -- a suspect, which waits to be tried
 union all
 select 'a' || a.thread_no || '/' || a.op, concat_ws('/', a.attempt, a.owner, a.epoch)
 from activity_task a where not a.outside and (a.owner is not null or a.ready_at < clock())`;

@@ -73,6 +73,8 @@ export class Scene {
       shared_buffers: '64MB',
       wal_sender_timeout: '5s',
       wal_receiver_timeout: '5s',
+      // With segments this small a standby that has missed a few crashes finds them removed, and every commit waits for it for ever.
+      wal_keep_size: '256MB',
     };
     const cluster = await ReplicatedCluster.start('sync', settings, WAL_SEGMENT_MB);
     const proxy = await startProxy(cluster.primary.url);
