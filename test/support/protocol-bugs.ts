@@ -406,7 +406,9 @@ export const plantedBugs: readonly PlantedBug[] = [
   },
   {
     name: 'events are kept for ever',
-    edits: [['tidy', 'where x.expires_at < (select clock()) order by x.expires_at limit 5000', 'where false limit 5000']],
+    edits: [
+      ['tidy', 'where x.expires_at < (select clock()) order by x.expires_at limit 5000', 'where false limit 5000'],
+    ],
     caughtBy: 'an emitted event is not kept for ever',
   },
   {
