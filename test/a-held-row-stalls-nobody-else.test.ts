@@ -304,3 +304,21 @@ it('an activity whose outcome waits to be recorded is not given back meanwhile, 
   expect(journal.count(id)).toBe(2);
   await worker.stop();
 });
+
+it('a worker may be created while an open transaction is the first to name its workflow', async () => {
+  await caller.query('begin');
+  await caller.query(`select declare_workflow('child', 'new queue')`);
+  const connection = { class: pg.Client, options: { connectionString: engine.database.url } };
+  let isCreated = false;
+  const creating = Worker.create({ connection, taskQueue: 'new queue', workflow: { child } }).then((worker) => {
+    isCreated = true;
+    return worker;
+  });
+  creating.catch(() => {});
+  // Longer than the call waits for a row: 5 s.
+  await pause(5_500);
+  expect(isCreated).toBe(false);
+  await caller.query('commit');
+  const worker = await creating;
+  await worker.stop();
+});

@@ -12,6 +12,7 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { LeaseLostError } from '../core/errors.js';
 import type { Lane } from '../postgres/database.js';
+import { untilFree } from '../postgres/held-row.js';
 import { SCHEMA_VERSION } from '../postgres/migrate.js';
 import { registerWorker, renewLease, retireWorker, type Service } from '../postgres/protocol/workers.js';
 import { knownError } from '../postgres/sql-error.js';
@@ -108,15 +109,19 @@ export class Registration {
   async #registerNow(): Promise<void> {
     const { lane, schema, leaseMs, keeper, monotonic, services, registered } = this.#options;
     for (;;) {
-      const sentAt = monotonic();
+      let sentAt = monotonic();
       const asked = services();
       try {
-        const { workerNo, serviceNos } = await registerWorker(lane, schema, {
-          key: this.#key,
-          description: `${hostname()}/${process.pid}`,
-          leaseMs,
-          services: asked,
-          schemaVersion: SCHEMA_VERSION,
+        // Its services may be new in somebody's open transaction, or its own row in a call that was cut and still waits.
+        const { workerNo, serviceNos } = await untilFree(() => {
+          sentAt = monotonic();
+          return registerWorker(lane, schema, {
+            key: this.#key,
+            description: `${hostname()}/${process.pid}`,
+            leaseMs,
+            services: asked,
+            schemaVersion: SCHEMA_VERSION,
+          });
         });
         if (workerNo !== this.#workerNo) keeper.keep(workerNo);
         this.#workerNo = workerNo;
