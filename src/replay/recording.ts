@@ -176,7 +176,9 @@ export class Recording {
       marker.paired = true;
       return true;
     }
-    if (this.#isOpen) return 'new';
+    // Late, behind all that is recorded: this process came to it before the replay was over, no other one did.
+    const isBehindAll = !this.#inTurn && this.#at === this.steps.length - 1 && this.#nextExpected() === undefined;
+    if (this.#isOpen || isBehindAll) return 'new';
     this.#orderIsLoose = true;
     return false;
   }

@@ -284,6 +284,27 @@ describe('patched with late code', () => {
     expect(fresh.ending?.value).toEqual([true, 1]);
   });
 
+  it('that its first process did not come to, and that comes while the replay of all there is ends', async () => {
+    let lives = 0;
+    /** A file that is at hand before anything else happens: before the turn of the last recorded event is over. */
+    const soon = () =>
+      new Promise<void>((resolve) => {
+        setTimeout(resolve, 1);
+        for (const until = performance.now() + 3; performance.now() < until; );
+      });
+    const flow = await SimulatedWorkflow.begin(async () => {
+      await call('first');
+      await (++lives === 1 ? new Promise(() => {}) : soon());
+      const newly = await asks('p');
+      return [newly, await call(newly ? 'new' : 'old')];
+    });
+    await flow.complete('first');
+    await flow.crash();
+    expect(flow.blocked).toBeNull();
+    await flow.complete('new', 1);
+    expect(flow.ending?.value).toEqual([true, 1]);
+  });
+
   it('in a loop whose first round is of old code and whose second is late', async () => {
     const code = (ask: Ask) => async () => {
       const seen: boolean[] = [];
