@@ -123,7 +123,7 @@ export class Recording {
 
   /** Patience is over: what is missing may be what is held, when there is no doubt which. */
   pairHeld(): void {
-    const missing = this.#expected().filter((slot) => !slot.paired && slot.recorded.command.kind !== 'patch');
+    const missing = this.#expected().filter(isMissing);
     for (const slot of missing) {
       const fitting = this.#held.filter(({ produced }) => fits(slot, produced));
       const rivals = missing.filter((other) => fitting.some(({ produced }) => fits(other, produced)));
@@ -135,7 +135,7 @@ export class Recording {
   /** Ends a step. @throws {NondeterminismError} when a command is missing, or when code was reordered. */
   leave(): void {
     if (this.#failure !== null) throw this.#failure;
-    const missing = this.#expected().find((slot) => !slot.paired && slot.recorded.command.kind !== 'patch');
+    const missing = this.#next();
     if (missing !== undefined) {
       const instead = this.#held.find(({ produced }) => fits(missing, produced)) ?? this.#suspects[0];
       throw this.#mismatch(missing.recorded, instead?.produced ?? null, instead?.location ?? null);
@@ -168,7 +168,7 @@ export class Recording {
     if (!this.replaying) return 'new';
     const here = this.#candidates();
     // What still has to come in this turn was recorded by code that did not ask: a marker further on is not this call's.
-    const ownOnly = this.#inTurn && here.some((slot) => !slot.paired && slot.recorded.command.kind !== 'patch');
+    const ownOnly = this.#inTurn && here.some(isMissing);
     const marker = (ownOnly ? here : [...here, ...this.#lateAhead]).find(
       (slot) => !slot.paired && slot.recorded.command.kind === 'patch' && slot.recorded.command.name === name,
     );
@@ -177,7 +177,7 @@ export class Recording {
       return true;
     }
     // Late, behind all that is recorded: this process came to it before the replay was over, no other one did.
-    const isBehindAll = !this.#inTurn && this.#at === this.steps.length - 1 && this.#nextExpected() === undefined;
+    const isBehindAll = !this.#inTurn && this.#at === this.steps.length - 1 && !here.some(isMissing);
     if (this.#isOpen || isBehindAll) return 'new';
     this.#orderIsLoose = true;
     return false;
@@ -242,7 +242,7 @@ export class Recording {
     }
     const here = this.#candidates().filter((slot) => !slot.paired);
     const ahead = this.#lateSlots().filter((slot) => !slot.paired && fits(slot, produced));
-    const next = here.find((slot) => slot.recorded.command.kind !== 'patch');
+    const next = here.find(isMissing);
 
     if (this.#inTurn && !isLateStep) {
       const exact = this.#orderIsLoose
@@ -320,7 +320,7 @@ export class Recording {
   #next(): Slot | undefined {
     const expected = this.#expected();
     let next = expected[this.#come];
-    while (next !== undefined && (next.paired || next.recorded.command.kind === 'patch')) next = expected[++this.#come];
+    while (next !== undefined && !isMissing(next)) next = expected[++this.#come];
     return next;
   }
 
@@ -336,7 +336,7 @@ export class Recording {
   }
 
   #nextExpected(): Slot | undefined {
-    return this.#candidates().find((slot) => !slot.paired && slot.recorded.command.kind !== 'patch');
+    return this.#candidates().find(isMissing);
   }
 
   #mismatch(recorded: RecordedCommand | null, produced: Command | null, location: string | null): NondeterminismError {
@@ -380,6 +380,11 @@ function describeCommand(command: Command): string {
 /** Then only the arguments told them apart. */
 function sameName(recorded: RecordedCommand | null, produced: Command): boolean {
   return recorded?.command.kind === produced.kind && recorded.command.name === produced.name;
+}
+
+/** Whether it must still come. A marker of a patch need not. */
+function isMissing({ paired, recorded }: Slot): boolean {
+  return !paired && recorded.command.kind !== 'patch';
 }
 
 function fits(slot: Slot, produced: Command): boolean {

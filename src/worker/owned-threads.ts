@@ -199,19 +199,18 @@ export class OwnedThreads implements ThreadPort, ThreadsOfActivities {
     // Only now: a timer that is due at once finds the operation it fires.
     const passed = this.monotonic() - claimedAt;
     for (const [op, ms] of JSON.parse(row.timers ?? '[]') as [number, number][]) this.armTimer(thread, op, ms - passed);
-    const later: number[] = [];
+    let pileFrom: number | null = null;
     for (const letter of JSON.parse(row.mail ?? '[]') as ClaimedMail[]) {
       const [inbox_no, kind, op, payload = null] = letter;
       if (kind === 'later') {
-        later.push(inbox_no);
+        pileFrom ??= inbox_no;
         thread.expectMail(op);
       } else thread.postMail({ thread_no: row.thread_no, inbox_no, kind, op, payload });
     }
     if (!cached && row.last_seq !== null) this.activities.rerunLost(thread);
     if (row.last_seq !== null) this.activities.resumeSteps(thread);
     if (thread.stage === 'idle') this.becameIdle(thread);
-    const [first] = later;
-    if (first !== undefined) await this.mail.readPile(thread, first - 1);
+    if (pileFrom !== null) await this.mail.readPile(thread, pileFrom - 1);
   }
 
   #infoOf(row: ClaimedThread, { serving, name }: ServedWorkflow): ActiveThread['info'] {
