@@ -21,6 +21,7 @@ export const flood = {
     starts: { label: 'most of it while it does what waits', unit: 'MiB' },
     startsPerSecond: { label: 'workflows of one step done meanwhile', unit: '/s' },
     inbox: { label: 'most of it while it takes in the mail of one workflow', unit: 'MiB' },
+    inboxStall: { label: 'longest time its event loop did not turn meanwhile', unit: 'ms' },
     inboxPayloads: { label: 'payloads of that mail', unit: 'MiB' },
   },
   notMeasured: ['clients: what a client is given waits in its memory (onFull: wait)', 'payloads larger than 4 KB'],
@@ -79,6 +80,7 @@ async function pileOfMail(stage, results, bytes) {
   const sum = await worker.ask('result', { taskQueue: QUEUE, workflow: 'fanOut', id: 'fan' });
   stage.expect(sum === results * bytes, `the results of the fan-out came to ${sum}`);
   stage.note('inbox', mostMemory(worker.pid));
+  stage.note('inboxStall', await worker.ask('longestStallMs'));
   await worker.stop();
 }
 
